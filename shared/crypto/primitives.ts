@@ -1,0 +1,78 @@
+/**
+ * The few cryptographic operations on the hot path, as one record that the caller may replace by a faster one.
+ *
+ * `noblePrimitives` runs everywhere (browser, simulator); the enclave and the command line pass native ones
+ * (`enclave/native_primitives.ts`). Every vector runs on both. Signing is not here: it is always noble, see `ecdsa.ts`.
+ */
+
+import { sha256 } from "@noble/hashes/sha2.js";
+import { hmac } from "@noble/hashes/hmac.js";
+import { gcm } from "@noble/ciphers/aes.js";
+import { p256, p384, p521 } from "@noble/curves/nist.js";
+import { concat } from "../bytes.ts";
+
+/** Bytes from a source nobody can predict. The simulator passes a seeded one. */
+export type Random = (length: number) => Uint8Array;
+
+/** Names as in COSE and JOSE; CCF's configuration says Secp256R1 and Secp384R1. */
+export type CurveName = "P-256" | "P-384" | "P-521";
+
+export interface Primitives {
+  sha256(message: Uint8Array): Uint8Array;
+  /** HMAC-SHA256 under a fixed key: the key's own two blocks are hashed once, here. */
+  hmacSha256(key: Uint8Array): (message: Uint8Array) => Uint8Array;
+  /** AES-256-GCM. Answers ciphertext and 16-byte tag apart, since CCF stores the tag in front. */
+  gcmSeal(
+    key: Uint8Array,
+    iv: Uint8Array,
+    additionalData: Uint8Array,
+    plaintext: Uint8Array,
+  ): { ciphertext: Uint8Array; tag: Uint8Array };
+  /** AES-256-GCM; undefined where the tag does not match. */
+  gcmOpen(
+    key: Uint8Array,
+    iv: Uint8Array,
+    additionalData: Uint8Array,
+    ciphertext: Uint8Array,
+    tag: Uint8Array,
+  ): Uint8Array | undefined;
+  /**
+   * ECDSA over a digest that is already made.
+   *
+   * @param publicKey uncompressed point, 0x04 ‖ x ‖ y
+   * @param signature r ‖ s, each of the curve's width; high s is accepted, as CCF and hardware write it
+   */
+  ecdsaVerifyHashed(curve: CurveName, publicKey: Uint8Array, digest: Uint8Array, signature: Uint8Array): boolean;
+}
+
+export const NOBLE_CURVES = { "P-256": p256, "P-384": p384, "P-521": p521 } as const;
+
+export const noblePrimitives: Primitives = {
+  sha256: (message) => sha256(message),
+
+  hmacSha256(key) {
+    const keyed = hmac.create(sha256, key);
+    return (message) => keyed.clone().update(message).digest();
+  },
+
+  gcmSeal(key, iv, additionalData, plaintext) {
+    const sealed = gcm(key, iv, additionalData).encrypt(plaintext);
+    return { ciphertext: sealed.subarray(0, plaintext.length), tag: sealed.subarray(plaintext.length) };
+  },
+
+  gcmOpen(key, iv, additionalData, ciphertext, tag) {
+    try {
+      return gcm(key, iv, additionalData).decrypt(concat(ciphertext, tag));
+    } catch {
+      return undefined;
+    }
+  },
+
+  ecdsaVerifyHashed(curve, publicKey, digest, signature) {
+    try {
+      return NOBLE_CURVES[curve].verify(signature, digest, publicKey, { prehash: false, lowS: false });
+    } catch {
+      return false; // a point off the curve, or a signature of the wrong length
+    }
+  },
+};

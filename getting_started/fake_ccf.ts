@@ -1,0 +1,156 @@
+/**
+ * A small stand-in for the global `ccf` of apps and constitutions, for tests that need no node.
+ *
+ * Tables are maps in memory, with the strictness that scripts meet in a node: binary arguments are `ArrayBuffer`s and
+ * nothing else, and a table may be read-only. What a script asks of the node itself is only noted down, in `calls`.
+ * Shapes and error texts: js-apps.md §8, governance.md §4.
+ */
+
+import { createHash } from "node:crypto";
+import { fromByteString, fromUtf8, toByteString, toHex, toUtf8 } from "../shared/bytes.ts";
+
+/** A table as scripts see it (js-apps.md §8.2). */
+export class FakeTable {
+  readonly #entries = new Map<string, Uint8Array>();
+  readonly #mayWrite: () => boolean;
+
+  constructor(mayWrite: () => boolean) {
+    this.#mayWrite = mayWrite;
+  }
+
+  get size(): number {
+    return this.#entries.size;
+  }
+
+  has(key: ArrayBuffer): boolean {
+    return this.#entries.has(keyOf(key));
+  }
+
+  get(key: ArrayBuffer): ArrayBuffer | undefined {
+    const value = this.#entries.get(keyOf(key));
+    return value === undefined ? undefined : bufferOf(value);
+  }
+
+  set(key: ArrayBuffer, value: ArrayBuffer): this {
+    this.#write();
+    this.#entries.set(keyOf(key), bytesOf(value).slice());
+    return this;
+  }
+
+  delete(key: ArrayBuffer): void {
+    this.#write();
+    this.#entries.delete(keyOf(key));
+  }
+
+  clear(): void {
+    this.#write();
+    this.#entries.clear();
+  }
+
+  forEach(visit: (value: ArrayBuffer, key: ArrayBuffer, table: FakeTable) => void): void {
+    for (const [key, value] of [...this.#entries]) visit(bufferOf(value), bufferOf(fromByteString(key)), this);
+  }
+
+  /** What the table holds, as text, for comparison in a test. */
+  texts(): Record<string, string> {
+    return Object.fromEntries(
+      [...this.#entries].map(([key, value]) => [fromUtf8(fromByteString(key)), fromUtf8(value)]),
+    );
+  }
+
+  #write(): void {
+    if (!this.#mayWrite()) throw new TypeError("This table is read-only in this execution context");
+  }
+}
+
+/** What a script asked of the node, in order: `triggerSnapshot`, or `transitionServiceToOpen` with its two texts. */
+export type FakeCall = readonly [name: string, ...args: (string | undefined)[]];
+
+export class FakeCcf {
+  /** Whether tables may be written, as in an app's read-write endpoint and in `apply`. */
+  writable = true;
+  readonly calls: FakeCall[] = [];
+  readonly kv: Record<string, FakeTable>;
+
+  constructor() {
+    const tables = new Map<string, FakeTable>();
+    this.kv = new Proxy({}, {
+      get: (_, name) => {
+        const text = String(name);
+        let table = tables.get(text);
+        if (table === undefined) tables.set(text, table = new FakeTable(() => this.writable));
+        return table;
+      },
+    });
+  }
+
+  readonly strToBuf = (text: string): ArrayBuffer => {
+    if (typeof text !== "string") throw new TypeError("Argument must be a string");
+    return bufferOf(toUtf8(text));
+  };
+  readonly bufToStr = (buffer: ArrayBuffer): string => fromUtf8(bytesOf(buffer));
+  readonly jsonCompatibleToBuf = (value: unknown): ArrayBuffer => this.strToBuf(JSON.stringify(value));
+  readonly bufToJsonCompatible = (buffer: ArrayBuffer): unknown => JSON.parse(this.bufToStr(buffer));
+
+  readonly pemToId = (pem: string): string => {
+    const base64 = pem.replace(/-----[A-Z ]+-----|\s/g, "");
+    return toHex(createHash("sha256").update(base64, "base64").digest());
+  };
+
+  readonly crypto = {
+    isValidX509CertBundle: (pem: string): boolean => {
+      if (typeof pem !== "string") throw new TypeError("Argument must be a string");
+      return pem === "" || pem.startsWith("-----BEGIN CERTIFICATE-----");
+    },
+  };
+
+  readonly gov = {
+    validateConstitution: (text: string): void => {
+      if (text === "") throw new TypeError("constitution is empty");
+      for (const name of ["validate", "resolve", "apply"]) {
+        if (!text.includes(`export function ${name}(`)) throw new TypeError(`Failed to find export '${name}'`);
+      }
+    },
+  };
+
+  readonly node = {
+    transitionServiceToOpen: (previous: ArrayBuffer | undefined, next: ArrayBuffer): void => {
+      this.calls.push([
+        "transitionServiceToOpen",
+        previous === undefined ? undefined : this.bufToStr(previous),
+        this.bufToStr(next),
+      ]);
+    },
+    triggerLedgerRekey: () => void this.calls.push(["triggerLedgerRekey"]),
+    triggerRecoverySharesRefresh: () => void this.calls.push(["triggerRecoverySharesRefresh"]),
+    triggerLedgerChunk: () => void this.calls.push(["triggerLedgerChunk"]),
+    triggerSnapshot: () => void this.calls.push(["triggerSnapshot"]),
+  };
+
+  readonly refreshAppBytecodeCache = () => void this.calls.push(["refreshAppBytecodeCache"]);
+
+  /** Runs a function with this object as the global `ccf`, as a node does around each call. */
+  run<T>(call: () => T): T {
+    const world = globalThis as { ccf?: unknown };
+    const before = world.ccf;
+    world.ccf = this;
+    try {
+      return call();
+    } finally {
+      world.ccf = before;
+    }
+  }
+}
+
+function bytesOf(buffer: unknown): Uint8Array {
+  if (!(buffer instanceof ArrayBuffer)) throw new TypeError("Argument must be an ArrayBuffer");
+  return new Uint8Array(buffer);
+}
+
+function keyOf(buffer: unknown): string {
+  return toByteString(bytesOf(buffer));
+}
+
+function bufferOf(bytes: Uint8Array): ArrayBuffer {
+  return bytes.slice().buffer as ArrayBuffer;
+}

@@ -27,8 +27,20 @@ export const MAX_LEDGER_FILES = 1_000_000;
 export const MAX_CBOR_BYTES = 16 * MIB;
 export const MAX_CBOR_DEPTH = 16;
 export const MAX_DER_DEPTH = 32;
+/** Contents of one OBJECT IDENTIFIER; the longest in use carry a 128-bit number of 19 bytes. */
+export const MAX_OID_BYTES = 64;
 export const MAX_PEM_BYTES = MIB;
 export const MAX_CERTIFICATE_BYTES = 64 * KIB;
+/** Certificates from leaf to trusted one, both counted. CCF's own chains have at most three. */
+export const MAX_CERTIFICATE_CHAIN = 10;
+/** Certificates offered to one chain check, trusted ones and intermediates together. */
+export const MAX_CHAIN_CERTIFICATES = 512;
+/** Signatures that one chain check may try, since many issuers may have one name. */
+export const MAX_CHAIN_SIGNATURE_CHECKS = 64;
+/** RSA moduli. AMD's roots have 4096 bits. */
+export const MAX_RSA_MODULUS_BITS = 8192;
+/** Rounds of PBKDF2 in an encrypted key file: OpenSSL writes 2048. */
+export const MAX_PBKDF2_ITERATIONS = 2_000_000;
 /** Steps from a leaf to the root: a tree of 2^53 leaves has 53 levels. */
 export const MAX_MERKLE_PATH_STEPS = 64;
 /** Service identities that one endorsement chain may pass through, that is, disaster recoveries. */
@@ -50,6 +62,14 @@ export const DEFAULT_MAX_OPEN_SESSIONS_HARD = 1010;
 export const MAX_PIPELINED_REQUESTS = 1024;
 /** Requests handed to the enclave in one message. */
 export const MAX_REQUESTS_PER_MESSAGE = 1024;
+/** Request target and headers together; above what any one of `max_header_size` and `max_headers_count` allows alone. */
+export const MAX_REQUEST_HEAD_BYTES = MIB;
+/** Bytes parsed in one go, which is what a 400 answer shows of malformed input: one TLS record, as CCF reads them. */
+export const MAX_PARSED_FRAGMENT_BYTES = 16 * KIB;
+/** Parsers of closed connections kept for new ones. */
+export const MAX_POOLED_PARSERS = 1024;
+/** After the last answer of a connection, time for the client to take it before the connection is cut. */
+export const MAX_CLOSE_LINGER_MS = 2000;
 
 // JSON-RPC.
 export const MAX_JSON_RPC_BATCH = 1000;
@@ -72,3 +92,43 @@ export const DEFAULT_JS_HEAP_BYTES = 100 * MIB;
 export const DEFAULT_JS_STACK_BYTES = MIB;
 export const DEFAULT_JS_EXECUTION_TIME_MS = 5000;
 export const DEFAULT_JS_CACHED_INTERPRETERS = 10;
+
+// The host's configuration and files.
+/** The configuration, and each text file it names (a constitution is about 50 KiB). */
+export const MAX_CONFIG_BYTES = MIB;
+export const MAX_CONFIGURED_FILE_BYTES = 16 * MIB;
+export const MAX_RPC_INTERFACES = 64;
+/** Mistakes of a configuration told at once. */
+export const MAX_CONFIG_PROBLEMS = 20;
+/** Unwritten ledger entries that are written without waiting for a signature. */
+export const LEDGER_WRITE_BYTES = 256 * KIB;
+/** Ledger entries held in memory while the disk refuses them; beyond, the node cannot go on. */
+export const MAX_UNWRITTEN_LEDGER_BYTES = 256 * MIB;
+/** One read while the entries of an open chunk are looked for. */
+export const LEDGER_SCAN_BYTES = MIB;
+/** Ledger files held open for reading, with their positions tables. */
+export const MAX_OPEN_LEDGER_FILES = 64;
+/** Attempts of one read that a rollback or a renamed file gets in the way of. */
+export const MAX_LEDGER_READ_ATTEMPTS = 4;
+/** Looking again for new files in read-only directories. */
+export const READ_ONLY_RESCAN_INTERVAL_MS = 1000;
+/** `.ignored` files of one name. */
+export const MAX_IGNORED_COPIES = 1000;
+export const MAX_SNAPSHOT_FILES = 100_000;
+export const MAX_LOG_MESSAGE_CHARACTERS = 64 * KIB;
+
+// Deno KV refuses more than 64 KiB a value, 800 KiB and 1000 mutations an atomic write, 80 KiB of keys in it, 2 KiB a key.
+export const MAX_INDEX_VALUE_BYTES = 60 * KIB;
+export const MAX_INDEX_ATOMIC_MUTATIONS = 500;
+export const MAX_INDEX_ATOMIC_BYTES = 700 * KIB;
+export const MAX_INDEX_ATOMIC_KEY_BYTES = 64 * KIB;
+/** Table names and keys longer than this are indexed by their digest. */
+export const MAX_INDEX_KEY_PART_BYTES = 512;
+/** Ledger bytes that the index reads at once. */
+export const INDEX_READ_BYTES = MIB;
+/** Seqnos that one look-up in the index returns. */
+export const MAX_INDEX_RESULTS = 10_000;
+
+// Historical queries.
+/** Past transactions kept ready, with their receipts. */
+export const MAX_HISTORICAL_STATES = 1000;

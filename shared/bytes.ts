@@ -101,12 +101,14 @@ export class Writer {
   }
 
   u8(value: number): this {
-    this.#view.setUint8(this.#grow(1), value);
+    const at = this.#grow(1);
+    this.#view.setUint8(at, value);
     return this;
   }
 
   u32(value: number): this {
-    this.#view.setUint32(this.#grow(4), value, true);
+    const at = this.#grow(4);
+    this.#view.setUint32(at, value, true);
     return this;
   }
 
@@ -135,7 +137,8 @@ export class Writer {
   }
 
   bytes(value: Uint8Array): this {
-    this.#bytes.set(value, this.#grow(value.length));
+    const at = this.#grow(value.length);
+    this.#bytes.set(value, at);
     return this;
   }
 
@@ -156,6 +159,7 @@ export class Writer {
     return this.#bytes.subarray(0, this.#length);
   }
 
+  /** Where the next `length` bytes go. Call it before reading `#bytes` or `#view`, which it may replace. */
   #grow(length: number): number {
     const at = this.#length;
     const needed = at + length;

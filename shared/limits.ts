@@ -12,6 +12,8 @@ const MIB = 1024 * KIB;
 export const MAX_SEQNO = Number.MAX_SAFE_INTEGER;
 /** A view enters the AES-GCM IV as 31 bits (ledger-and-receipts.md §3.1). */
 export const MAX_VIEW = 0x7fffffff;
+/** Views that a view history lists, so that a hostile one does not fill the memory: an election a second for half a year. */
+export const MAX_VIEWS = 16 * 1024 * 1024;
 
 // Ledger files.
 /** The positions table of a chunk has 32-bit offsets, so a chunk ends below 4 GiB. */
@@ -47,6 +49,9 @@ export const MAX_MERKLE_PATH_STEPS = 64;
 export const MAX_ENDORSEMENT_CHAIN = 1024;
 export const MAX_RECEIPT_BYTES = MIB;
 
+/** Arrays and objects around a value in JSON that is written or checked; the deepest of CCF's own are eight. */
+export const MAX_JSON_DEPTH = 512;
+
 // Secret sharing (ledger-and-receipts.md §4.3).
 export const MAX_SHARES = 255;
 
@@ -66,6 +71,8 @@ export const MAX_REQUESTS_PER_MESSAGE = 1024;
 export const MAX_REQUEST_HEAD_BYTES = MIB;
 /** Bytes parsed in one go, which is what a 400 answer shows of malformed input: one TLS record, as CCF reads them. */
 export const MAX_PARSED_FRAGMENT_BYTES = 16 * KIB;
+/** Answers of one connection joined into one write: no more are added once there is this much. */
+export const MAX_WRITE_BYTES = MIB;
 /** Parsers of closed connections kept for new ones. */
 export const MAX_POOLED_PARSERS = 1024;
 /** After the last answer of a connection, time for the client to take it before the connection is cut. */
@@ -77,6 +84,8 @@ export const MAX_JSON_RPC_BATCH = 1000;
 // Transactions.
 /** Uncommitted transactions before new ones are refused (operations.md §2, `consensus.max_uncommitted_tx_count`). */
 export const DEFAULT_MAX_UNCOMMITTED_TRANSACTIONS = 10_000;
+/** Characters of a table name: every entry that changes the table repeats it. */
+export const MAX_TABLE_NAME_CHARACTERS = KIB;
 /** Bytes of one table key or value. */
 export const MAX_KEY_BYTES = MIB;
 export const MAX_VALUE_BYTES = 64 * MIB;

@@ -1,0 +1,300 @@
+/**
+ * Ledger entries: the bytes of one transaction.
+ *
+ * In: entry bytes, or a write set to seal. Out: header fields, tables of both domains, digest and leaf; or bytes.
+ * Knows nothing of files, of the store, nor of who holds which secret.
+ * Format: ledger-and-receipts.md §3
+ */
+
+import { assert, FormatError } from "../assert.ts";
+import { Reader, Writer } from "../bytes.ts";
+import type { Primitives } from "../crypto/primitives.ts";
+import {
+  parseTables,
+  serialisedLength,
+  serialiseTablesInto,
+  type TableWrites,
+  type WriteSet,
+  type WriteSetDeviation,
+} from "../kv/write_set.ts";
+import { MAX_ENTRY_BYTES, MAX_VIEW } from "../limits.ts";
+import { leafOf } from "../merkle/leaf.ts";
+import type { Seqno, TxId, View } from "../tx_id.ts";
+
+/** Version, flags, and the size of what follows. */
+export const ENTRY_HEADER_BYTES = 8;
+const TAG_AT = ENTRY_HEADER_BYTES;
+const TAG_BYTES = 16;
+const IV_AT = TAG_AT + TAG_BYTES;
+const IV_BYTES = 12;
+const GCM_HEADER_BYTES = TAG_BYTES + IV_BYTES;
+const DIGEST_BYTES = 32;
+/** Type, seqno, both digests and the unused conflict version of a current entry. */
+const PUBLIC_HEADER_BYTES = 1 + 8 + 2 * DIGEST_BYTES + 8;
+const FORMAT_VERSION = 1;
+
+/** The chunk that holds the entry ends behind it. Only on signature transactions. */
+export const FORCE_CHUNK_AFTER = 0x01;
+/** The entry is the first of its chunk. Only on the first transaction of a recovered service. */
+export const FORCE_CHUNK_BEFORE = 0x02;
+
+/** First byte of the public domain. Current writers write nothing but `evidenceAndClaims`, and `snapshot` in snapshots. */
+export const EntryType = {
+  /** 1.x */
+  plain: 0,
+  snapshot: 1,
+  claims: 2,
+  /** Early 2.x */
+  evidence: 3,
+  evidenceAndClaims: 4,
+} as const;
+export type EntryType = typeof EntryType[keyof typeof EntryType];
+
+/** What entries and snapshots share: a public domain in clear, a private one sealed, the public one authenticated. */
+export interface SealedFrame {
+  /** Header included. */
+  readonly bytes: Uint8Array;
+  readonly flags: number;
+  readonly tag: Uint8Array;
+  readonly iv: Uint8Array;
+  /** From the IV. */
+  readonly seqno: Seqno;
+  /** From the IV; 0 in snapshots. */
+  readonly view: View;
+  /** The top bit of the IV. */
+  readonly isSnapshot: boolean;
+  readonly publicDomain: Uint8Array;
+  readonly ciphertext: Uint8Array;
+}
+
+/**
+ * Bytes of the whole entry whose first bytes these are.
+ *
+ * @param start at least `ENTRY_HEADER_BYTES` of it
+ * @throws FormatError
+ */
+export function entryBytes(start: Uint8Array): number {
+  return readHeader(new Reader(start)).entryBytes;
+}
+
+/**
+ * Parses what entries and snapshots share.
+ *
+ *     01 00 e50000000000                  version, flags, 229 bytes follow
+ *     917c08b6ebfa01165104343842b5c121    GCM tag; it comes first, unlike in most formats
+ *     1800000000000000 02000000           GCM IV: seqno 24, view 2; top bit clear, so no snapshot
+ *     c100000000000000                    193 bytes of public domain
+ *     04 …                                public domain
+ *     …                                   private domain, sealed; empty here
+ *
+ * @throws FormatError
+ */
+export function parseFrame(bytes: Uint8Array): SealedFrame {
+  const reader = new Reader(bytes);
+  const header = readHeader(reader);
+  if (header.entryBytes !== bytes.length) {
+    throw new FormatError(
+      `Cannot read a ledger entry: its header says ${header.entryBytes} bytes, and there are ${bytes.length}`,
+    );
+  }
+  const tag = reader.bytes(TAG_BYTES);
+  const seqno = reader.u64();
+  const viewBits = reader.u32();
+  return {
+    bytes,
+    flags: header.flags,
+    tag,
+    iv: bytes.subarray(IV_AT, IV_AT + IV_BYTES),
+    seqno,
+    view: viewBits & MAX_VIEW,
+    isSnapshot: viewBits > MAX_VIEW,
+    publicDomain: reader.lengthPrefixed(),
+    ciphertext: reader.rest(),
+  };
+}
+
+/** The private domain in clear, or undefined where the key is not the one it was sealed with, or a byte changed. */
+export function openFrame(primitives: Primitives, frame: SealedFrame, key: Uint8Array): Uint8Array | undefined {
+  return primitives.gcmOpen(key, frame.iv, frame.publicDomain, frame.ciphertext, frame.tag);
+}
+
+function readHeader(reader: Reader): { flags: number; entryBytes: number } {
+  const version = reader.u8();
+  const flags = reader.u8();
+  const entryBytes = ENTRY_HEADER_BYTES + reader.u48();
+  if (version !== FORMAT_VERSION) throw new FormatError(`Cannot read a ledger entry: its format version is ${version}`);
+  if (flags > (FORCE_CHUNK_AFTER | FORCE_CHUNK_BEFORE)) {
+    throw new FormatError(`Cannot read a ledger entry: its flags are 0x${flags.toString(16)}`);
+  }
+  if (entryBytes > MAX_ENTRY_BYTES) {
+    throw new FormatError(`Cannot read a ledger entry of ${entryBytes} bytes: at most ${MAX_ENTRY_BYTES}`);
+  }
+  return { flags, entryBytes };
+}
+
+/** One transaction as the ledger holds it. The bytes are kept as they are; tables are parsed when asked for. */
+export class LedgerEntry {
+  readonly #mapsAt: number;
+  #publicTables: readonly TableWrites[] | undefined;
+
+  private constructor(
+    readonly frame: SealedFrame,
+    readonly type: EntryType,
+    /** 32 bytes, zero without a claim; undefined in types 0 and 3. */
+    readonly claimsDigest: Uint8Array | undefined,
+    /** 32 bytes; undefined in types 0 and 2. */
+    readonly commitEvidenceDigest: Uint8Array | undefined,
+    /** 0 in everything current; 1.x wrote more. */
+    readonly maxConflictVersion: Seqno,
+    mapsAt: number,
+  ) {
+    this.#mapsAt = mapsAt;
+  }
+
+  /**
+   * Parses all but the tables.
+   *
+   * @throws FormatError
+   */
+  static parse(bytes: Uint8Array): LedgerEntry {
+    const frame = parseFrame(bytes);
+    if (frame.isSnapshot) {
+      throw new FormatError(`Cannot read ledger entry ${frame.seqno}: its IV is that of a snapshot`);
+    }
+    const reader = new Reader(frame.publicDomain);
+    const type = parseType(reader.u8());
+    const seqno = reader.u64();
+    if (seqno !== frame.seqno) {
+      throw new FormatError(`Cannot read a ledger entry: its IV says seqno ${frame.seqno}, its public domain ${seqno}`);
+    }
+    const hasClaims = type === EntryType.evidenceAndClaims || type === EntryType.claims;
+    const hasEvidence = type === EntryType.evidenceAndClaims || type === EntryType.evidence;
+    const claimsDigest = hasClaims ? reader.bytes(DIGEST_BYTES) : undefined;
+    const commitEvidenceDigest = hasEvidence ? reader.bytes(DIGEST_BYTES) : undefined;
+    const maxConflictVersion = reader.u64();
+    return new LedgerEntry(frame, type, claimsDigest, commitEvidenceDigest, maxConflictVersion, reader.position);
+  }
+
+  get bytes(): Uint8Array {
+    return this.frame.bytes;
+  }
+
+  get flags(): number {
+    return this.frame.flags;
+  }
+
+  get seqno(): Seqno {
+    return this.frame.seqno;
+  }
+
+  get view(): View {
+    return this.frame.view;
+  }
+
+  get txId(): TxId {
+    return { view: this.frame.view, seqno: this.frame.seqno };
+  }
+
+  /**
+   * Changes to public tables.
+   *
+   * @param tolerate told of what no current writer writes, instead of an error (`parseTables`); the first call decides
+   * @throws FormatError
+   */
+  publicTables(tolerate?: (deviation: WriteSetDeviation) => void): readonly TableWrites[] {
+    return this.#publicTables ??= parseTables(this.frame.publicDomain.subarray(this.#mapsAt), "public", tolerate);
+  }
+
+  get hasPrivateTables(): boolean {
+    return this.frame.ciphertext.length > 0;
+  }
+
+  /**
+   * Changes to private tables, or undefined where the GCM tag does not match.
+   *
+   * The tag is there and means something also where there are no private tables: it covers the public domain.
+   *
+   * @throws FormatError where what was sealed is not a list of tables
+   */
+  privateTables(
+    primitives: Primitives,
+    key: Uint8Array,
+    tolerate?: (deviation: WriteSetDeviation) => void,
+  ): readonly TableWrites[] | undefined {
+    const plaintext = openFrame(primitives, this.frame, key);
+    return plaintext && parseTables(plaintext, "private", tolerate);
+  }
+
+  /** sha256 of the whole entry, flags and ciphertext included. */
+  writeSetDigest(primitives: Primitives): Uint8Array {
+    return primitives.sha256(this.frame.bytes);
+  }
+
+  /** The entry's leaf in the Merkle tree. */
+  leaf(primitives: Primitives): Uint8Array {
+    return leafOf(primitives, {
+      writeSetDigest: this.writeSetDigest(primitives),
+      commitEvidenceDigest: this.commitEvidenceDigest,
+      claimsDigest: this.claimsDigest,
+    });
+  }
+}
+
+/** A transaction that is about to become an entry. */
+export interface EntryContent {
+  readonly txId: TxId;
+  readonly flags: number;
+  readonly claimsDigest: Uint8Array;
+  readonly commitEvidenceDigest: Uint8Array;
+  readonly writeSet: WriteSet;
+}
+
+/**
+ * The bytes of an entry of the current type, its private tables sealed with the ledger secret of its seqno.
+ *
+ * @param key the ledger secret itself
+ */
+export function sealEntry(primitives: Primitives, key: Uint8Array, content: EntryContent): Uint8Array {
+  const { publicTables, privateTables } = content.writeSet;
+  assert(publicTables.length + privateTables.length > 0, "A transaction that wrote nothing has no entry");
+  const publicBytes = PUBLIC_HEADER_BYTES + serialisedLength(publicTables);
+  const privateBytes = serialisedLength(privateTables);
+  const size = GCM_HEADER_BYTES + 8 + publicBytes + privateBytes;
+  assert(ENTRY_HEADER_BYTES + size <= MAX_ENTRY_BYTES, "An entry written is one that can be read back");
+  const iv = entryIv(content.txId);
+  // One allocation for the entry: the private tables are written where their ciphertext will be.
+  const out = new Writer(ENTRY_HEADER_BYTES + size);
+  out.u8(FORMAT_VERSION).u8(content.flags).u48(size).zeros(TAG_BYTES).bytes(iv);
+  out.u64(publicBytes);
+  const publicAt = out.length;
+  out.u8(EntryType.evidenceAndClaims).u64(content.txId.seqno);
+  out.bytes(content.claimsDigest).bytes(content.commitEvidenceDigest).u64(0);
+  const publicTablesAt = out.length;
+  out.zeros(publicBytes - PUBLIC_HEADER_BYTES + privateBytes);
+  const bytes = out.finish();
+  const privateAt = serialiseTablesInto(bytes, publicTablesAt, publicTables);
+  const end = serialiseTablesInto(bytes, privateAt, privateTables);
+  assert(end === bytes.length, "An entry has the size its header states");
+  const sealed = primitives.gcmSeal(
+    key,
+    iv,
+    bytes.subarray(publicAt, privateAt),
+    bytes.subarray(privateAt),
+  );
+  bytes.set(sealed.tag, TAG_AT);
+  bytes.set(sealed.ciphertext, privateAt);
+  return bytes;
+}
+
+/** The IV that seals the private domain of a transaction: its seqno and view, so that no secret uses one twice. */
+export function entryIv(id: TxId): Uint8Array {
+  assert(id.view <= MAX_VIEW, "A view fits the 31 bits it has in an IV");
+  return new Writer(IV_BYTES).u64(id.seqno).u32(id.view).finish();
+}
+
+function parseType(value: number): EntryType {
+  for (const type of Object.values(EntryType)) {
+    if (type === value && type !== EntryType.snapshot) return type;
+  }
+  throw new FormatError(`Cannot read a ledger entry: its type is ${value}`);
+}

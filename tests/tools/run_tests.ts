@@ -1,0 +1,91 @@
+/**
+ * Runs the tests with the least permissions that they work with, and ends with the line `N passed, N failed`.
+ *
+ * In: `unit` for the tests beside the code and the tidy ones, or nothing for all. Out: exit code 0 if nothing failed.
+ * Tests that were skipped for want of data (tests/team_data.ts) count as neither; each reason is named once.
+ */
+
+import { tmpdir } from "node:os";
+
+/** What one run of `deno test` said. */
+export interface Outcome {
+  readonly passed: number;
+  readonly failed: number;
+  /** How many tests were skipped, by reason. */
+  readonly skipped: ReadonlyMap<string, number>;
+}
+
+const UNIT_TESTS = ["shared", "enclave", "node", "getting_started", "tests/tidy_test.ts", "tests/tools"];
+
+/** Variables that tests read. Every other one looks unset to them. */
+const VARIABLES = ["CI", "QUORATE_TEAM_FOLDER", "PATH", "TMPDIR", "NO_COLOR"];
+
+const permissions = () => [
+  "--no-prompt",
+  "--allow-read",
+  `--allow-write=${tmpdir()},workspace`,
+  "--allow-net=127.0.0.1,localhost",
+  `--allow-env=${VARIABLES.join(",")}`,
+  "--ignore-env",
+  "--allow-run=deno,openssl,python3",
+];
+
+/**
+ * Reads the output of one run of `deno test`, e.g. `ok | 12 passed (3 steps) | 0 failed (2s)`.
+ *
+ * A run that ends without this line broke off, e.g. since the code does not compile: that is one failure.
+ */
+export function outcomeOf(output: string, succeeded: boolean): Outcome {
+  // deno-lint-ignore no-control-regex -- colours are escape sequences
+  const plain = output.replace(/\x1b\[[0-9;]*m/g, "");
+  const skipped = new Map<string, number>();
+  for (const [, count, reason] of plain.matchAll(/^(\d+) skipped: (.+)$/gm)) {
+    skipped.set(reason!, (skipped.get(reason!) ?? 0) + Number(count));
+  }
+  const summary = [...plain.matchAll(/^(?:ok|FAILED) \| (\d+) passed[^|]*\| (\d+) failed/gm)].at(-1);
+  if (summary === undefined) return { passed: 0, failed: succeeded ? 0 : 1, skipped };
+  const failed = Number(summary[2]);
+  // Deno counts a skipped test as passed, since it ran. A failure beside the tests, such as a leak, is a failure too.
+  const passed = Number(summary[1]) - [...skipped.values()].reduce((sum, count) => sum + count, 0);
+  return { passed, failed: succeeded ? failed : Math.max(failed, 1), skipped };
+}
+
+/** Several outcomes as one, in the words that end a run. */
+export function summaryOf(outcomes: readonly Outcome[]): { readonly lines: string[]; readonly succeeded: boolean } {
+  const sum = (count: (outcome: Outcome) => number) => outcomes.reduce((total, outcome) => total + count(outcome), 0);
+  const skipped = new Map<string, number>();
+  for (const outcome of outcomes) {
+    for (const [reason, count] of outcome.skipped) skipped.set(reason, (skipped.get(reason) ?? 0) + count);
+  }
+  const failed = sum((outcome) => outcome.failed);
+  const lines = [...skipped].map(([reason, count]) => `${count} skipped: ${reason}`);
+  return { lines: [...lines, `${sum((outcome) => outcome.passed)} passed, ${failed} failed`], succeeded: failed === 0 };
+}
+
+async function runDenoTest(...args: string[]): Promise<Outcome> {
+  const command = new Deno.Command("deno", {
+    args: ["test", ...permissions(), ...args],
+    stdout: "piped",
+    stderr: "inherit",
+  });
+  const child = command.spawn();
+  const decoder = new TextDecoder();
+  let output = "";
+  for await (const bytes of child.stdout) {
+    Deno.stdout.writeSync(bytes);
+    output += decoder.decode(bytes, { stream: true });
+  }
+  return outcomeOf(output, (await child.status).success);
+}
+
+if (import.meta.main) {
+  const outcomes = [await runDenoTest("--parallel", ...UNIT_TESTS)];
+  if (Deno.args[0] !== "unit") {
+    // What starts nodes and other processes runs one file after the other, so that nothing waits for a busy machine.
+    const others = `--ignore=${UNIT_TESTS.filter((path) => path.startsWith("tests/")).join(",")}`;
+    outcomes.push(await runDenoTest("--permit-no-files", others, "tests"));
+  }
+  const { lines, succeeded } = summaryOf(outcomes);
+  console.log(lines.join("\n"));
+  Deno.exit(succeeded ? 0 : 1);
+}

@@ -1,0 +1,72 @@
+/**
+ * Keeps README.md true: its commands have a runner here, its files exist, its version of Deno is the one that runs.
+ */
+
+import { strict as assert } from "node:assert";
+import { join } from "node:path";
+import { fromFileUrl, statSyncOrUndefined } from "./paths.ts";
+
+const root = fromFileUrl(new URL("../", import.meta.url));
+const read = (path: string) => Deno.readTextFileSync(join(root, path));
+const readme = read("README.md");
+
+/** The text of each fenced block of shell commands, in order. */
+function shellBlocks(markdown: string): string[] {
+  return [...markdown.matchAll(/^```sh\n([\s\S]*?)^```$/gm)].map((match) => match[1]!);
+}
+
+/** Checks that a command of the README is what it says, without starting a service or the tests once more. */
+type Runner = () => void | Promise<void>;
+
+/** For each block of the README, word for word, how it is checked. A block without a runner is a failure. */
+const RUNNERS: Readonly<Record<string, Runner>> = {
+  "deno task run node\ndeno task test\n": () => hasTasks("run", "test"),
+  "npx --yes deno@2.9.6 task run node\nnpx --yes deno@2.9.6 task test\n": () => hasTasks("run", "test"),
+};
+
+function hasTasks(...names: string[]): void {
+  const { tasks } = JSON.parse(read("deno.json")) as { tasks: Record<string, { command: string }> };
+  for (const name of names) {
+    const command = tasks[name]?.command ?? "";
+    const started = /\S+\.ts\b/.exec(command)?.[0];
+    if (started !== undefined) assert.ok(statSyncOrUndefined(join(root, started))?.isFile, `${started} exists`);
+    else assert.match(command, /^deno task --quiet \S+$/);
+  }
+}
+
+Deno.test("every shell block of README.md has a runner, and every runner a block", () => {
+  assert.deepEqual(shellBlocks(readme), Object.keys(RUNNERS));
+});
+
+for (const [block, run] of Object.entries(RUNNERS)) {
+  Deno.test(`README.md: ${block.trim().replaceAll("\n", " ⏎ ")}`, run);
+}
+
+Deno.test("README.md and CONTRIBUTING.md name files and folders that exist", () => {
+  for (const document of ["README.md", "CONTRIBUTING.md"]) {
+    const prose = read(document).replace(/^```[\s\S]*?^```$/gm, "");
+    const spans = [...prose.matchAll(/`([\w.-]+(?:\/[\w.-]*)+|[A-Z_]+\.md|deno\.(?:json|lock))`/g)].map((match) =>
+      match[1]!
+    );
+    const links = [...prose.matchAll(/\]\((?!https?:)([^)#]+)\)/g)].map((match) => match[1]!);
+    const missing = [...spans, ...links].filter((path) =>
+      !path.startsWith("../") && statSyncOrUndefined(join(root, path)) === undefined
+    );
+    assert.deepEqual(missing, [], document);
+    assert.notEqual(spans.length, 0);
+  }
+});
+
+Deno.test("README.md, CONTRIBUTING.md and .ci/run name the version of Deno that runs this", () => {
+  for (
+    const [document, pattern] of [
+      ["README.md", /deno@([\d.]+\d)|\) ([\d.]+\d);/g],
+      ["CONTRIBUTING.md", /deno@([\d.]+\d)|\) ([\d.]+\d),/g],
+      [".ci/run", /deno_version=([\d.]+)/g],
+    ] as const
+  ) {
+    const versions = [...read(document).matchAll(pattern)].map((match) => match[1] ?? match[2]);
+    assert.notEqual(versions.length, 0, document);
+    for (const version of versions) assert.equal(version, Deno.version.deno, document);
+  }
+});

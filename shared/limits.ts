@@ -101,6 +101,17 @@ export const DEFAULT_JS_HEAP_BYTES = 100 * MIB;
 export const DEFAULT_JS_STACK_BYTES = MIB;
 export const DEFAULT_JS_EXECUTION_TIME_MS = 5000;
 export const DEFAULT_JS_CACHED_INTERPRETERS = 10;
+/** No configured limit reaches beyond these; a script's memory has some room over its heap for gaps between blocks. */
+export const MAX_JS_HEAP_BYTES = 512 * MIB;
+export const MAX_JS_MEMORY_BYTES = 768 * MIB;
+export const MAX_JS_EXECUTION_TIME_MS = 10 * 60 * 1000;
+export const MAX_JS_CACHED_INTERPRETERS = 100;
+/** Programs whose evaluated modules are kept: one for each entry module of the app, the constitution, recent ballots. */
+export const MAX_JS_PROGRAM_IMAGES = 100;
+/** Modules that one program may import, the entry included. */
+export const MAX_JS_MODULES = 10_000;
+/** A script call inside a script call: a constitution that checks another one. */
+export const MAX_JS_NESTED_CALLS = 4;
 
 // The host's configuration and files.
 /** The configuration, and each text file it names (a constitution is about 50 KiB). */

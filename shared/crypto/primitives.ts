@@ -1,5 +1,6 @@
 /**
- * The few cryptographic operations on the hot path, as one record that the caller may replace by a faster one.
+ * The few cryptographic operations on the hot path, and RSA decryption, as one record that the caller may replace by a
+ * faster one (for RSA also a safer one, see `rsa.ts`).
  *
  * `noblePrimitives` runs everywhere (browser, simulator); the enclave and the command line pass native ones
  * (`enclave/native_primitives.ts`). Every vector runs on both. Signing is not here: it is always noble, see `ecdsa.ts`.
@@ -10,6 +11,7 @@ import { hmac } from "@noble/hashes/hmac.js";
 import { gcm } from "@noble/ciphers/aes.js";
 import { p256, p384, p521 } from "@noble/curves/nist.js";
 import { concat } from "../bytes.ts";
+import { parseRsaPrivateKey, rsaOaepDecrypt } from "./rsa.ts";
 
 /** Bytes from a source nobody can predict. The simulator passes a seeded one. */
 export type Random = (length: number) => Uint8Array;
@@ -43,6 +45,14 @@ export interface Primitives {
    * @param signature r ‖ s, each of the curve's width; high s is accepted, as CCF and hardware write it
    */
   ecdsaVerifyHashed(curve: CurveName, publicKey: Uint8Array, digest: Uint8Array, signature: Uint8Array): boolean;
+  /**
+   * RSAES-OAEP with SHA-256 for the label and for MGF1; undefined where the ciphertext is not one for this key and label.
+   *
+   * @param privateKey PKCS#8, DER, not encrypted
+   * @param label empty where it is not given
+   * @throws FormatError where the private key cannot be read
+   */
+  rsaOaepDecrypt(privateKey: Uint8Array, ciphertext: Uint8Array, label?: Uint8Array): Uint8Array | undefined;
 }
 
 export const NOBLE_CURVES = { "P-256": p256, "P-384": p384, "P-521": p521 } as const;
@@ -75,4 +85,6 @@ export const noblePrimitives: Primitives = {
       return false; // a point off the curve, or a signature of the wrong length
     }
   },
+
+  rsaOaepDecrypt: (privateKey, ciphertext, label) => rsaOaepDecrypt(parseRsaPrivateKey(privateKey), ciphertext, label),
 };

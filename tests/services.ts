@@ -6,7 +6,10 @@
 
 import { join, statSyncOrUndefined } from "./paths.ts";
 import { teamData } from "./team_data.ts";
+import { parseRsaPrivateKeyFile } from "../shared/crypto/key_file.ts";
 import { type ChunkName, compareChunkNames, parseChunk, parseChunkName } from "../shared/ledger/chunk.ts";
+
+import { parseSnapshotName, type SnapshotName } from "../shared/ledger/snapshot.ts";
 
 /** One ledger directory, as one node left it. */
 export interface LedgerDirectory {
@@ -38,18 +41,18 @@ const DIRECTORIES: readonly string[] = [
   "recorded_rekey/before_recovery",
 ];
 
-/** Every ledger directory there is. Snapshots of a node stopped before a recovery lie with those made after it. */
+/** Every ledger directory there is. */
 export function ledgerDirectories(): LedgerDirectory[] {
   return DIRECTORIES.map((name) => {
     const [service, part] = name.split("/");
     const testdata = teamData("ccf/testdata");
-    const snapshots = [join(testdata, name, "snapshots"), join(testdata, service!, "snapshots")].find(isDirectory);
+    const snapshots = join(testdata, name, "snapshots");
     const expected = join(testdata, service!, "expected", part ?? "");
     return {
       name,
       ledger: join(testdata, name, "ledger"),
       common: join(testdata, service!, "common"),
-      ...(snapshots !== undefined && { snapshots }),
+      ...(statSyncOrUndefined(snapshots)?.isDirectory && { snapshots }),
       ...(statSyncOrUndefined(join(expected, "summary.json")) !== undefined && { expected }),
     };
   });
@@ -116,6 +119,22 @@ export interface ExpectedEntry {
   readonly private: Record<string, { writes: [string, string][]; removes: string[] }> | null;
 }
 
+export interface SnapshotFile {
+  readonly fileName: string;
+  readonly name: SnapshotName;
+  readonly bytes: Uint8Array;
+}
+
+/** The snapshot files, oldest first. */
+export function readSnapshotFiles({ snapshots }: LedgerDirectory): SnapshotFile[] {
+  if (snapshots === undefined) return [];
+  return [...Deno.readDirSync(snapshots)]
+    .map(({ name: fileName }) => ({ fileName, name: parseSnapshotName(fileName) }))
+    .filter((file): file is { fileName: string; name: SnapshotName } => file.name !== undefined)
+    .sort((a, b) => a.name.seqno - b.name.seqno)
+    .map((file) => ({ ...file, bytes: Deno.readFileSync(join(snapshots, file.fileName)) }));
+}
+
 /** First seqno and hex of each ledger secret; a directory without a summary shares those of the service's other nodes. */
 export function readLedgerSecrets(directory: LedgerDirectory): [firstSeqno: number, hex: string][] {
   const service = directory.name.split("/")[0]!;
@@ -128,6 +147,14 @@ export function readLedgerSecrets(directory: LedgerDirectory): [firstSeqno: numb
     .filter(([first]) => !later.includes(first));
 }
 
+/** The members' private encryption keys, PKCS#8 DER. */
+export function readMemberKeys(directory: LedgerDirectory): Uint8Array[] {
+  return [...Deno.readDirSync(directory.common)]
+    .map((file) => file.name)
+    .filter((name) => /^member\d+_enc_privk\.pem$/.test(name))
+    .map((name) => parseRsaPrivateKeyFile(Deno.readTextFileSync(join(directory.common, name))).pkcs8);
+}
+
 export function readExpectedSummary(directory: LedgerDirectory): ExpectedSummary {
   return JSON.parse(Deno.readTextFileSync(join(directory.expected!, "summary.json")));
 }
@@ -135,8 +162,4 @@ export function readExpectedSummary(directory: LedgerDirectory): ExpectedSummary
 export function readExpectedEntries(directory: LedgerDirectory): ExpectedEntry[] {
   const lines = Deno.readTextFileSync(join(directory.expected!, "entries.jsonl")).trim().split("\n");
   return lines.map((line) => JSON.parse(line));
-}
-
-function isDirectory(path: string): boolean {
-  return statSyncOrUndefined(path)?.isDirectory === true;
 }

@@ -8,6 +8,14 @@
 
 import { assert, FormatError } from "../assert.ts";
 import { Reader, Writer } from "../bytes.ts";
+import {
+  type EntryIv,
+  GCM_HEADER_BYTES,
+  GCM_IV_BYTES,
+  GCM_TAG_BYTES,
+  readGcmHeader,
+  writeGcmHeader,
+} from "../crypto/aes_gcm.ts";
 import type { Primitives } from "../crypto/primitives.ts";
 import {
   parseTables,
@@ -17,21 +25,19 @@ import {
   type WriteSet,
   type WriteSetDeviation,
 } from "../kv/write_set.ts";
-import { MAX_ENTRY_BYTES, MAX_VIEW } from "../limits.ts";
+import { MAX_ENTRY_BYTES } from "../limits.ts";
 import { leafOf } from "../merkle/leaf.ts";
 import type { Seqno, TxId, View } from "../tx_id.ts";
 
 /** Version, flags, and the size of what follows. */
 export const ENTRY_HEADER_BYTES = 8;
 const TAG_AT = ENTRY_HEADER_BYTES;
-const TAG_BYTES = 16;
-const IV_AT = TAG_AT + TAG_BYTES;
-const IV_BYTES = 12;
-const GCM_HEADER_BYTES = TAG_BYTES + IV_BYTES;
+const IV_AT = TAG_AT + GCM_TAG_BYTES;
 const DIGEST_BYTES = 32;
 /** Type, seqno, both digests and the unused conflict version of a current entry. */
 const PUBLIC_HEADER_BYTES = 1 + 8 + 2 * DIGEST_BYTES + 8;
 const FORMAT_VERSION = 1;
+const NO_TAG = new Uint8Array(GCM_TAG_BYTES);
 
 /** The chunk that holds the entry ends behind it. Only on signature transactions. */
 export const FORCE_CHUNK_AFTER = 0x01;
@@ -68,13 +74,13 @@ export interface SealedFrame {
 }
 
 /**
- * Bytes of the whole entry whose first bytes these are.
+ * Bytes of the whole entry, or snapshot, whose first bytes these are.
  *
  * @param start at least `ENTRY_HEADER_BYTES` of it
  * @throws FormatError
  */
-export function entryBytes(start: Uint8Array): number {
-  return readHeader(new Reader(start)).entryBytes;
+export function entryBytes(start: Uint8Array, maxBytes: number = MAX_ENTRY_BYTES): number {
+  return readHeader(new Reader(start), maxBytes).entryBytes;
 }
 
 /**
@@ -89,25 +95,23 @@ export function entryBytes(start: Uint8Array): number {
  *
  * @throws FormatError
  */
-export function parseFrame(bytes: Uint8Array): SealedFrame {
+export function parseFrame(bytes: Uint8Array, maxBytes: number = MAX_ENTRY_BYTES): SealedFrame {
   const reader = new Reader(bytes);
-  const header = readHeader(reader);
+  const header = readHeader(reader, maxBytes);
   if (header.entryBytes !== bytes.length) {
     throw new FormatError(
       `Cannot read a ledger entry: its header says ${header.entryBytes} bytes, and there are ${bytes.length}`,
     );
   }
-  const tag = reader.bytes(TAG_BYTES);
-  const seqno = reader.u64();
-  const viewBits = reader.u32();
+  const { tag, seqno, view, isSnapshot } = readGcmHeader(reader);
   return {
     bytes,
     flags: header.flags,
     tag,
-    iv: bytes.subarray(IV_AT, IV_AT + IV_BYTES),
+    iv: bytes.subarray(IV_AT, IV_AT + GCM_IV_BYTES),
     seqno,
-    view: viewBits & MAX_VIEW,
-    isSnapshot: viewBits > MAX_VIEW,
+    view,
+    isSnapshot,
     publicDomain: reader.lengthPrefixed(),
     ciphertext: reader.rest(),
   };
@@ -118,7 +122,43 @@ export function openFrame(primitives: Primitives, frame: SealedFrame, key: Uint8
   return primitives.gcmOpen(key, frame.iv, frame.publicDomain, frame.ciphertext, frame.tag);
 }
 
-function readHeader(reader: Reader): { flags: number; entryBytes: number } {
+/** A frame that is being written: the header is there, the two domains are to be filled in, and then it is sealed. */
+export interface UnsealedFrame {
+  readonly bytes: Uint8Array;
+  readonly publicAt: number;
+  readonly privateAt: number;
+}
+
+/** Allocates the whole frame at once, so that an entry is written where it will stay. */
+export function layOutFrame(flags: number, iv: EntryIv, publicBytes: number, privateBytes: number): UnsealedFrame {
+  const size = GCM_HEADER_BYTES + 8 + publicBytes + privateBytes;
+  const out = new Writer(ENTRY_HEADER_BYTES + size);
+  out.u8(FORMAT_VERSION).u8(flags).u48(size);
+  writeGcmHeader(out, { tag: NO_TAG, ...iv });
+  out.u64(publicBytes);
+  const publicAt = out.length;
+  out.zeros(publicBytes + privateBytes);
+  return { bytes: out.finish(), publicAt, privateAt: publicAt + publicBytes };
+}
+
+/** Encrypts the private domain in place and puts the tag in front. */
+export function sealFrame(
+  primitives: Primitives,
+  { bytes, publicAt, privateAt }: UnsealedFrame,
+  key: Uint8Array,
+): Uint8Array {
+  const sealed = primitives.gcmSeal(
+    key,
+    bytes.subarray(IV_AT, IV_AT + GCM_IV_BYTES),
+    bytes.subarray(publicAt, privateAt),
+    bytes.subarray(privateAt),
+  );
+  bytes.set(sealed.tag, TAG_AT);
+  bytes.set(sealed.ciphertext, privateAt);
+  return bytes;
+}
+
+function readHeader(reader: Reader, maxBytes: number): { flags: number; entryBytes: number } {
   const version = reader.u8();
   const flags = reader.u8();
   const entryBytes = ENTRY_HEADER_BYTES + reader.u48();
@@ -126,8 +166,8 @@ function readHeader(reader: Reader): { flags: number; entryBytes: number } {
   if (flags > (FORCE_CHUNK_AFTER | FORCE_CHUNK_BEFORE)) {
     throw new FormatError(`Cannot read a ledger entry: its flags are 0x${flags.toString(16)}`);
   }
-  if (entryBytes > MAX_ENTRY_BYTES) {
-    throw new FormatError(`Cannot read a ledger entry of ${entryBytes} bytes: at most ${MAX_ENTRY_BYTES}`);
+  if (entryBytes > maxBytes) {
+    throw new FormatError(`Cannot read a ledger entry of ${entryBytes} bytes: at most ${maxBytes}`);
   }
   return { flags, entryBytes };
 }
@@ -258,38 +298,17 @@ export function sealEntry(primitives: Primitives, key: Uint8Array, content: Entr
   const { publicTables, privateTables } = content.writeSet;
   assert(publicTables.length + privateTables.length > 0, "A transaction that wrote nothing has no entry");
   const publicBytes = PUBLIC_HEADER_BYTES + serialisedLength(publicTables);
-  const privateBytes = serialisedLength(privateTables);
-  const size = GCM_HEADER_BYTES + 8 + publicBytes + privateBytes;
-  assert(ENTRY_HEADER_BYTES + size <= MAX_ENTRY_BYTES, "An entry written is one that can be read back");
-  const iv = entryIv(content.txId);
-  // One allocation for the entry: the private tables are written where their ciphertext will be.
-  const out = new Writer(ENTRY_HEADER_BYTES + size);
-  out.u8(FORMAT_VERSION).u8(content.flags).u48(size).zeros(TAG_BYTES).bytes(iv);
-  out.u64(publicBytes);
-  const publicAt = out.length;
-  out.u8(EntryType.evidenceAndClaims).u64(content.txId.seqno);
-  out.bytes(content.claimsDigest).bytes(content.commitEvidenceDigest).u64(0);
-  const publicTablesAt = out.length;
-  out.zeros(publicBytes - PUBLIC_HEADER_BYTES + privateBytes);
-  const bytes = out.finish();
-  const privateAt = serialiseTablesInto(bytes, publicTablesAt, publicTables);
-  const end = serialiseTablesInto(bytes, privateAt, privateTables);
-  assert(end === bytes.length, "An entry has the size its header states");
-  const sealed = primitives.gcmSeal(
-    key,
-    iv,
-    bytes.subarray(publicAt, privateAt),
-    bytes.subarray(privateAt),
-  );
-  bytes.set(sealed.tag, TAG_AT);
-  bytes.set(sealed.ciphertext, privateAt);
-  return bytes;
-}
-
-/** The IV that seals the private domain of a transaction: its seqno and view, so that no secret uses one twice. */
-export function entryIv(id: TxId): Uint8Array {
-  assert(id.view <= MAX_VIEW, "A view fits the 31 bits it has in an IV");
-  return new Writer(IV_BYTES).u64(id.seqno).u32(id.view).finish();
+  const { txId, flags, claimsDigest, commitEvidenceDigest } = content;
+  const frame = layOutFrame(flags, { ...txId, isSnapshot: false }, publicBytes, serialisedLength(privateTables));
+  const { bytes, publicAt, privateAt } = frame;
+  assert(bytes.length <= MAX_ENTRY_BYTES, "An entry written is one that can be read back");
+  const header = new Writer(PUBLIC_HEADER_BYTES).u8(EntryType.evidenceAndClaims).u64(txId.seqno);
+  header.bytes(claimsDigest).bytes(commitEvidenceDigest).u64(0);
+  bytes.set(header.finish(), publicAt);
+  const publicEnd = serialiseTablesInto(bytes, publicAt + PUBLIC_HEADER_BYTES, publicTables);
+  const privateEnd = serialiseTablesInto(bytes, privateAt, privateTables);
+  assert(publicEnd === privateAt && privateEnd === bytes.length, "An entry has the size its header states");
+  return sealFrame(primitives, frame, key);
 }
 
 function parseType(value: number): EntryType {

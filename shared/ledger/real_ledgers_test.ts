@@ -4,6 +4,7 @@
 
 import { strict as assert } from "node:assert";
 import { concat, fromByteString, fromHex, toHex, Writer } from "../bytes.ts";
+import { entryIv } from "../crypto/aes_gcm.ts";
 import { noblePrimitives as primitives } from "../crypto/primitives.ts";
 import { serialiseTables, type TableWrites } from "../kv/write_set.ts";
 import { MerkleTree } from "../merkle/tree.ts";
@@ -19,7 +20,7 @@ import {
 } from "../../tests/services.ts";
 import { teamTest } from "../../tests/team_data.ts";
 import { formatTxId } from "../tx_id.ts";
-import { entryIv, EntryType, LedgerEntry, sealEntry } from "./entry.ts";
+import { EntryType, LedgerEntry, sealEntry } from "./entry.ts";
 import { LedgerSecret, LedgerSecrets } from "./secrets.ts";
 
 const ZERO8 = "\0".repeat(8);
@@ -73,7 +74,7 @@ function sealOlderEntry(
     new Writer().u64(entry.maxConflictVersion).finish(),
     serialiseTables(publicTables),
   );
-  const iv = entryIv(entry.txId);
+  const iv = entryIv({ ...entry.txId, isSnapshot: false });
   const sealed = primitives.gcmSeal(key, iv, domain, serialiseTables(privateTables));
   const rest = new Writer().bytes(sealed.tag).bytes(iv).lengthPrefixed(domain).bytes(sealed.ciphertext).finish();
   return new Writer().u8(1).u8(entry.flags).u48(rest.length).bytes(rest).finish();

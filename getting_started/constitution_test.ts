@@ -1,22 +1,9 @@
 import { strict as assert } from "node:assert";
-import { readFileSync } from "node:fs";
-import { toBase64, toUtf8 } from "../shared/bytes.ts";
 import { FakeCcf } from "./fake_ccf.ts";
+import { constitution, constitutionText } from "./load_constitution.ts";
 import app from "./app/app.json" with { type: "json" };
 
-interface Constitution {
-  validate(proposal: string): { valid: boolean; description: string };
-  resolve(proposal: string, proposerId: string, votes: Vote[], proposalId: string): string;
-  apply(proposal: string, proposalId: string): void;
-}
-
-type Vote = { member_id: string; vote: boolean };
 type Action = { name: string; args?: unknown };
-
-// A node joins the files of its configuration with a newline, in this order (governance.md §4).
-const source = ["actions", "validate", "resolve", "apply"]
-  .map((name) => readFileSync(new URL(`./constitution/${name}.js`, import.meta.url), "utf8")).join("\n");
-const constitution: Constitution = await import(`data:text/javascript;base64,${toBase64(toUtf8(source))}`);
 
 // SHA-256 of "alice", "bob" and "carol", which stand here for certificates in DER.
 const ALICE = "2bd806c97f0e00af1a1fc3328fa763a9269723c8db8fac4f93af71db186d6e90";
@@ -85,7 +72,7 @@ Deno.test("the constitution exports validate, resolve and apply with the paramet
 Deno.test("validate() accepts sensible proposals, with optional arguments absent or null", () => {
   const ccf = service({ [ALICE]: "Active" });
   const good: Action[] = [
-    { name: "set_constitution", args: { constitution: source } },
+    { name: "set_constitution", args: { constitution: constitutionText } },
     { name: "set_member", args: { cert: CERT } },
     { name: "set_member", args: { cert: CERT, encryption_pub_key: null, member_data: null } },
     { name: "set_member", args: { cert: CERT, encryption_pub_key: "key", recovery_role: "Owner", member_data: {} } },
@@ -223,8 +210,8 @@ Deno.test("set_constitution replaces the text and drops the other open proposals
   put(ccf, "gov.proposals_info", PROPOSAL, { proposer_id: ALICE, state: "Accepted" });
   put(ccf, "gov.proposals_info", BOB, { proposer_id: ALICE, state: "Open", ballots: {} });
   put(ccf, "gov.proposals_info", CAROL, { proposer_id: ALICE, state: "Withdrawn" });
-  apply(ccf, { name: "set_constitution", args: { constitution: source } });
-  assert.deepEqual(rows(ccf, "constitution"), { [SINGLE]: JSON.stringify(source) });
+  apply(ccf, { name: "set_constitution", args: { constitution: constitutionText } });
+  assert.deepEqual(rows(ccf, "constitution"), { [SINGLE]: JSON.stringify(constitutionText) });
   assert.deepEqual(rows(ccf, "proposals_info"), {
     [PROPOSAL]: `{"proposer_id":"${ALICE}","state":"Accepted"}`,
     [BOB]: `{"proposer_id":"${ALICE}","state":"Dropped","ballots":{}}`,

@@ -7,7 +7,7 @@
  */
 
 import { createHash } from "node:crypto";
-import { fromByteString, fromUtf8, toByteString, toHex, toUtf8 } from "../shared/bytes.ts";
+import { type ByteString, fromByteString, fromUtf8, toByteString, toHex, toUtf8 } from "../shared/bytes.ts";
 
 /** A table as scripts see it (js-apps.md §8.2). */
 export class FakeTable {
@@ -51,11 +51,14 @@ export class FakeTable {
     for (const [key, value] of [...this.#entries]) visit(bufferOf(value), bufferOf(fromByteString(key)), this);
   }
 
-  /** What the table holds, as text, for comparison in a test. */
+  /** What the table holds, for comparison in a test. */
+  rows(): (readonly [key: ByteString, value: Uint8Array])[] {
+    return [...this.#entries];
+  }
+
+  /** The same as text. */
   texts(): Record<string, string> {
-    return Object.fromEntries(
-      [...this.#entries].map(([key, value]) => [fromUtf8(fromByteString(key)), fromUtf8(value)]),
-    );
+    return Object.fromEntries(this.rows().map(([key, value]) => [fromUtf8(fromByteString(key)), fromUtf8(value)]));
   }
 
   #write(): void {

@@ -48,6 +48,8 @@ export const MAX_MERKLE_PATH_STEPS = 64;
 /** Service identities that one endorsement chain may pass through, that is, disaster recoveries. */
 export const MAX_ENDORSEMENT_CHAIN = 1024;
 export const MAX_RECEIPT_BYTES = MIB;
+/** Transactions that one COSE receipt may prove. */
+export const MAX_COSE_RECEIPT_PROOFS = 64;
 
 /** Arrays and objects around a value in JSON that is written or checked; the deepest of CCF's own are eight. */
 export const MAX_JSON_DEPTH = 512;

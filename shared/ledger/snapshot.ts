@@ -11,7 +11,7 @@ import { type ByteString, fromByteString, fromUtf8, Reader, toByteString, toUtf8
 import type { Primitives } from "../crypto/primitives.ts";
 import { mapOrder } from "../crypto/siphash.ts";
 import type { StoreSnapshot, TableSnapshot } from "../kv/store.ts";
-import { categoryOf, domainOf, type SecurityDomain } from "../kv/table_name.ts";
+import { checkTableName, domainOf, type SecurityDomain } from "../kv/table_name.ts";
 import { MAX_SEQNO, MAX_SNAPSHOT_BYTES } from "../limits.ts";
 import type { Seqno } from "../tx_id.ts";
 import { compareUtf8 } from "../utf8_order.ts";
@@ -199,7 +199,7 @@ function parseTables(
   const tables: TableSnapshot[] = [];
   while (!reader.done) {
     const name = fromUtf8(reader.lengthPrefixed());
-    categoryOf(name);
+    checkTableName(name);
     if (domainOf(name) !== domain) throw refusal(name, `it stands in the ${domain} domain`);
     const previous = tables.at(-1);
     if (previous !== undefined && compareUtf8(previous.name, name) >= 0) {

@@ -114,12 +114,17 @@ export class MerkleTree {
     }
   }
 
-  /** The bytes for `public:ccf.internal.tree`: the leaves that are kept, and the left edge before them. */
-  serialise(): Uint8Array {
-    const leaves = this.#size - this.#first;
-    const out = new Writer(16 + NODE_BYTES * (leaves + bitsSet(this.#first)));
-    out.u64Be(leaves).u64Be(this.#first).bytes(this.#level(0).range(this.#first, this.#size));
-    for (let depth = 0, at = this.#first; at > 0; depth++, at = Math.floor(at / 2)) {
+  /**
+   * The bytes for `public:ccf.internal.tree`: leaves, and the left edge before them.
+   *
+   * @param first the first leaf in it: all that are kept, by default
+   */
+  serialise(first: Seqno = this.#first): Uint8Array {
+    assert(first >= this.#first && first < this.#size, "A serialised tree has at least one leaf, and only kept ones");
+    const leaves = this.#size - first;
+    const out = new Writer(16 + NODE_BYTES * (leaves + bitsSet(first)));
+    out.u64Be(leaves).u64Be(first).bytes(this.#level(0).range(first, this.#size));
+    for (let depth = 0, at = first; at > 0; depth++, at = Math.floor(at / 2)) {
       if (at % 2 === 1) out.bytes(this.#level(depth).at(at - 1));
     }
     return out.finish();

@@ -171,6 +171,10 @@ Deno.test("a MerkleTree behaves like a plain list of leaves under any sequence o
           tree = MerkleTree.parse(primitives, tree.serialise());
         }
         assert.equal(tree.size, leaves.length);
+        const later = first + Math.floor((leaves.length - first) / 3);
+        const reloaded = MerkleTree.parse(primitives, tree.serialise(later));
+        assert.equal(reloaded.firstIndex, later);
+        assert.equal(toHex(reloaded.root()), toHex(tree.root()));
         assert.equal(tree.firstIndex, first);
         assert.equal(toHex(tree.root()), toHex(rootByDefinition(leaves)));
         const index = first + Math.floor((leaves.length - first) / 2);

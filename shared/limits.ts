@@ -41,6 +41,8 @@ export const MAX_CHAIN_CERTIFICATES = 512;
 export const MAX_CHAIN_SIGNATURE_CHECKS = 64;
 /** RSA moduli. AMD's roots have 4096 bits. */
 export const MAX_RSA_MODULUS_BITS = 8192;
+/** Public keys of which a table is kept to verify quickly: the nodes and services of a ledger, and busy callers. */
+export const MAX_KNOWN_KEYS = 64;
 /** Rounds of PBKDF2 in an encrypted key file: OpenSSL writes 2048. */
 export const MAX_PBKDF2_ITERATIONS = 2_000_000;
 /** Steps from a leaf to the root: a tree of 2^53 leaves has 53 levels. */
@@ -109,7 +111,9 @@ export const MAX_JS_MEMORY_BYTES = 768 * MIB;
 export const MAX_JS_EXECUTION_TIME_MS = 10 * 60 * 1000;
 export const MAX_JS_CACHED_INTERPRETERS = 100;
 /** Programs whose evaluated modules are kept: one for each entry module of the app, the constitution, recent ballots. */
-export const MAX_JS_PROGRAM_IMAGES = 100;
+export const MAX_JS_PROGRAM_IMAGES = 64;
+/** Modules that fill more memory than this are evaluated anew for each call. */
+export const MAX_JS_IMAGE_BYTES = 4 * MIB;
 /** Modules that one program may import, the entry included. */
 export const MAX_JS_MODULES = 10_000;
 /** A script call inside a script call: a constitution that checks another one. */
@@ -154,3 +158,9 @@ export const MAX_INDEX_RESULTS = 10_000;
 // Historical queries.
 /** Past transactions kept ready, with their receipts. */
 export const MAX_HISTORICAL_STATES = 1000;
+
+// Between host and enclave.
+/** Messages to the enclave that are not answered yet; what comes meanwhile waits and travels together. */
+export const MAX_ENCLAVE_BATCHES_IN_FLIGHT = 2;
+/** How often the enclave is told of sessions and memory. */
+export const METRICS_INTERVAL_MS = 100;

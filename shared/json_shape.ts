@@ -91,6 +91,11 @@ export function either<A, B>(first: Shape<A>, second: Shape<B>): Shape<A | B> {
   };
 }
 
+/** Where a member must be there, and may be null. */
+export function orNull<T>(shape: Shape<T>): Shape<T | null> {
+  return (value, at) => value === null ? null : shape(value, at);
+}
+
 function asObject(value: unknown, at: string): Record<string, unknown> {
   if (typeof value !== "object" || value === null || Array.isArray(value)) return refuse(at, "an object");
   return value as Record<string, unknown>;

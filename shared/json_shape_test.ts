@@ -9,6 +9,7 @@ import {
   object,
   type Of,
   oneOf,
+  orNull,
   recordOf,
   text,
   unsigned,
@@ -32,6 +33,13 @@ Deno.test("a shape takes away an optional member that is null, as C++ reads it",
 Deno.test("base64 turns an array of numbers into base64", () => {
   assert.equal(base64("aGk=", ""), "aGk=");
   assert.deepEqual(object({ quote: base64 })({ quote: [104, 105] }, ""), { quote: "aGk=" });
+});
+
+Deno.test("orNull() keeps the null of a member that must be there", () => {
+  const secret = object({ version: orNull(unsigned) });
+  assert.deepEqual(secret({ version: null }, ""), { version: null });
+  assert.deepEqual(secret({ version: 1 }, ""), { version: 1 });
+  assert.throws(() => secret({}, ""), { message: 'Cannot read JSON at "/version": it must be a whole number from 0' });
 });
 
 Deno.test("either() tries the second shape where the first refuses", () => {

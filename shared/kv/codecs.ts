@@ -71,30 +71,30 @@ export const jsonHex: Codec<Uint8Array> = {
   decode: (bytes) => fromHex(jsonText.decode(bytes)),
 };
 
-/** What a set holds under each of its members. */
-export const presence: Codec<true> = {
+/** What a set holds under each of its members: nothing to know, so ask `has`. */
+export const presence: Codec<undefined> = {
   encode: () => ZERO8,
   decode(bytes) {
     if (!equalBytes(bytes, ZERO8)) {
       throw new FormatError("Cannot read a member of a set: its value is not 8 zero bytes");
     }
-    return true;
+    return undefined;
   },
 };
 
-/** A map of the service: text to JSON. */
-export function serviceMap<V>(name: string, shape: Shape<V>): Table<string, V> {
-  return { name, key: textKey, value: json(shape) };
-}
-
-/** A map of the service from text to whatever `value` makes of it. */
+/** A table from text to what `value` makes of it. */
 export function mapOf<V>(name: string, value: Codec<V>): Table<string, V> {
   return { name, key: textKey, value };
 }
 
-/** One value of the service, in JSON. */
-export function serviceValue<V>(name: string, shape: Shape<V>): Singleton<V> {
-  return { name, value: json(shape) };
+/** A table of text alone. */
+export function setOf(name: string): Table<string, undefined> {
+  return mapOf(name, presence);
+}
+
+/** A table of one value. */
+export function singleton<V>(name: string, value: Codec<V>): Singleton<V> {
+  return { name, value };
 }
 
 function isAscii(value: string): boolean {

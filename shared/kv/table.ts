@@ -79,6 +79,9 @@ export interface SingletonHandle<V> {
   get(): V | undefined;
   has(): boolean;
   put(value: V): void;
+  /** Recorded also where there is no value. */
   remove(): void;
+  /** Removes the value if there is one. */
+  clear(): void;
   versionOfPreviousWrite(): Seqno | undefined;
 }

@@ -3,7 +3,7 @@ import { AssertionFailed, FormatError } from "../assert.ts";
 import { fromUtf8, toUtf8 } from "../bytes.ts";
 import { anything, object, text } from "../json_shape.ts";
 import { MAX_KEY_BYTES, MAX_VALUE_BYTES } from "../limits.ts";
-import { json, rawText, serviceMap, serviceValue, SINGLETON_KEY, textKey } from "./codecs.ts";
+import { json, jsonText, mapOf, rawText, setOf, singleton, SINGLETON_KEY } from "./codecs.ts";
 import { Store } from "./store.ts";
 import type { RawTable } from "./table.ts";
 import type { WriteSet } from "./write_set.ts";
@@ -210,9 +210,9 @@ Deno.test("put() refuses keys and values larger than any may be", () => {
   });
 });
 
-const PEOPLE = serviceMap("public:people", object({ name: text }, { data: anything }));
-const MOTTO = serviceValue("public:motto", text);
-const NOTES = { name: "notes", key: textKey, value: rawText };
+const PEOPLE = mapOf("public:people", json(object({ name: text }, { data: anything })));
+const MOTTO = singleton("public:motto", jsonText);
+const NOTES = mapOf("notes", rawText);
 
 Deno.test("Transaction.open() reads and writes values of a table's types", () => {
   const store = new Store();
@@ -238,8 +238,17 @@ Deno.test("Transaction.open() reads and writes values of a table's types", () =>
   assert.equal(people.size, 0);
   const motto = after.open(MOTTO);
   assert.deepEqual([motto.get(), motto.has(), motto.versionOfPreviousWrite()], ["a/b", true, 1]);
-  motto.remove();
+  motto.clear();
   assert.deepEqual([motto.get(), motto.has()], [undefined, false]);
+  motto.put("b");
+  motto.remove();
+  assert.equal(motto.has(), false);
+});
+
+Deno.test("a table of text alone is asked with has()", () => {
+  const members = new Store().begin().open(setOf("s"));
+  members.put("a", undefined);
+  assert.deepEqual([members.has("a"), members.has("b"), [...members.entries()]], [true, false, [["a", undefined]]]);
 });
 
 Deno.test("a typed table says which table holds what it cannot read", () => {

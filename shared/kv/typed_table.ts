@@ -78,6 +78,10 @@ export class TypedSingleton<V> implements SingletonHandle<V> {
     this.#raw.remove(SINGLETON_KEY);
   }
 
+  clear(): void {
+    this.#raw.clear();
+  }
+
   versionOfPreviousWrite(): Seqno | undefined {
     return this.#raw.versionOfPreviousWrite(SINGLETON_KEY);
   }

@@ -1,13 +1,52 @@
 /**
  * What stands between a frontend and whatever runs member-approved code.
  *
- * A frontend asks an engine for the endpoint of a verb and path in a transaction, and gets a function to call.
- * Nothing in the store, the ledger or consensus may know which engine ran.
+ * In: an app's program, the function that a route names, a request, and the transaction of one call. Out: a response,
+ * or a failure to be sent as one. Nothing in the store, the ledger or consensus may know which engine ran.
+ * `js/runtime.ts` is the engine for JavaScript; it also runs constitutions and ballots.
  */
 
 import type { Seqno, TxId, TxStatus, View } from "../shared/tx_id.ts";
 import type { RawTable } from "../shared/kv/table.ts";
 import type { Caller } from "./frontend/caller.ts";
+
+export interface AppEngine {
+  /** Calls one endpoint of an app. Never throws for what the app does. */
+  callEndpoint(invocation: EndpointInvocation): AppOutcome;
+}
+
+/** Everything about one call of one endpoint. */
+export interface EndpointInvocation {
+  readonly program: Program;
+  /** The endpoint's module, as the modules table has it: with a leading slash. */
+  readonly module: string;
+  readonly functionName: string;
+  readonly request: AppRequest;
+  readonly context: AppContext;
+  readonly limits: ScriptLimits;
+  /** Whether a failure's details are sent to the caller, and whether they are logged (js-apps.md §5). */
+  readonly returnExceptionDetails: boolean;
+  readonly logExceptionDetails: boolean;
+  /** Calls with one key share an interpreter, whose state persists (js-apps.md §7). */
+  readonly reuse?: { readonly key: string; readonly maxCachedInterpreters: number };
+}
+
+/** The modules of an app, or the one module of a constitution or a ballot. */
+export interface Program {
+  /** Equal if and only if all modules are: what is kept of a program is kept under it. */
+  readonly id: string;
+  /** Source of a module by its name with a leading slash; undefined where there is none. */
+  source(name: string): string | undefined;
+  /** Names in stack traces have a leading slash: CCF's do where it has compiled the modules ahead (js-apps.md §5). */
+  readonly slashInTraces?: boolean;
+}
+
+/** Limits of one call (js-apps.md §6). A negative one is no limit of its own; the named maxima hold for all. */
+export interface ScriptLimits {
+  readonly maxHeapBytes: number;
+  readonly maxStackBytes: number;
+  readonly maxExecutionTimeMs: number;
+}
 
 /** What an app's endpoint is given (js-apps.md §4). */
 export interface AppRequest {
@@ -28,23 +67,47 @@ export interface AppRequest {
   readonly caller: Caller | null;
 }
 
+export type AppOutcome =
+  | { readonly kind: "response"; readonly response: AppResponse }
+  | { readonly kind: "failure"; readonly failure: AppFailure };
+
 export interface AppResponse {
   readonly status: number;
-  /** Lower-case names, in the order they are sent. */
+  /** Names as the app gave them, each once whatever its case; `content-type` first where the body has a default one. */
   readonly headers: readonly (readonly [name: string, value: string])[];
   readonly body: Uint8Array;
 }
 
+/** Sent as 500 `InternalError`. Writes are not applied, unless the app forced them before it failed. */
+export interface AppFailure {
+  readonly message: string;
+  /** The exception, where the service returns details (js-apps.md §5). */
+  readonly details?: readonly ExceptionDetail[];
+}
+
+export interface ExceptionDetail {
+  readonly code: "JSException";
+  readonly message: string;
+  readonly trace?: string;
+}
+
+/** Under which rights a script runs (js-apps.md §8.2). The words are those of error messages. */
+export type Execution =
+  | "application"
+  | "read-only application"
+  | "read-only governance"
+  | "read-write governance";
+
 /** What a running script may reach outside itself: one call's transaction and a few questions to the node. */
 export interface AppContext {
-  readonly execution: "application" | "read-only application" | "read-only governance" | "read-write governance";
+  readonly execution: Execution;
   /** A table of the call's transaction, by name; the engine checks rights (js-apps.md §8.2) before it asks. */
   table(name: string): RawTable;
-  /** Milliseconds since 1970, for `Date`. */
+  /** Milliseconds since 1970, for `Date`, when the call begins; the engine's own clock adds what passes in the call. */
   readonly nowMs: number;
   /** Bytes for `Math.random` and keys. */
   random(length: number): Uint8Array;
-  log(level: "info" | "fail" | "fatal", tag: "app" | "gov", message: string): void;
+  log(level: "info" | "fail" | "fatal", tag: "app" | "gov" | "js", message: string): void;
   /** Whether writes are applied, whatever the status. */
   setApplyWrites(apply: boolean): void;
   setClaimsDigest(digest: Uint8Array): void;

@@ -49,6 +49,10 @@ export const MAX_PBKDF2_ITERATIONS = 2_000_000;
 export const MAX_MERKLE_PATH_STEPS = 64;
 /** Service identities that one endorsement chain may pass through, that is, disaster recoveries. */
 export const MAX_ENDORSEMENT_CHAIN = 1024;
+/** Certificates that a replay of a ledger keeps parsed. */
+export const MAX_CACHED_CERTIFICATES = 1000;
+/** Transactions between the one a proposal read and the one that wrote it, in a replay that derives proposal IDs. */
+export const MAX_PROPOSAL_ROOT_DISTANCE = 50;
 export const MAX_RECEIPT_BYTES = MIB;
 /** Transactions that one COSE receipt may prove. */
 export const MAX_COSE_RECEIPT_PROOFS = 64;
@@ -149,9 +153,10 @@ export const MAX_INDEX_ATOMIC_MUTATIONS = 500;
 export const MAX_INDEX_ATOMIC_BYTES = 700 * KIB;
 export const MAX_INDEX_ATOMIC_KEY_BYTES = 64 * KIB;
 /** Table names and keys longer than this are indexed by their digest. */
-export const MAX_INDEX_KEY_PART_BYTES = 512;
-/** Ledger bytes that the index reads at once. */
+export const MAX_INDEX_KEY_PART_BYTES = 256;
+/** Ledger bytes and entries that the index reads at once. */
 export const INDEX_READ_BYTES = MIB;
+export const MAX_INDEX_READ_ENTRIES = 4096;
 /** Seqnos that one look-up in the index returns. */
 export const MAX_INDEX_RESULTS = 10_000;
 
@@ -164,3 +169,7 @@ export const MAX_HISTORICAL_STATES = 1000;
 export const MAX_ENCLAVE_BATCHES_IN_FLIGHT = 2;
 /** How often the enclave is told of sessions and memory. */
 export const METRICS_INTERVAL_MS = 100;
+
+// Sandbox.
+export const MAX_SANDBOX_MEMBERS = 254;
+export const MAX_SANDBOX_USERS = 1000;

@@ -2,8 +2,8 @@
  * Who is asking, as authentication found out (http-api.md §8).
  */
 
-/** The shapes that apps see as `request.caller` (js-apps.md §4). `data` is user_data or member_data, null if none. */
-export type Caller =
+/** Who proved what, by one policy. `data` is user_data or member_data, null if none. */
+export type PolicyCaller =
   | { readonly policy: "no_auth" }
   | { readonly policy: "any_cert"; readonly cert: string }
   | {
@@ -13,4 +13,24 @@ export type Caller =
     readonly data: unknown;
     /** PEM. */
     readonly cert: string;
+  }
+  | {
+    readonly policy: "user_cose_sign1";
+    readonly id: string;
+    readonly data: unknown;
+    readonly cert: string;
+    readonly cose: { readonly content: Uint8Array };
+  }
+  | {
+    readonly policy: "jwt";
+    readonly jwt: { readonly keyIssuer: string; readonly header: unknown; readonly payload: unknown };
   };
+
+/** Several policies that all succeeded: their names, sorted, and what each found under its name. */
+export interface AllOfCaller {
+  readonly policy: readonly string[];
+  readonly [name: string]: PolicyCaller | readonly string[];
+}
+
+/** The shapes that apps see as `request.caller` (js-apps.md §4). */
+export type Caller = PolicyCaller | AllOfCaller;

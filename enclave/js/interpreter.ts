@@ -1,0 +1,525 @@
+/**
+ * A script engine with `ccf` in it, which runs one program at a time.
+ *
+ * In: a world to start from, a program, a context. Out: functions called, with everything the host gives to scripts.
+ * A world is a memory image and what lies where in it. `runtime.ts` decides which world a call starts from, and whether
+ * an interpreter is used again with its memory as the last call left it.
+ */
+
+import { assert } from "../../shared/assert.ts";
+import { fromUtf8Lenient, toUtf8 } from "../../shared/bytes.ts";
+import type { RawTable } from "../../shared/kv/table.ts";
+import {
+  DEFAULT_JS_EXECUTION_TIME_MS,
+  DEFAULT_JS_HEAP_BYTES,
+  DEFAULT_JS_STACK_BYTES,
+  MAX_JS_EXECUTION_TIME_MS,
+  MAX_JS_HEAP_BYTES,
+  MAX_JS_MODULES,
+} from "../../shared/limits.ts";
+import type { AppContext, AppRequest, Program, ScriptLimits } from "../app_engine.ts";
+import { Arguments, type Binding, type Call, type HostFunction } from "./binding.ts";
+import { BINDINGS, HOST_FUNCTION_NAMES, HOST_FUNCTIONS, type ScriptKind } from "./bindings/registry.ts";
+import { request as requestBinding } from "./bindings/request.ts";
+import { type AllocatorTable, installExactAllocator } from "./exact_allocator.ts";
+import { Machine, type MachineRoots, PendingException, ScriptError } from "./machine.ts";
+import { MAX_SCRIPT_STACK_BYTES, MemoryImage } from "./memory_image.ts";
+import { canonicalModuleName, importedModuleName } from "./module_names.ts";
+import type { QuickJsBuild } from "./wasm_build.ts";
+import { type Pointer, type WasmHost, WasmInstance } from "./wasm_instance.ts";
+
+/** The build, and two places in it. */
+export interface QuickJs {
+  readonly build: QuickJsBuild;
+  readonly heapEndAt: Pointer;
+  readonly allocatorTable: AllocatorTable;
+}
+
+/** A state to which an interpreter can be set. */
+export interface World {
+  readonly kind: ScriptKind;
+  readonly image: MemoryImage;
+  readonly roots: MachineRoots;
+  readonly newRequest: Pointer | undefined;
+  /** A request that nobody has touched. */
+  readonly request: Pointer | undefined;
+  readonly showNamespace: Pointer;
+  readonly tableNames: readonly string[];
+  readonly metricsLogging: boolean;
+  /** Lines that modules wrote when they were evaluated. */
+  readonly consoleLines: readonly ConsoleLine[];
+  /** Names and namespaces of the entry modules that are loaded. */
+  readonly modules: ReadonlyMap<string, LoadedModule>;
+}
+
+type ConsoleLine = readonly [level: "info" | "fail" | "fatal", message: string];
+
+export interface LoadedModule {
+  readonly namespace: Pointer;
+  readonly exportNames: ReadonlySet<string>;
+}
+
+/** The two modules through which another is evaluated, and its namespace once it is known. */
+interface OwnModules {
+  readonly driver: string;
+  readonly witness: string;
+  readonly witnessSource: string;
+  namespace: Pointer;
+}
+
+/** A program cannot be used; the message goes to the caller. */
+export class ProgramUnusable extends Error {}
+
+/** A module asks for the call that it is part of, while it is evaluated for an image. */
+export class NeedsCall extends Error {}
+
+/** What an exception says (js-apps.md §5). */
+export interface Exception {
+  readonly message: string;
+  /** The `stack` of an Error, as QuickJS made it. */
+  readonly stack?: string;
+}
+
+/** QuickJS prints error messages into 256 bytes, one of them the zero behind. */
+const MAX_ERROR_MESSAGE_BYTES = 255;
+
+/**
+ * Of a stack limit, the part that QuickJS can count. It counts the C stack in memory; the larger part of a frame is in
+ * WebAssembly locals on the stack of the JavaScript engine around it, which nobody can measure. For a plain recursion
+ * the first is 176 bytes, the second about 370, together what a frame takes in a native build.
+ */
+const COUNTED_STACK_PART = 1 / 3;
+
+/** Loading is not under the configured limits, but under these (js-apps.md §6). */
+const LOADING_LIMITS: ScriptLimits = {
+  maxHeapBytes: DEFAULT_JS_HEAP_BYTES,
+  maxStackBytes: DEFAULT_JS_STACK_BYTES,
+  maxExecutionTimeMs: DEFAULT_JS_EXECUTION_TIME_MS,
+};
+
+export class Interpreter implements WasmHost, Call {
+  readonly #quickJs: QuickJs;
+  readonly #clockMs: () => number;
+  readonly #instance: WasmInstance;
+  #machine: Machine | undefined;
+  #world!: World;
+
+  // Of the program.
+  #program: Program | undefined;
+  #tableNames: string[] = [];
+  #modules = new Map<string, LoadedModule>();
+  #consoleLines: ConsoleLine[] = [];
+  metricsLogging = true;
+
+  // Of the call.
+  #context: AppContext | undefined;
+  #request: AppRequest | undefined;
+  #tables: (RawTable | undefined)[] = [];
+  #startMs = 0;
+  #limitMs = MAX_JS_EXECUTION_TIME_MS;
+  #heapLimit = MAX_JS_HEAP_BYTES;
+  timedOut = false;
+  /** Whether an exception of the host has passed through QuickJS: only another world helps then. */
+  isTorn = false;
+
+  // Of a module that is being loaded.
+  #ownModules: OwnModules | undefined;
+  #sourcesLoaded = 0;
+  #missing: string | undefined;
+
+  constructor(quickJs: QuickJs, clockMs: () => number) {
+    this.#quickJs = quickJs;
+    this.#clockMs = clockMs;
+    this.#instance = new WasmInstance(quickJs.build, this);
+    installExactAllocator(this.#instance, quickJs.allocatorTable);
+  }
+
+  get machine(): Machine {
+    assert(this.#machine !== undefined, "An interpreter is in a world when scripts run");
+    return this.#machine;
+  }
+
+  get world(): World {
+    return this.#world;
+  }
+
+  get context(): AppContext {
+    assert(this.#context !== undefined, "Only functions that depend on nothing but arguments run outside calls");
+    return this.#context;
+  }
+
+  get request(): AppRequest {
+    assert(this.#request !== undefined, "Only endpoint calls have a request");
+    return this.#request;
+  }
+
+  /** Whether this interpreter's memory has grown: it should be used no more, so that the memory is freed. */
+  get isBloated(): boolean {
+    return this.#instance.hasGrown;
+  }
+
+  // Worlds.
+
+  /** Makes the first world of a kind, in an interpreter that has never been used. */
+  boot(kind: ScriptKind): World {
+    const machine = this.#machine = new Machine(this.#instance);
+    this.setLimits(LOADING_LIMITS);
+    const made = install(machine, BINDINGS[kind]);
+    const newRequest = made.get(requestBinding);
+    const request = newRequest === undefined ? undefined : machine.call(newRequest);
+    const showNamespace = machine.newFunction("", SHOW_NAMESPACE);
+    return this.#world = {
+      ...{ kind, roots: machine.roots, newRequest, request, showNamespace },
+      ...{ tableNames: [], metricsLogging: true, consoleLines: [], modules: new Map<string, LoadedModule>() },
+      image: new MemoryImage(this.#instance, this.#quickJs.heapEndAt),
+    };
+  }
+
+  /** Sets memory and everything else to a world. */
+  enter(world: World): void {
+    world.image.restore(this.#instance);
+    if (this.#world?.roots !== world.roots) this.#machine = new Machine(this.#instance, world.roots);
+    this.#world = world;
+    this.#tableNames = [...world.tableNames];
+    this.#modules = new Map(world.modules);
+    this.#consoleLines = [...world.consoleLines];
+    this.metricsLogging = world.metricsLogging;
+    this.isTorn = false;
+    this.endCall();
+  }
+
+  /** The world as it is now. */
+  capture(): World {
+    return {
+      ...this.#world,
+      tableNames: [...this.#tableNames],
+      metricsLogging: this.metricsLogging,
+      consoleLines: [...this.#consoleLines],
+      modules: new Map(this.#modules),
+      image: new MemoryImage(this.#instance, this.#quickJs.heapEndAt),
+    };
+  }
+
+  // Calls.
+
+  /** Gives scripts a transaction. Lines of modules that were loaded before are said again. */
+  beginCall(context: AppContext, request: AppRequest | undefined): void {
+    this.#context = context;
+    this.#request = request;
+    this.#tables = [];
+    for (const [level, message] of this.#world.consoleLines) context.log(level, this.#tag(), message);
+  }
+
+  endCall(): void {
+    this.#context = undefined;
+    this.#request = undefined;
+    this.#tables = [];
+  }
+
+  /** Starts the clock. */
+  setLimits(limits: ScriptLimits): void {
+    const within = (limit: number, most: number) => limit < 0 ? most : Math.min(limit, most);
+    this.#heapLimit = within(limits.maxHeapBytes, MAX_JS_HEAP_BYTES);
+    this.#limitMs = within(limits.maxExecutionTimeMs, MAX_JS_EXECUTION_TIME_MS);
+    this.#startMs = this.#clockMs();
+    this.timedOut = false;
+    // 0 would mean no limit to QuickJS.
+    const stackBytes = within(limits.maxStackBytes * COUNTED_STACK_PART, MAX_SCRIPT_STACK_BYTES);
+    this.machine.setLimits(this.#heapLimit, Math.max(1, Math.floor(stackBytes)));
+  }
+
+  /** Whether the heap limit is reached before anything has run. */
+  get isHeapFull(): boolean {
+    return this.machine.heapBytes >= this.#heapLimit;
+  }
+
+  /** Milliseconds since limits were set. */
+  get elapsedMs(): number {
+    return this.#clockMs() - this.#startMs;
+  }
+
+  /** The argument of an endpoint's function. */
+  requestValue(isReused: boolean): Pointer {
+    const { newRequest, request } = this.#world;
+    assert(newRequest !== undefined && request !== undefined, "Endpoints run in the world of applications");
+    if (!isReused) return request;
+    const eager = this.machine.newBoolean(true);
+    try {
+      return this.machine.call(newRequest, eager);
+    } finally {
+      this.machine.free(eager);
+    }
+  }
+
+  /** What the pending exception says; it is pending no more. Runs a little of the script's code, at worst. */
+  takeException(): Exception {
+    const { machine } = this;
+    const ROOM_BYTES = 1 << 20; // a full heap or stack must have room for the words that say so
+    const wasFull = machine.heapBytes + ROOM_BYTES / 16 > this.#heapLimit;
+    machine.setLimits(this.#heapLimit + ROOM_BYTES, MAX_SCRIPT_STACK_BYTES);
+    const exception = machine.takeException();
+    // QuickJS throws null where there is no room for an error.
+    if (machine.isNull(exception) && wasFull) return { message: "InternalError: out of memory" };
+    const text = <T>(say: () => T): T | "" => {
+      try {
+        return say();
+      } catch (error) {
+        if (!(error instanceof PendingException)) throw error;
+        machine.free(machine.takeException());
+        return "";
+      }
+    };
+    const isError = machine.isError(exception);
+    const asJson = machine.isObject(exception) && !isError;
+    const message = text(() => asJson ? fromUtf8Lenient(machine.jsonOf(exception)) : machine.textOf(exception));
+    const stack = isError ? text(() => stackOf(machine, exception)) : undefined;
+    machine.free(exception);
+    return stack === undefined ? { message } : { message, stack };
+  }
+
+  // Modules.
+
+  /** For modules that are loaded from now on. */
+  setProgram(program: Program): void {
+    this.#program = program;
+  }
+
+  /**
+   * Loads and evaluates an entry module, once. A throw at its top level is ignored, as in CCF.
+   *
+   * @throws ProgramUnusable NeedsCall
+   */
+  load(name: string): LoadedModule {
+    const loaded = this.#modules.get(name);
+    if (loaded !== undefined) return loaded;
+    const program = this.#program;
+    assert(program !== undefined, "Modules are loaded from a program");
+    if (program.source(name) === undefined) throw new ProgramUnusable(`Module '${name}' could not be loaded`);
+    this.setLimits(LOADING_LIMITS);
+    const { machine } = this;
+    const namespace = this.#evaluateModule(name, canonicalModuleName(name, program.slashInTraces === true));
+    const keys = machine.call("ownKeys", namespace);
+    const exportNames: unknown[] = JSON.parse(fromUtf8Lenient(machine.jsonOf(keys)));
+    machine.free(keys);
+    const made = { namespace, exportNames: new Set(exportNames.filter((key) => typeof key === "string")) };
+    this.#modules.set(name, made);
+    return made;
+  }
+
+  /**
+   * Evaluates a module by way of two modules of our own, and answers its namespace, also when it throws. The driver
+   * imports the witness first, and the witness imports the driver: so the witness is evaluated when all is linked and
+   * before the module is, and shows us the namespace then.
+   */
+  #evaluateModule(name: string, fileName: string): Pointer {
+    const { machine } = this;
+    // No module of the program has names of this form: theirs begin with a slash all, or none.
+    const prefix = `${fileName.startsWith("/") ? "" : "/"}${this.#modules.size}`;
+    const driver = `${prefix} driver`, witness = `${prefix} witness`;
+    const global = machine.globalObject();
+    machine.setMember(global, WITNESS_GLOBAL, this.#world.showNamespace);
+    machine.free(global);
+    const own = this.#ownModules = {
+      driver,
+      witness,
+      witnessSource: `import { namespace } from ${JSON.stringify(driver)};
+        const show = globalThis.${WITNESS_GLOBAL};
+        delete globalThis.${WITNESS_GLOBAL};
+        show(namespace);`,
+      namespace: 0,
+    };
+    this.#sourcesLoaded = 0;
+    this.#missing = undefined;
+    try {
+      const importing = `import ${JSON.stringify(witness)}; export * as namespace from ${JSON.stringify(fileName)};`;
+      machine.runModule(importing, driver);
+    } catch (error) {
+      if (!(error instanceof PendingException)) throw error;
+      const exception = this.takeException();
+      if (this.timedOut) throw new ProgramUnusable("Operation took too long to complete.");
+      if (own.namespace === 0) throw new ProgramUnusable(this.#whyNotLinked(name, fileName, exception));
+    } finally {
+      this.#ownModules = undefined;
+    }
+    return own.namespace;
+  }
+
+  #whyNotLinked(name: string, fileName: string, { message, stack = "" }: Exception): string {
+    if (this.#missing !== undefined) {
+      return `Failed to resolve dependencies for module '${name}': Module '${this.#missing}' could not be loaded`;
+    }
+    const [, syntaxErrorIn] = /^ {4}at ([^\n]*):\d+\n/.exec(stack) ?? [];
+    if (syntaxErrorIn === fileName) return `Failed to compile module '${name}': ${message}`;
+    if (syntaxErrorIn !== undefined) {
+      return `Failed to resolve dependencies for module '${name}': Failed to compile module '${syntaxErrorIn}': ${message}`;
+    }
+    return `Failed to execute ${name}: ${message}`;
+  }
+
+  /** A function that a module exports. @throws ProgramUnusable */
+  exportedFunction(name: string, { namespace, exportNames }: LoadedModule, functionName: string): Pointer {
+    const { machine } = this;
+    if (!exportNames.has(functionName)) {
+      throw new ProgramUnusable(`Failed to find export '${functionName}' in module '${name}'`);
+    }
+    const notFunction = `Export '${functionName}' of module '${name}' is not a function`;
+    // A `let`, `const` or `class` behind a throw has no value; reading it throws.
+    try {
+      const value = machine.getMember(namespace, functionName);
+      if (machine.isFunction(value)) return value;
+    } catch (error) {
+      if (!(error instanceof PendingException)) throw error;
+      machine.free(machine.takeException());
+    }
+    throw new ProgramUnusable(notFunction);
+  }
+
+  // What host functions ask for.
+
+  log(level: ConsoleLine[0], message: string): void {
+    if (this.#context === undefined) this.#consoleLines.push([level, message]);
+    else this.#context.log(level, this.#tag(), message);
+  }
+
+  #tag(): "app" | "gov" {
+    return this.#world.kind === "application" ? "app" : "gov";
+  }
+
+  tableId(name: string): number {
+    const known = this.#tableNames.indexOf(name);
+    return known >= 0 ? known + 1 : this.#tableNames.push(name);
+  }
+
+  tableName(id: number): string {
+    const name = this.#tableNames[id - 1];
+    assert(name !== undefined, "A handle has the number of a table");
+    return name;
+  }
+
+  table(id: number): RawTable {
+    return this.#tables[id] ??= this.context.table(this.tableName(id));
+  }
+
+  // What QuickJS asks for.
+
+  callFunction(id: number, self: Pointer, count: number, first: Pointer): Pointer {
+    const { machine } = this;
+    if (id === SHOW_NAMESPACE) {
+      if (this.#ownModules !== undefined) this.#ownModules.namespace = machine.duplicate(first);
+      return 0;
+    }
+    const called = HOST_FUNCTIONS[id];
+    assert(called !== undefined, "QuickJS calls host functions by their numbers");
+    if (this.#context === undefined && !called.anytime) throw new NeedsCall();
+    const caller = machine.hostFunctionName;
+    machine.hostFunctionName = HOST_FUNCTION_NAMES[id];
+    try {
+      return called.run(this, new Arguments(machine, self, count, first));
+    } catch (error) {
+      if (error instanceof PendingException) return machine.passException();
+      if (!(error instanceof ScriptError)) throw error;
+      return this.#throwError(error);
+    } finally {
+      machine.hostFunctionName = caller;
+    }
+  }
+
+  #throwError({ type, message }: ScriptError): Pointer {
+    try {
+      return this.machine.throwError(type, shortened(message));
+    } catch (error) {
+      if (error instanceof PendingException) return this.machine.passException();
+      throw error;
+    }
+  }
+
+  shouldInterrupt(): boolean {
+    const passedMs = this.elapsedMs;
+    if (passedMs < this.#limitMs) return false;
+    if (!this.timedOut) {
+      const spent = `${Math.floor(passedMs)}ms (max is ${this.#limitMs}ms)`;
+      this.#context?.log("info", this.#tag(), `JS execution has timed out after ${spent}`);
+    }
+    this.timedOut = true;
+    return true;
+  }
+
+  nowMs(): number {
+    if (this.#machine === undefined) return 0; // a new context asks for a seed, which nobody uses
+    if (this.#context === undefined) throw new NeedsCall();
+    return this.#context.nowMs + Math.max(0, this.#clockMs() - this.#startMs);
+  }
+
+  moduleName(base: string, name: string): string {
+    const own = this.#ownModules;
+    if (own !== undefined && (base === own.driver || base === own.witness)) return name;
+    return importedModuleName(base, name, this.#program?.slashInTraces === true);
+  }
+
+  moduleSource(name: string): string | undefined {
+    if (name === this.#ownModules?.witness) return this.#ownModules.witnessSource;
+    this.#sourcesLoaded++;
+    const path = name.startsWith("/") ? name : `/${name}`;
+    const source = this.#sourcesLoaded > MAX_JS_MODULES ? undefined : this.#program?.source(path);
+    if (source === undefined) this.#missing = name;
+    return source;
+  }
+}
+
+/** The global under which a witness finds what to call. It removes that before any other module runs. */
+const WITNESS_GLOBAL = "showNamespace";
+/** The number of a host function that belongs to no binding. */
+const SHOW_NAMESPACE = -1;
+
+/** Puts bindings into a machine. Answers what their setups made. */
+function install(machine: Machine, bindings: readonly Binding[]): Map<Binding, Pointer> {
+  const made = new Map<Binding, Pointer>();
+  const global = machine.globalObject();
+  const add = (object: Pointer, name: string, host: HostFunction) => {
+    const value = machine.newFunction(name, HOST_FUNCTIONS.indexOf(host));
+    const length = machine.newNumber(host.length);
+    machine.free(machine.call(defineLength, value, length));
+    machine.setMember(object, name, value);
+    for (const temporary of [value, length]) machine.free(temporary);
+  };
+  const defineLength = machine.evaluate(
+    `(value, length) => { Object.defineProperty(value, "length", { value: length, configurable: true }); }`,
+    "native",
+  );
+  for (const binding of bindings) {
+    for (const [path, host] of Object.entries(binding.functions ?? {})) {
+      const names = path.split(".");
+      const owner = names.slice(0, -1).reduce((object, name) => memberOrNew(machine, object, name), global);
+      add(owner, names.at(-1)!, host);
+    }
+    if (binding.setup === undefined) continue;
+    const hidden = machine.newValue({});
+    for (const [name, host] of Object.entries(binding.hidden ?? {})) add(hidden, name, host);
+    made.set(binding, machine.call(machine.evaluate(binding.setup, "native"), hidden, global));
+  }
+  return made;
+}
+
+function memberOrNew(machine: Machine, object: Pointer, name: string): Pointer {
+  const member = machine.getMember(object, name);
+  if (!machine.isUndefined(member)) return member;
+  const made = machine.newValue({});
+  machine.setMember(object, name, made);
+  return made;
+}
+
+function stackOf(machine: Machine, error: Pointer): string | undefined {
+  const stack = machine.getMember(error, "stack");
+  try {
+    return machine.isUndefined(stack) ? undefined : machine.textOf(stack);
+  } finally {
+    machine.free(stack);
+  }
+}
+
+function shortened(message: string): string {
+  const bytes = toUtf8(message);
+  return bytes.length <= MAX_ERROR_MESSAGE_BYTES
+    ? message
+    : fromUtf8Lenient(bytes.subarray(0, MAX_ERROR_MESSAGE_BYTES));
+}

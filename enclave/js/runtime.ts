@@ -1,0 +1,353 @@
+/**
+ * The script engine: runs functions of member-approved JavaScript, each call in a world of its own.
+ *
+ * In: a program, a function's name, arguments, a context, limits. Out: what it returned, or how it failed.
+ * A call starts from a memory image of its program (`memory_image.ts`), taken after its modules were evaluated. Modules
+ * that ask for their call while they are evaluated (tables, the time, randomness) are evaluated in each call instead,
+ * and so are very large ones. Endpoints with `interpreter_reuse` keep an interpreter and its state. All is synchronous.
+ * Rules: js-apps.md §2, §5–§7
+ */
+
+import { assert } from "../../shared/assert.ts";
+import {
+  MAX_JS_CACHED_INTERPRETERS,
+  MAX_JS_IMAGE_BYTES,
+  MAX_JS_NESTED_CALLS,
+  MAX_JS_PROGRAM_IMAGES,
+} from "../../shared/limits.ts";
+import type {
+  AppContext,
+  AppEngine,
+  AppFailure,
+  AppOutcome,
+  AppRequest,
+  EndpointInvocation,
+  Program,
+  ScriptLimits,
+} from "../app_engine.ts";
+import { kindOf, type ScriptKind } from "./bindings/registry.ts";
+import { findAllocatorTable } from "./exact_allocator.ts";
+import { type Exception, Interpreter, NeedsCall, ProgramUnusable, type QuickJs, type World } from "./interpreter.ts";
+import { type Machine, PendingException } from "./machine.ts";
+import { findHeapEnd } from "./memory_image.ts";
+import { InvalidResponse, readResponse } from "./response.ts";
+import { ccfTrace } from "./trace.ts";
+import { loadBuild } from "./wasm_build.ts";
+import { OutOfWasmMemory, type Pointer, type WasmHost, WasmInstance } from "./wasm_instance.ts";
+
+/** A call of one function of a program that is no endpoint. */
+export interface ScriptInvocation {
+  readonly program: Program;
+  /** With a leading slash, as `Program.source` takes it. */
+  readonly module: string;
+  readonly functionName: string;
+  /** JSON values; a `Uint8Array` becomes an ArrayBuffer. */
+  readonly arguments: readonly unknown[];
+  readonly context: AppContext;
+  readonly limits: ScriptLimits;
+}
+
+export type ScriptOutcome<T> =
+  | { readonly kind: "returned"; readonly value: T }
+  | { readonly kind: "threw"; readonly exception: ScriptException; readonly timedOut: boolean }
+  /** There is no such function to call. */
+  | { readonly kind: "unusable"; readonly message: string };
+
+export interface ScriptException {
+  readonly message: string;
+  /** In CCF's form (js-apps.md §5). */
+  readonly trace?: string;
+}
+
+/** What is known of a program: where its calls start, or why there will be none. */
+type Prepared =
+  | { readonly kind: "image"; readonly world: World }
+  | { readonly kind: "afresh"; readonly world: World }
+  | { readonly kind: "unusable"; readonly message: string };
+
+let loading: Promise<QuickJs> | undefined;
+
+/** Compiles QuickJS, once a process. */
+export function loadQuickJs(): Promise<QuickJs> {
+  loading ??= loadBuild().then((build) => ({
+    build,
+    heapEndAt: findHeapEnd(new WasmInstance(build, NO_HOST)),
+    allocatorTable: findAllocatorTable(new WasmInstance(build, NO_HOST)),
+  }));
+  return loading;
+}
+
+/** @param clockMs milliseconds from any beginning, never falling: for time limits */
+export async function loadScriptEngine(clockMs: () => number): Promise<ScriptEngine> {
+  return new ScriptEngine(await loadQuickJs(), clockMs);
+}
+
+export class ScriptEngine implements AppEngine {
+  readonly #quickJs: QuickJs;
+  readonly #clockMs: () => number;
+  readonly #firstWorlds = new Map<ScriptKind, World>();
+  /** The least recently used first. */
+  readonly #prepared = new Map<string, Prepared>();
+  /** Interpreters that no call uses: one, or a few after nested calls. */
+  readonly #idle: Interpreter[] = [];
+  #running = 0;
+  /** Interpreters that keep their state, the least recently used first. */
+  readonly #reused = new Map<string, { readonly interpreter: Interpreter; readonly programId: string }>();
+
+  constructor(quickJs: QuickJs, clockMs: () => number) {
+    this.#quickJs = quickJs;
+    this.#clockMs = clockMs;
+  }
+
+  /** Memory that images of programs take. */
+  get imageBytes(): number {
+    let bytes = 0;
+    for (const prepared of this.#prepared.values()) {
+      if (prepared.kind === "image") bytes += prepared.world.image.bytes;
+    }
+    return bytes;
+  }
+
+  /**
+   * Calls a function.
+   *
+   * @param read takes what is needed of the result before its world is gone; exceptions there count as the script's
+   */
+  call<T>(invocation: ScriptInvocation, read: (machine: Machine, result: Pointer) => T): ScriptOutcome<T> {
+    return this.#call(
+      invocation,
+      undefined,
+      ({ machine }) => invocation.arguments.map((value) => machine.newValue(value)),
+      ({ machine }, result) => read(machine, result),
+    );
+  }
+
+  callEndpoint(invocation: EndpointInvocation): AppOutcome {
+    const { request, context, reuse } = invocation;
+    const outcome = this.#call(
+      invocation,
+      request,
+      (interpreter) => [interpreter.requestValue(reuse !== undefined)],
+      (interpreter, result) => respond(interpreter, result, invocation),
+    );
+    switch (outcome.kind) {
+      case "returned":
+        return outcome.value;
+      case "unusable":
+        return { kind: "failure", failure: { message: outcome.message } };
+      case "threw": {
+        const { exception, timedOut } = outcome;
+        if (invocation.logExceptionDetails) context.log("fail", "app", described(exception));
+        const message = timedOut ? "Operation took too long to complete." : "Exception thrown while executing.";
+        return { kind: "failure", failure: failureOf(message, exception, invocation) };
+      }
+    }
+  }
+
+  /** Chooses the world and the interpreter of a call. */
+  #call<T>(
+    invocation: Omit<ScriptInvocation, "arguments"> & Pick<EndpointInvocation, "reuse">,
+    request: AppRequest | undefined,
+    argumentsOf: (interpreter: Interpreter) => Pointer[],
+    read: (interpreter: Interpreter, result: Pointer) => T,
+  ): ScriptOutcome<T> {
+    const { program, context, reuse } = invocation;
+    const run = (interpreter: Interpreter): ScriptOutcome<T> => {
+      interpreter.setProgram(program);
+      interpreter.beginCall(context, request);
+      try {
+        return execute(interpreter, invocation, argumentsOf, read);
+      } finally {
+        interpreter.endCall();
+      }
+    };
+    if (reuse !== undefined) return this.#withReused(reuse, program, context, run);
+    const prepared = this.#prepare(program, invocation.module, kindOf(context.execution));
+    if (prepared.kind === "unusable") return prepared;
+    return this.#withIdle((interpreter) => {
+      interpreter.enter(prepared.world);
+      return run(interpreter);
+    });
+  }
+
+  /** Finds where calls of a program start; the first time, by evaluating its modules. */
+  #prepare(program: Program, module: string, kind: ScriptKind): Prepared {
+    const key = `${kind} ${module} ${program.id}`;
+    const known = this.#prepared.get(key);
+    this.#prepared.delete(key);
+    const prepared = known ?? this.#withIdle((interpreter) => this.#evaluate(interpreter, program, module, kind));
+    this.#prepared.set(key, prepared);
+    forgetOldest(this.#prepared, MAX_JS_PROGRAM_IMAGES);
+    return prepared;
+  }
+
+  #evaluate(interpreter: Interpreter, program: Program, module: string, kind: ScriptKind): Prepared {
+    const first = this.#firstWorld(kind);
+    interpreter.enter(first);
+    interpreter.setProgram(program);
+    try {
+      interpreter.load(module);
+      const world = interpreter.capture();
+      if (interpreter.isBloated || world.image.bytes > MAX_JS_IMAGE_BYTES) return { kind: "afresh", world: first };
+      return { kind: "image", world };
+    } catch (error) {
+      if (error instanceof NeedsCall) return { kind: "afresh", world: first };
+      if (error instanceof ProgramUnusable) return { kind: "unusable", message: error.message };
+      const accident = accidentOf(error);
+      if (accident === undefined) throw error;
+      return { kind: "unusable", message: `Failed to execute ${module}: ${accident}` };
+    }
+  }
+
+  #firstWorld(kind: ScriptKind): World {
+    let world = this.#firstWorlds.get(kind);
+    if (world === undefined) {
+      world = new Interpreter(this.#quickJs, this.#clockMs).boot(kind);
+      this.#firstWorlds.set(kind, world);
+    }
+    return world;
+  }
+
+  /** Lends an interpreter whose memory may hold anything. */
+  #withIdle<T>(run: (interpreter: Interpreter) => T): T {
+    assert(this.#running < MAX_JS_NESTED_CALLS, `Script calls nest ${MAX_JS_NESTED_CALLS} deep at most`);
+    const interpreter = this.#idle.pop() ?? new Interpreter(this.#quickJs, this.#clockMs);
+    this.#running++;
+    try {
+      return run(interpreter);
+    } finally {
+      this.#running--;
+      if (!interpreter.isBloated) this.#idle.push(interpreter);
+    }
+  }
+
+  /** Lends the interpreter of a key, with its memory as the last call left it. Read-only endpoints have their own. */
+  #withReused<T>(
+    { key, maxCachedInterpreters }: NonNullable<EndpointInvocation["reuse"]>,
+    program: Program,
+    { execution }: AppContext,
+    run: (interpreter: Interpreter) => ScriptOutcome<T>,
+  ): ScriptOutcome<T> {
+    const fullKey = `${execution} ${key}`;
+    let entry = this.#reused.get(fullKey);
+    this.#reused.delete(fullKey);
+    if (entry === undefined || entry.programId !== program.id) {
+      entry = { interpreter: new Interpreter(this.#quickJs, this.#clockMs), programId: program.id };
+      entry.interpreter.enter(this.#firstWorld(kindOf(execution)));
+    }
+    const outcome = run(entry.interpreter);
+    if (!entry.interpreter.isTorn) this.#reused.set(fullKey, entry);
+    forgetOldest(this.#reused, Math.max(0, Math.min(maxCachedInterpreters, MAX_JS_CACHED_INTERPRETERS)));
+    return outcome;
+  }
+}
+
+/** Runs one call in an interpreter that is ready for it. */
+function execute<T>(
+  interpreter: Interpreter,
+  { program, module, functionName, limits }: Omit<ScriptInvocation, "arguments">,
+  argumentsOf: (interpreter: Interpreter) => Pointer[],
+  read: (interpreter: Interpreter, result: Pointer) => T,
+): ScriptOutcome<T> {
+  const threw = (exception: Exception): ScriptOutcome<T> => ({
+    kind: "threw",
+    exception: inCcfWords(exception, program),
+    timedOut: interpreter.timedOut,
+  });
+  try {
+    const { machine } = interpreter;
+    const called = interpreter.exportedFunction(module, interpreter.load(module), functionName);
+    interpreter.setLimits(limits);
+    if (interpreter.isHeapFull) return threw({ message: OUT_OF_MEMORY });
+    try {
+      const values = argumentsOf(interpreter);
+      const result = machine.call(called, ...values);
+      const value = read(interpreter, result);
+      machine.free(result);
+      return { kind: "returned", value };
+    } catch (error) {
+      if (error instanceof PendingException) return threw(interpreter.takeException());
+      throw error;
+    }
+  } catch (error) {
+    if (error instanceof ProgramUnusable) return { kind: "unusable", message: error.message };
+    // What the host throws has passed through QuickJS and left it in the middle of something.
+    interpreter.isTorn = true;
+    const accident = accidentOf(error);
+    if (accident === undefined) throw error;
+    return threw({ message: accident });
+  }
+}
+
+const OUT_OF_MEMORY = "InternalError: out of memory";
+
+/** What the exhaustion of a host's resource looks like to a script's caller; undefined for other errors. */
+function accidentOf(error: unknown): string | undefined {
+  if (error instanceof OutOfWasmMemory) return OUT_OF_MEMORY;
+  // QuickJS counts a part of the stack only, so the engine around it may be the first to have enough.
+  if (error instanceof RangeError && error.message.includes("call stack")) return "InternalError: stack overflow";
+  if (error instanceof WebAssembly.RuntimeError) return `InternalError: ${error.message}`;
+  return undefined;
+}
+
+/** Turns a result into a response, and logs the call. */
+function respond(interpreter: Interpreter, result: Pointer, invocation: EndpointInvocation): AppOutcome {
+  const { request, context } = invocation;
+  try {
+    const response = readResponse(interpreter.machine, result);
+    if (interpreter.metricsLogging) {
+      const { method, route } = request;
+      const spent = `Status=${response.status}, ExecMilliseconds=${Math.floor(interpreter.elapsedMs)}`;
+      context.log("info", "js", `JS execution complete: Method=${method}, Path=${route}, ${spent}`);
+    }
+    return { kind: "response", response };
+  } catch (error) {
+    if (!(error instanceof InvalidResponse)) throw error;
+    if (!error.isThrown) return { kind: "failure", failure: { message: error.message } };
+    const { message, stack } = interpreter.takeException();
+    // CCF converts a body to JSON without a frame of its own for that.
+    const ownFrame = /( {4}at stringify \(native\)\n)$/;
+    const said = stack === undefined ? { message } : { message, stack: stack.replace(ownFrame, "") };
+    const exception = inCcfWords(said, invocation.program);
+    if (invocation.logExceptionDetails) {
+      const trace = exception.trace ?? "<no trace>";
+      context.log("fail", "app", `Failed to convert return value to JSON:${exception.message} ${trace}`);
+    }
+    // Quirk of CCF: with details the sentence has no full stop (src/js/registry.cpp).
+    const sentence = invocation.returnExceptionDetails ? error.message.slice(0, -1) : error.message;
+    return { kind: "failure", failure: failureOf(sentence, exception, invocation) };
+  }
+}
+
+function failureOf(message: string, exception: ScriptException, invocation: EndpointInvocation): AppFailure {
+  return invocation.returnExceptionDetails
+    ? { message, details: [{ code: "JSException", ...exception }] }
+    : { message };
+}
+
+function described({ message, trace }: ScriptException): string {
+  return `${message}: ${trace ?? "<no trace>"}`;
+}
+
+function inCcfWords({ message, stack }: Exception, program: Program): ScriptException {
+  if (stack === undefined) return { message };
+  const sourceOf = (file: string) => program.source(file.startsWith("/") ? file : `/${file}`);
+  return { message, trace: ccfTrace(stack, sourceOf) };
+}
+
+/** Keeps the newest entries of a map that is in order of use. */
+function forgetOldest(map: Map<string, unknown>, most: number): void {
+  for (const key of map.keys()) {
+    if (map.size <= most) return;
+    map.delete(key);
+  }
+}
+
+/** For instances in which no script runs. */
+const NO_HOST: WasmHost = {
+  callFunction: () => 0,
+  shouldInterrupt: () => true,
+  nowMs: () => 0,
+  moduleName: (_base, name) => name,
+  moduleSource: () => undefined,
+};

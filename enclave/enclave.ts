@@ -1,0 +1,122 @@
+/**
+ * The machine itself: inputs in, outputs out, one synchronous step a batch.
+ *
+ * In: `EnclaveInput`s and the moment they arrived. Out: `EnclaveOutput`s, to be performed in order.
+ * No clock, no entropy and no I/O but through inputs and the powers given at birth; the same object runs in the worker,
+ * in tests and in the simulator.
+ */
+
+import { FormatError, unreachable } from "../shared/assert.ts";
+import { processJsonRpc } from "./frontend/json_rpc.ts";
+import { processRequest } from "./frontend/frontend.ts";
+import { OdataError } from "./frontend/odata_error.ts";
+import { Session } from "./frontend/session.ts";
+import type { EnclaveInput, EnclaveOutput, HttpRequest, HttpResponse, SessionId } from "./messages.ts";
+import type { Node } from "./node.ts";
+import type { EnclavePowers } from "./powers.ts";
+import { openService } from "./service_opening.ts";
+import { startService } from "./start.ts";
+
+/** Where JSON-RPC calls are sent, on every RPC interface. */
+const JSON_RPC_PATH = "/rpc";
+
+export class Enclave {
+  readonly #powers: EnclavePowers;
+  readonly #sessions = new Map<SessionId, Session>();
+  #outputs: EnclaveOutput[] = [];
+  #node: Node | undefined;
+  #stopped = false;
+
+  constructor(powers: EnclavePowers) {
+    this.#powers = powers;
+  }
+
+  /**
+   * Handles what arrived since the last call.
+   *
+   * @param nowMs milliseconds since 1970 by the host's clock: used for time-outs and certificate dates, never for order
+   */
+  handle(inputs: readonly EnclaveInput[], nowMs: number): EnclaveOutput[] {
+    if (this.#node !== undefined) this.#node.nowMs = nowMs;
+    try {
+      for (const input of inputs) if (!this.#stopped) this.#handleOne(input, nowMs);
+    } catch (error) {
+      // A bug of ours: nothing after it can be trusted, what was emitted before it stands.
+      this.#fail(error instanceof Error ? error.message : String(error));
+    }
+    const outputs = this.#outputs;
+    this.#outputs = [];
+    return outputs;
+  }
+
+  #handleOne(input: EnclaveInput, nowMs: number): void {
+    switch (input.kind) {
+      case "start":
+        return this.#start(() => {
+          this.#node = startService(input.config, this.#powers, nowMs, (output) => this.#outputs.push(output));
+        });
+      case "tick":
+        return this.#node?.signIfDue();
+      case "sessionOpened":
+        this.#sessions.set(input.session, new Session(input.interfaceName, input.callerCertificate));
+        return;
+      case "sessionClosed":
+        this.#sessions.delete(input.session);
+        return;
+      case "request":
+        this.#outputs.push({
+          kind: "response",
+          session: input.session,
+          id: input.id,
+          response: this.#respond(input.session, input.request),
+        });
+        this.#node?.signIfDue();
+        return;
+      case "ledgerEntries":
+        return this.#node?.historical.deliver(input.from, input.to, input.entries);
+      case "metrics":
+        if (this.#node !== undefined) {
+          this.#node.sessionMetrics = input.sessions;
+          this.#node.heapBytes = input.heapBytes;
+        }
+        return;
+      case "stopNotice":
+        if (this.#node !== undefined) this.#node.stopNotice = true;
+        return;
+      case "openService":
+        return this.#start(() => {
+          if (this.#node === undefined) throw new FormatError("Cannot open the service: the node has not started");
+          const txId = openService(this.#node, input.opening);
+          this.#outputs.push({ kind: "serviceOpened", txId });
+        });
+      default:
+        unreachable(input);
+    }
+  }
+
+  #respond(sessionId: SessionId, request: HttpRequest): HttpResponse {
+    const session = this.#sessions.get(sessionId);
+    if (this.#node === undefined || session === undefined) {
+      return new OdataError(503, "InternalError", "This node has not started yet; try again later").toResponse();
+    }
+    const path = request.target.split("?", 1)[0];
+    return path === JSON_RPC_PATH
+      ? processJsonRpc(this.#node, session, request)
+      : processRequest(this.#node, session, request);
+  }
+
+  /** What is wrong with the configuration is the operator's to mend: the node stops with that sentence. */
+  #start(step: () => void): void {
+    try {
+      step();
+    } catch (error) {
+      if (!(error instanceof FormatError)) throw error;
+      this.#fail(error.message);
+    }
+  }
+
+  #fail(message: string): void {
+    this.#stopped = true;
+    this.#outputs.push({ kind: "fatal", message });
+  }
+}

@@ -1,0 +1,74 @@
+/**
+ * The four endpoints that every frontend has: commit, tx, receipt, api (http-api.md §5).
+ */
+
+import { FormatError } from "../../shared/assert.ts";
+import { formatTxId, parseTxId, type TxId } from "../../shared/tx_id.ts";
+import { type Endpoint, endpoint, type EndpointContext } from "../frontend/endpoint.ts";
+import { historicalEndpoint } from "../frontend/historical.ts";
+import { OdataError } from "../frontend/odata_error.ts";
+import { openApiDocument } from "../frontend/openapi.ts";
+import { json, jsonHandler } from "../frontend/replies.ts";
+
+export const commonEndpoints: readonly Endpoint[] = [
+  endpoint("GET", "/commit", "command", jsonHandler(getCommit)),
+  endpoint("GET", "/tx", "command", jsonHandler(getTx)),
+  endpoint(
+    "GET",
+    "/receipt",
+    "read-only",
+    historicalEndpoint(
+      ({ request }) => request.parameter("transaction_id"),
+      (_context, state) => json(state.receiptJson()),
+    ),
+  ),
+  endpoint("GET", "/api", "read-only", jsonHandler(openApiDocument)),
+];
+
+/** `{transaction_id, view_history?}` of the last committed transaction. */
+function getCommit({ request, node }: EndpointContext): unknown {
+  let since: number | undefined;
+  const sinceText = request.parameter("view_history_since");
+  if (sinceText !== undefined && /^[0-9]+$/.test(sinceText)) {
+    since = Number(sinceText);
+    if (since < 1 || since > node.view) {
+      throw new OdataError(
+        since < 1 ? 400 : 404,
+        "InvalidQueryParameterValue",
+        "Invalid value for view_history_since, must be in range [1, current_term]",
+      );
+    }
+  }
+  const wanted = request.parameter("view_history");
+  if (wanted !== undefined && wanted !== "true" && wanted !== "false") {
+    throw new OdataError(
+      400,
+      "InvalidQueryParameterValue",
+      "Invalid value for view_history, must be one of [true, false] when present",
+    );
+  }
+  const transaction_id = formatTxId(node.committedTxId);
+  const first = wanted === "true" ? 1 : wanted === "false" ? undefined : since;
+  if (first === undefined) return { transaction_id };
+  return { transaction_id, view_history: node.viewHistory.slice(first - 1).map((seqno, i) => `${first + i}.${seqno}`) };
+}
+
+/** `{transaction_id, status}`. */
+function getTx({ request, node }: EndpointContext): unknown {
+  const text = request.parameter("transaction_id");
+  if (text === undefined) {
+    throw new OdataError(400, "InvalidQueryParameterValue", "Missing query parameter 'transaction_id'");
+  }
+  let id: TxId;
+  try {
+    id = parseTxId(text);
+  } catch (error) {
+    if (!(error instanceof FormatError)) throw error;
+    throw new OdataError(
+      400,
+      "InvalidQueryParameterValue",
+      `The value '${text}' passed as query parameter 'transaction_id' could not be converted to a valid Transaction ID.`,
+    );
+  }
+  return { status: node.statusOf(id), transaction_id: formatTxId(id) };
+}

@@ -1,0 +1,112 @@
+/**
+ * Who is asking: policies tried in order, the first that succeeds names the caller (http-api.md §8).
+ *
+ * In: the endpoint's policies, the session's certificate, the transaction's tables. Out: a caller, or why there is none.
+ * Here are the certificate policies and `no_auth`; JWT and COSE come with the issues that need them.
+ */
+
+import { MEMBERS_CERTS, MEMBERS_INFO, USERS_CERTS, USERS_INFO } from "../../shared/governance/tables.ts";
+import type { Transaction } from "../../shared/kv/transaction.ts";
+import type { Caller } from "./caller.ts";
+import type { AuthenticationPolicy } from "./endpoint.ts";
+import { type ErrorDetail, OdataError } from "./odata_error.ts";
+import type { CallerCertificate } from "./session.ts";
+
+/** What policies look at. */
+export interface Credentials {
+  readonly certificate: CallerCertificate | null;
+  readonly nowMs: number;
+}
+
+/** A caller, or a sentence saying why not. */
+type Verdict = Caller | string;
+
+type Policy = (credentials: Credentials, tx: Transaction) => Verdict;
+
+const POLICIES: Readonly<Record<string, Policy>> = {
+  no_auth: () => ({ policy: "no_auth" }),
+
+  any_cert: ({ certificate, nowMs }) => {
+    if (certificate === null) return "No caller certificate";
+    return validityProblem(certificate, nowMs) ?? { policy: "any_cert", cert: certificate.pem };
+  },
+
+  user_cert: ({ certificate, nowMs }, tx) => {
+    if (certificate === null) return "No caller user certificate";
+    const problem = validityProblem(certificate, nowMs);
+    if (problem !== undefined) return problem;
+    const { id, pem } = certificate;
+    if (!tx.open(USERS_CERTS).has(id)) return "Could not find matching user certificate";
+    return { policy: "user_cert", id, data: tx.open(USERS_INFO).get(id)?.user_data ?? null, cert: pem };
+  },
+
+  // Quirk: a member's certificate may be out of date (http-api.md §8).
+  member_cert: ({ certificate }, tx) => {
+    if (certificate === null) return "No caller member certificate";
+    const { id, pem } = certificate;
+    if (!tx.open(MEMBERS_CERTS).has(id)) return "Could not find matching member certificate";
+    return { policy: "member_cert", id, data: tx.open(MEMBERS_INFO).get(id)?.member_data ?? null, cert: pem };
+  },
+};
+
+/** Policies that CCF knows and this version does not have yet. */
+const NOT_YET = new Set(["jwt", "user_cose_sign1"]);
+
+/**
+ * The caller by the first policy that succeeds; null where there are no policies.
+ *
+ * @throws OdataError 401 with one detail a policy, 500 for a policy that nobody knows
+ */
+export function authenticate(
+  policies: readonly AuthenticationPolicy[],
+  credentials: Credentials,
+  tx: Transaction,
+): Caller | null {
+  if (policies.length === 0) return null;
+  const details: ErrorDetail[] = [];
+  for (const policy of policies) {
+    const verdict = typeof policy === "string"
+      ? namedPolicy(policy)(credentials, tx)
+      : allOf(policy.all_of, credentials, tx);
+    if (typeof verdict !== "string") return verdict;
+    details.push({ auth_policy: schemeName(policy), code: "InvalidAuthenticationInfo", message: verdict });
+  }
+  throw new OdataError(401, "InvalidAuthenticationInfo", "Invalid authentication credentials.", details);
+}
+
+/** Every policy of the list, in alphabetical order of names. */
+function allOf(names: readonly string[], credentials: Credentials, tx: Transaction): Verdict {
+  const callers: Record<string, unknown> = {};
+  const sorted = [...names].sort();
+  for (const name of sorted) {
+    const verdict = namedPolicy(name)(credentials, tx);
+    if (typeof verdict === "string") return `${name}:${verdict}`;
+    callers[name] = verdict;
+  }
+  return { policy: sorted, ...callers };
+}
+
+function schemeName(policy: AuthenticationPolicy): string {
+  return typeof policy === "string" ? policy : [...policy.all_of].sort().join("+");
+}
+
+function namedPolicy(name: string): Policy {
+  const policy = Object.hasOwn(POLICIES, name) ? POLICIES[name] : undefined;
+  if (policy !== undefined) return policy;
+  const why = NOT_YET.has(name)
+    ? `Auth policy is not available in this version: ${name}`
+    : `Unknown auth policy: ${name}`;
+  throw new OdataError(500, "InternalError", `Exception: ${why}`);
+}
+
+/** Seconds since 1970 on both sides, as CCF prints them. */
+function validityProblem({ certificate }: CallerCertificate, nowMs: number): string | undefined {
+  const now = Math.floor(nowMs / 1000);
+  const notBefore = Math.floor(certificate.notBeforeMs / 1000);
+  const notAfter = Math.floor(certificate.notAfterMs / 1000);
+  if (now < notBefore) {
+    return `Current time ${now} is before certificate's Not Before validity period ${notBefore}`;
+  }
+  if (now > notAfter) return `Current time ${now} is after certificate's Not After validity period ${notAfter}`;
+  return undefined;
+}

@@ -1,0 +1,155 @@
+/**
+ * One route, and the table that finds it.
+ *
+ * In: a verb and a path without its frontend. Out: the endpoint and the values of its template, or what is allowed there.
+ * Rules: http-api.md §2.4, §2.5, §4.1.
+ */
+
+import type { Transaction } from "../../shared/kv/transaction.ts";
+import type { HttpResponse } from "../messages.ts";
+import type { Node } from "../node.ts";
+import type { Caller } from "./caller.ts";
+import { OdataError } from "./odata_error.ts";
+import type { ParsedRequest } from "./request.ts";
+
+/** A policy's name, or several that must all succeed. */
+export type AuthenticationPolicy = string | { readonly all_of: readonly string[] };
+
+/** What a handler is given. It is good for one call. */
+export interface EndpointContext {
+  readonly request: ParsedRequest;
+  /** Raw values of the path template. */
+  readonly params: Readonly<Record<string, string>>;
+  /** null where the endpoint asks for no authentication. */
+  readonly caller: Caller | null;
+  readonly tx: Transaction;
+  readonly node: Node;
+  readonly frontend: FrontendName;
+  readonly endpoint: Endpoint;
+  /** Decides over the status whether writes are applied. */
+  applyWrites: boolean | undefined;
+  /** 32 bytes bound into the receipt of this transaction. */
+  claimsDigest: Uint8Array | undefined;
+}
+
+export type FrontendName = "app" | "gov" | "node";
+
+export interface Endpoint {
+  readonly method: string;
+  /** Without the frontend: `/log/private/{id}`. */
+  readonly path: string;
+  /** A read-only endpoint's transaction refuses writes. */
+  readonly mode: "readwrite" | "readonly" | "historical";
+  readonly forwarding: "always" | "sometimes" | "never";
+  readonly redirection: "none" | "to_primary" | "to_backup";
+  /** Tried in order; empty: anybody, and the caller is null. */
+  readonly policies: readonly AuthenticationPolicy[];
+  /** Only on interfaces that enable this feature. */
+  readonly operatorFeature?: "SnapshotRead";
+  /** Its operation in the frontend's OpenAPI document; absent: a generated one; null: hidden. */
+  readonly openapi?: Readonly<Record<string, unknown>> | null;
+  handler(context: EndpointContext): HttpResponse;
+}
+
+/** Builds an endpoint of our own, with CCF's defaults by kind (http-api.md §4.1). */
+export function endpoint(
+  method: string,
+  path: string,
+  kind: "command" | "read-only" | "read-write",
+  handler: (context: EndpointContext) => HttpResponse,
+  options: Partial<Pick<Endpoint, "forwarding" | "redirection" | "policies" | "operatorFeature" | "openapi">> = {},
+): Endpoint {
+  const forwarding = options.forwarding ?? (kind === "read-write" ? "always" : "sometimes");
+  return {
+    method,
+    path,
+    mode: kind === "read-write" ? "readwrite" : "readonly",
+    redirection: kind === "read-write" && forwarding !== "never" ? "to_primary" : "none",
+    policies: [],
+    handler,
+    ...options,
+    forwarding,
+  };
+}
+
+export interface Match {
+  readonly endpoint: Endpoint;
+  readonly params: Readonly<Record<string, string>>;
+}
+
+const NO_PARAMS: Readonly<Record<string, string>> = Object.freeze({});
+
+interface Template {
+  readonly pattern: RegExp;
+  readonly names: readonly string[];
+  readonly endpoint: Endpoint;
+}
+
+export class EndpointTable {
+  readonly #exact = new Map<string, Endpoint>();
+  readonly #templates: Template[] = [];
+  readonly endpoints: readonly Endpoint[];
+
+  constructor(endpoints: readonly Endpoint[]) {
+    this.endpoints = endpoints;
+    for (const endpoint of endpoints) {
+      if (endpoint.path.includes("{")) this.#templates.push(compileTemplate(endpoint));
+      else this.#exact.set(`${endpoint.method} ${endpoint.path}`, endpoint);
+    }
+  }
+
+  /**
+   * The endpoint for a verb and path: an exact path first, then templates.
+   *
+   * @throws OdataError 500 where several templates match
+   */
+  find(method: string, path: string): Match | undefined {
+    const exact = this.#exact.get(`${method} ${path}`);
+    if (exact !== undefined) return { endpoint: exact, params: NO_PARAMS };
+    let found: Match | undefined;
+    let candidates: string[] | undefined;
+    for (const { pattern, names, endpoint } of this.#templates) {
+      if (endpoint.method !== method) continue;
+      const values = pattern.exec(path);
+      if (values === null) continue;
+      if (found !== undefined) (candidates ??= [found.endpoint.path]).push(endpoint.path);
+      const params: Record<string, string> = {};
+      for (let i = 0; i < names.length; i++) params[names[i]!] = values[i + 1]!;
+      found = { endpoint, params };
+    }
+    if (candidates !== undefined) {
+      throw new OdataError(
+        500,
+        "InternalError",
+        `Found multiple potential endpoints for ${path}: ${candidates.join(", ")}`,
+      );
+    }
+    return found;
+  }
+
+  /** Verbs that some endpoint has at this path. */
+  verbsAt(path: string): Set<string> {
+    const verbs = new Set<string>();
+    for (const endpoint of this.endpoints) {
+      if (endpoint.path === path) verbs.add(endpoint.method);
+    }
+    for (const { pattern, endpoint } of this.#templates) if (pattern.test(path)) verbs.add(endpoint.method);
+    return verbs;
+  }
+}
+
+/** `{name}` captures one or more characters other than `/` and other than the character that follows the brace. */
+function compileTemplate(endpoint: Endpoint): Template {
+  const names: string[] = [];
+  let source = "";
+  let at = 0;
+  for (const brace of endpoint.path.matchAll(/\{([^}]*)\}/g)) {
+    source += RegExp.escape(endpoint.path.slice(at, brace.index));
+    at = brace.index + brace[0].length;
+    const next = endpoint.path[at];
+    source += next === undefined || next === "/" ? "([^/]+)" : `([^/${RegExp.escape(next)}]+)`;
+    names.push(brace[1]!);
+  }
+  source += RegExp.escape(endpoint.path.slice(at));
+  return { pattern: new RegExp(`^${source}$`), names, endpoint };
+}

@@ -1,0 +1,170 @@
+/**
+ * From a request to its answer: the one place where frontends, endpoints, authentication and transactions meet.
+ *
+ * In: a session and a request. Out: a response; what it wrote is committed through the node.
+ * Rules: http-api.md §2, §3.3, §4.5.
+ */
+
+import { AssertionFailed, FormatError } from "../../shared/assert.ts";
+import { formatTxId } from "../../shared/tx_id.ts";
+import type { Transaction } from "../../shared/kv/transaction.ts";
+import type { HeaderList, HttpRequest, HttpResponse } from "../messages.ts";
+import type { Node } from "../node.ts";
+import { authenticate } from "./authentication.ts";
+import type { Endpoint, EndpointContext, EndpointTable, FrontendName, Match } from "./endpoint.ts";
+import { OdataError, sortedHeaders } from "./odata_error.ts";
+import { empty } from "./replies.ts";
+import { ParsedRequest } from "./request.ts";
+import type { Session } from "./session.ts";
+
+const TRANSACTION_ID_HEADER = "x-ms-ccf-transaction-id";
+
+/** The endpoints of one of `/app`, `/gov`, `/node`. */
+export interface Frontend {
+  readonly name: FrontendName;
+  /** Whether requests are taken at all yet. */
+  isOpen(node: Node): boolean;
+  /** Tables to look in, first match wins; reading them may touch the transaction. */
+  tables(tx: Transaction): readonly EndpointTable[];
+}
+
+export type Frontends = Readonly<Record<FrontendName, Frontend>>;
+
+/** Runs one request to completion and answers it. Never throws for what a client can send. */
+export function processRequest(node: Node, session: Session, request: HttpRequest): HttpResponse {
+  try {
+    return execute(node, session, new ParsedRequest(request));
+  } catch (error) {
+    return errorResponse(node, error);
+  }
+}
+
+function execute(node: Node, session: Session, request: ParsedRequest): HttpResponse {
+  const [frontend, path] = selectFrontend(node.frontends, request.path);
+  if (!frontend.isOpen(node)) throw new OdataError(404, "FrontendNotOpen", "Frontend is not open.");
+
+  session.view ??= node.view;
+  if (session.view !== node.view) {
+    const lost = new OdataError(
+      500,
+      "SessionConsistencyLost",
+      `This session began in view ${session.view} and the service is now in view ${node.view}; open a new session`,
+    );
+    return { ...lost.toResponse(), close: true };
+  }
+
+  const tx = node.store.begin();
+  const match = findEndpoint(frontend.tables(tx), request.method, path);
+  if (!("endpoint" in match)) return otherVerbs(request.method, path, match.verbs);
+  const { endpoint, params } = match;
+
+  const refusal = refusedByInterface(node, session.interfaceName, frontend.name, endpoint);
+  if (refusal !== undefined) return refusal;
+  if (frontend.name !== "node" && node.tooManyUncommitted) {
+    throw new OdataError(
+      503,
+      "TooManyPendingTransactions",
+      "Too many transactions wait to be committed; try again later",
+    );
+  }
+
+  const caller = authenticate(
+    endpoint.policies,
+    { certificate: session.caller(node.primitives), nowMs: node.nowMs },
+    tx,
+  );
+  const context: EndpointContext = {
+    request,
+    params,
+    caller,
+    tx,
+    node,
+    frontend: frontend.name,
+    endpoint,
+    applyWrites: undefined,
+    claimsDigest: undefined,
+  };
+  let response: HttpResponse;
+  try {
+    response = endpoint.handler(context);
+  } catch (error) {
+    response = errorResponse(node, error);
+  }
+  return finish(node, context, response);
+}
+
+/** Commits or discards what the handler wrote, and says at which transaction the answer holds. */
+function finish(node: Node, context: EndpointContext, response: HttpResponse): HttpResponse {
+  const { tx } = context;
+  const success = response.status >= 200 && response.status < 300;
+  if (!(context.applyWrites ?? success) || !tx.touched) return response;
+  const id = tx.hasWrites && context.endpoint.mode === "readwrite"
+    ? node.commitTransaction(tx, context.claimsDigest)
+    : node.txIdAt(tx.readVersion);
+  return { ...response, headers: withHeader(response.headers, TRANSACTION_ID_HEADER, formatTxId(id)) };
+}
+
+/** `/app`, `/gov` and `/node` choose a frontend; everything else is the app's, with its path whole. */
+function selectFrontend(frontends: Frontends, path: string): [Frontend, string] {
+  const second = path.indexOf("/", 1);
+  if (path.startsWith("/") && second > 1) {
+    const name = path.slice(1, second);
+    if (name === "app" || name === "gov" || name === "node") return [frontends[name], path.slice(second)];
+  }
+  return [frontends.app, path];
+}
+
+function findEndpoint(
+  tables: readonly EndpointTable[],
+  method: string,
+  path: string,
+): Match | { readonly verbs: readonly string[] } {
+  for (const table of tables) {
+    const match = table.find(method, path);
+    if (match !== undefined) return match;
+  }
+  const verbs = new Set<string>();
+  for (const table of tables) for (const verb of table.verbsAt(path)) verbs.add(verb);
+  return { verbs: [...verbs].sort() };
+}
+
+/** 404 for a path that nothing has, 204 or 405 with the verbs that it has. */
+function otherVerbs(method: string, path: string, verbs: readonly string[]): HttpResponse {
+  if (verbs.length === 0) throw new OdataError(404, "ResourceNotFound", `Unknown path: ${path}.`);
+  const allow = ["OPTIONS", ...verbs].join(", ");
+  if (method === "OPTIONS") return empty(204, [["allow", allow]]);
+  throw new OdataError(405, "UnsupportedHttpVerb", `Allowed methods for '${path}' are: ${allow}.`, [], [[
+    "allow",
+    allow,
+  ]]);
+}
+
+/** An interface's own rules, for requests that arrive on it (http-api.md §2.6). */
+function refusedByInterface(
+  node: Node,
+  interfaceName: string,
+  frontend: FrontendName,
+  endpoint: Endpoint,
+): HttpResponse | undefined {
+  const rules = node.interfaceRules(interfaceName);
+  if (endpoint.operatorFeature !== undefined && !rules.features.has(endpoint.operatorFeature)) return empty(404);
+  if (rules.accepted !== undefined) {
+    const path = `/${frontend}${endpoint.path}`;
+    return rules.accepted.some((pattern) => pattern.test(path)) ? undefined : empty(503);
+  }
+  return rules.unsecured ? empty(503) : undefined;
+}
+
+function withHeader(headers: HeaderList, name: string, value: string): HeaderList {
+  return sortedHeaders([...headers, [name, value]]);
+}
+
+/** Expected failures as they are; the rest as 500 with its text (http-api.md §3.3). */
+function errorResponse(node: Node, error: unknown): HttpResponse {
+  if (error instanceof OdataError) return error.toResponse();
+  if (error instanceof AssertionFailed) throw error; // our bug: the node stops
+  if (error instanceof FormatError) return new OdataError(400, "InvalidInput", error.message).toResponse();
+  const message = error instanceof Error ? error.message : String(error);
+  node.log("fail", "rpc", `Cannot answer a request: ${message}`);
+  return new OdataError(500, "InternalError", message).toResponse();
+}

@@ -1,0 +1,205 @@
+/**
+ * The member-approved JavaScript app: its bundle in the governance tables, and its endpoints as the frontend sees them.
+ *
+ * In: a bundle to install; a transaction to look in. Out: an endpoint table whose handlers run in the script engine.
+ * Rules: js-apps.md §1, §3, §6.
+ */
+
+import { FormatError } from "../shared/assert.ts";
+import { toByteString, toHex, toUtf8 } from "../shared/bytes.ts";
+import {
+  type EndpointProperties,
+  ENDPOINTS,
+  INTERPRETER_FLUSH,
+  JS_RUNTIME_OPTIONS,
+  type JsRuntimeOptions,
+  MODULES,
+  MODULES_QUICKJS_BYTECODE,
+  MODULES_QUICKJS_VERSION,
+} from "../shared/governance/tables.ts";
+import type { Store } from "../shared/kv/store.ts";
+import type { Transaction } from "../shared/kv/transaction.ts";
+import {
+  DEFAULT_JS_CACHED_INTERPRETERS,
+  DEFAULT_JS_EXECUTION_TIME_MS,
+  DEFAULT_JS_HEAP_BYTES,
+  DEFAULT_JS_STACK_BYTES,
+} from "../shared/limits.ts";
+import type { AppContext, AppRequest, Program } from "./app_engine.ts";
+import { type Endpoint, type EndpointContext, EndpointTable } from "./frontend/endpoint.ts";
+import { OdataError, sortedHeaders } from "./frontend/odata_error.ts";
+import type { AppBundle, HttpResponse } from "./messages.ts";
+import type { EnclavePowers } from "./powers.ts";
+
+const DEFAULT_OPTIONS: Required<JsRuntimeOptions> = {
+  max_heap_bytes: DEFAULT_JS_HEAP_BYTES,
+  max_stack_bytes: DEFAULT_JS_STACK_BYTES,
+  max_execution_time_ms: DEFAULT_JS_EXECUTION_TIME_MS,
+  log_exception_details: false,
+  return_exception_details: false,
+  max_cached_interpreters: DEFAULT_JS_CACHED_INTERPRETERS,
+};
+
+/** The limits that apply, defaults filled in. */
+export function jsRuntimeOptions(tx: Transaction): Required<JsRuntimeOptions> {
+  return { ...DEFAULT_OPTIONS, ...tx.open(JS_RUNTIME_OPTIONS).get() };
+}
+
+/**
+ * Writes a bundle to the tables as the action `set_js_app` does, without a bytecode cache.
+ *
+ * @throws FormatError where an endpoint names a module that is not in the bundle
+ */
+export function installBundle(tx: Transaction, bundle: AppBundle): void {
+  const modules = tx.open(MODULES);
+  const endpoints = tx.openRaw(ENDPOINTS.name);
+  modules.clear();
+  endpoints.clear();
+  const names = new Set(bundle.modules.map(({ name }) => name));
+  for (const { name, module } of bundle.modules) modules.put(`/${name}`, module);
+  tx.open(MODULES_QUICKJS_BYTECODE).clear();
+  tx.open(MODULES_QUICKJS_VERSION).clear();
+  tx.open(INTERPRETER_FLUSH).put(true);
+  for (const [path, methods] of Object.entries(bundle.metadata.endpoints)) {
+    for (const [method, properties] of Object.entries(methods)) {
+      const route = `${method.toUpperCase()} ${path}`;
+      const info = properties as Partial<EndpointProperties>;
+      if (info.js_module === undefined || !names.has(info.js_module)) {
+        throw new FormatError(`Cannot install the app: ${route} names module '${info.js_module}', not found in bundle`);
+      }
+      // Members' JSON.stringify keeps the order in which the bundle's author wrote the properties, and so does this.
+      endpoints.put(toByteString(toUtf8(route)), toUtf8(JSON.stringify({ ...info, js_module: `/${info.js_module}` })));
+    }
+  }
+}
+
+/** The endpoints of the app that the tables hold, rebuilt when they change. */
+export class JsApp {
+  readonly #powers: EnclavePowers;
+  #installed: { readonly table: EndpointTable; readonly program: Program } | undefined;
+  /** Limits and their like, read once between changes. */
+  #options: Required<JsRuntimeOptions> | undefined;
+
+  constructor(powers: EnclavePowers, store: Store) {
+    this.#powers = powers;
+    const forget = () => {
+      this.#installed = undefined;
+      this.#options = undefined;
+    };
+    for (const table of [ENDPOINTS, MODULES, INTERPRETER_FLUSH, JS_RUNTIME_OPTIONS]) store.onApply(table.name, forget);
+    store.onRollback(forget);
+  }
+
+  /** The app's endpoints. Every request depends on them, so the transaction counts the table as read. */
+  endpoints(tx: Transaction): EndpointTable {
+    tx.openRaw(ENDPOINTS.name);
+    this.#installed ??= this.#read(tx);
+    return this.#installed.table;
+  }
+
+  #read(tx: Transaction): { table: EndpointTable; program: Program } {
+    const sources = new Map(tx.open(MODULES).entries());
+    const listing = [...sources].map(([name, source]) => `${name.length} ${source.length} ${name}${source}`).join("");
+    const program: Program = {
+      id: toHex(this.#powers.primitives.sha256(toUtf8(listing))),
+      source: (name) => sources.get(name),
+    };
+    const endpoints: Endpoint[] = [];
+    for (const [route, properties] of tx.open(ENDPOINTS).entries()) {
+      endpoints.push(this.#endpoint(route, properties, program));
+    }
+    return { table: new EndpointTable(endpoints), program };
+  }
+
+  /** @param route verb and path, as the table has them for a key */
+  #endpoint(route: string, properties: EndpointProperties, program: Program): Endpoint {
+    const space = route.indexOf(" ");
+    const { js_module: module, js_function: functionName, mode = "readwrite" } = properties;
+    const call = (context: EndpointContext) => this.#call(context, properties, program, module, functionName);
+    return {
+      method: route.slice(0, space),
+      path: route.slice(space + 1),
+      mode,
+      forwarding: properties.forwarding_required,
+      redirection: properties.redirection_strategy ?? "to_primary",
+      policies: properties.authn_policies ?? [],
+      openapi: properties.openapi_hidden === true ? null : operationOf(properties.openapi),
+      handler: mode === "historical" ? refuseHistorical : call,
+    };
+  }
+
+  #call(
+    context: EndpointContext,
+    properties: EndpointProperties,
+    program: Program,
+    module: string,
+    functionName: string,
+  ): HttpResponse {
+    const options = this.#options ??= jsRuntimeOptions(context.tx);
+    const { interpreter_reuse: reuse } = properties;
+    const outcome = this.#powers.scripts.callEndpoint({
+      program,
+      module,
+      functionName,
+      request: appRequest(context),
+      context: appContext(context),
+      limits: {
+        maxHeapBytes: options.max_heap_bytes,
+        maxStackBytes: options.max_stack_bytes,
+        maxExecutionTimeMs: options.max_execution_time_ms,
+      },
+      returnExceptionDetails: options.return_exception_details,
+      logExceptionDetails: options.log_exception_details,
+      ...(reuse && { reuse: { key: reuse.key, maxCachedInterpreters: options.max_cached_interpreters } }),
+    });
+    if (outcome.kind === "failure") {
+      const { message, details } = outcome.failure;
+      throw new OdataError(500, "InternalError", message, details);
+    }
+    const { status, headers, body } = outcome.response;
+    return { status, headers: sortedHeaders(headers.map(([name, value]) => [name.toLowerCase(), value])), body };
+  }
+}
+
+/** The operation that the app's author wrote, verbatim; an empty one where there is none. */
+function operationOf(openapi: unknown): Readonly<Record<string, unknown>> {
+  return typeof openapi === "object" && openapi !== null ? openapi as Readonly<Record<string, unknown>> : {};
+}
+
+function appRequest({ request, params, caller, endpoint, frontend }: EndpointContext): AppRequest {
+  return {
+    method: request.method,
+    path: request.path,
+    route: `/${frontend}${endpoint.path}`,
+    query: request.query,
+    params,
+    headers: request.headers(),
+    body: request.body,
+    caller,
+  };
+}
+
+function appContext(context: EndpointContext): AppContext {
+  const { tx, node, endpoint } = context;
+  return {
+    execution: endpoint.mode === "readwrite" ? "application" : "read-only application",
+    table: (name) => tx.openRaw(name),
+    nowMs: node.nowMs,
+    random: node.random,
+    log: (level, tag, message) => node.log(level, tag, message),
+    setApplyWrites: (apply) => {
+      context.applyWrites = apply;
+    },
+    setClaimsDigest: (digest) => {
+      context.claimsDigest = digest;
+    },
+    lastCommittedTxId: () => node.committedTxId,
+    statusOf: (id) => node.statusOf(id),
+    viewOf: (seqno) => node.path.viewOf(seqno),
+  };
+}
+
+/** Apps that look into the past come with the rest of the JavaScript API. */
+function refuseHistorical(): HttpResponse {
+  throw new OdataError(501, "NotImplemented", "Endpoints of mode historical are not available in this version");
+}

@@ -1,0 +1,190 @@
+/**
+ * The whole boundary between the host and the enclave: two alphabets, each letter one line with its meaning.
+ *
+ * The host delivers inputs in batches (`Enclave.handle(inputs, nowMs)`) and performs the outputs in order. A `null` in
+ * an input is the host saying no; the enclave must do well with it. The host may drop, delay, reorder, replay, truncate
+ * and corrupt: nothing it says is believed for more than liveness.
+ */
+
+import type { Seqno, TxId } from "../shared/tx_id.ts";
+import type { CurveName } from "../shared/crypto/primitives.ts";
+
+/** A client connection, numbered by the host; never used again after it is closed. */
+export type SessionId = number;
+
+/** Header names in lower case, in the order sent; of a name sent twice the first counts. */
+export type HeaderList = readonly (readonly [name: string, value: string])[];
+
+export interface HttpRequest {
+  /** As sent; upper case for every method that exists. */
+  readonly method: string;
+  /** The request target as sent: path and query. */
+  readonly target: string;
+  readonly headers: HeaderList;
+  readonly body: Uint8Array;
+}
+
+export interface HttpResponse {
+  readonly status: number;
+  /** Lower-case names, sorted, without `content-length`, which the listener writes. */
+  readonly headers: HeaderList;
+  readonly body: Uint8Array;
+  /** The connection is closed once this is sent. */
+  readonly close?: boolean;
+}
+
+/** Host → enclave. */
+export type EnclaveInput =
+  /** Start a new service. Once, first. */
+  | { readonly kind: "start"; readonly config: StartConfig }
+  /** Time has passed; the moment itself comes with the batch. */
+  | { readonly kind: "tick" }
+  /** A client connected. `callerCertificate`: DER, null where the client showed none or the interface asks for none. */
+  | {
+    readonly kind: "sessionOpened";
+    readonly session: SessionId;
+    readonly interfaceName: string;
+    readonly callerCertificate: Uint8Array | null;
+  }
+  | { readonly kind: "sessionClosed"; readonly session: SessionId }
+  /** One request. `id` is the host's, for the answer. */
+  | { readonly kind: "request"; readonly session: SessionId; readonly id: number; readonly request: HttpRequest }
+  /** Entries asked for by `ledgerRead`, back to back, or null where the host cannot give them. */
+  | { readonly kind: "ledgerEntries"; readonly from: Seqno; readonly to: Seqno; readonly entries: Uint8Array | null }
+  /** Counters of the listeners, for `GET /node/metrics`. */
+  | { readonly kind: "metrics"; readonly sessions: SessionMetrics; readonly heapBytes: HeapBytes }
+  /** The operator wants the node to stop (first SIGTERM under `ignore_first_sigterm`). */
+  | { readonly kind: "stopNotice" }
+  /**
+   * STAND-IN until governance lands: opens the service with users and an app, as accepted proposals would.
+   * Refused unless the service is Opening and the start configuration allowed it.
+   */
+  | { readonly kind: "openService"; readonly opening: ServiceOpening };
+
+/** Enclave → host, performed in order. */
+export type EnclaveOutput =
+  /** Append one entry to the ledger. A committable one (a signature) is written at once. */
+  | { readonly kind: "ledgerAppend"; readonly seqno: Seqno; readonly entry: Uint8Array; readonly committable: boolean }
+  /** Everything up to here is committed: completed files take their final names. */
+  | { readonly kind: "ledgerCommit"; readonly seqno: Seqno }
+  /** Forget everything after this. */
+  | { readonly kind: "ledgerTruncate"; readonly seqno: Seqno }
+  /** Answer with `ledgerEntries`. */
+  | { readonly kind: "ledgerRead"; readonly from: Seqno; readonly to: Seqno }
+  | { readonly kind: "response"; readonly session: SessionId; readonly id: number; readonly response: HttpResponse }
+  /** Certificate chain and key for the listeners of one authority; replaces what was there, running sessions go on. */
+  | {
+    readonly kind: "tlsIdentity";
+    readonly authority: "Service" | "Node";
+    readonly certificateChainPem: string;
+    readonly privateKeyPem: string;
+  }
+  /** For the files that clients and operators read. */
+  | { readonly kind: "certificates"; readonly servicePem: string; readonly nodePem: string; readonly nodeId: string }
+  /** The service accepts application requests. */
+  | { readonly kind: "serviceOpened"; readonly txId: TxId }
+  | { readonly kind: "snapshotWrite"; readonly name: string; readonly snapshot: Uint8Array }
+  | { readonly kind: "log"; readonly level: LogLevel; readonly tag: string; readonly message: string }
+  /** The node cannot go on; the host stops the process with this sentence. */
+  | { readonly kind: "fatal"; readonly message: string };
+
+export type LogLevel = "trace" | "debug" | "info" | "fail" | "fatal";
+
+/** One RPC interface as the configuration has it, our own extension keys and defaults left out (operations.md §2). */
+export interface RpcInterface {
+  readonly bind_address: string;
+  readonly published_address?: string;
+  readonly endorsement?: { readonly authority: "Service" | "Node" | "Unsecured" };
+  readonly accepted_endpoints?: readonly string[];
+  readonly enabled_operator_features?: readonly string[];
+  readonly [other: string]: unknown;
+}
+
+/** All that the enclave is told to start a service. Every file is already read; nothing here is secret. */
+export interface StartConfig {
+  readonly nodeToNodeInterface: { readonly bind_address: string; readonly published_address: string };
+  readonly rpcInterfaces: Readonly<Record<string, RpcInterface>>;
+  readonly node: {
+    readonly subjectName: string;
+    readonly subjectAltNames: readonly string[];
+    readonly curve: CurveName;
+    readonly initialValidityDays: number;
+    readonly data: unknown;
+  };
+  readonly service: {
+    readonly subjectName: string;
+    readonly initialValidityDays: number;
+    readonly data: unknown;
+    readonly configuration: ServiceConfiguration;
+    /** Parts of the constitution, joined in this order. */
+    readonly constitution: readonly string[];
+    readonly members: readonly StartMember[];
+    readonly coseSignatures: { readonly issuer: string; readonly subject: string };
+  };
+  readonly platform: VirtualPlatform;
+  readonly signatures: { readonly txCount: number; readonly delayMs: number };
+  readonly chunkBytes: number;
+  readonly snapshotTxCount: number;
+  readonly maxUncommittedTransactions: number;
+  /** An app linked into the enclave instead of the member-approved JavaScript bundle (decisions: engines). */
+  readonly nativeApp?: "logging";
+  /** Whether `openService` is accepted. Only the sandbox says so. */
+  readonly allowOpenService: boolean;
+}
+
+export interface ServiceConfiguration {
+  readonly recoveryThreshold: number;
+  readonly maximumNodeCertificateValidityDays: number;
+  readonly maximumServiceCertificateValidityDays: number;
+  /** Absent where the configuration does not name it; the default is 100. */
+  readonly recentCoseProposalsWindowSize?: number;
+}
+
+export interface StartMember {
+  readonly certificatePem: string;
+  readonly encryptionPublicKeyPem?: string;
+  readonly data?: unknown;
+  readonly recoveryRole?: "NonParticipant" | "Participant" | "Owner";
+}
+
+/** What stands in for attested code on the virtual platform, which protects nothing. */
+export interface VirtualPlatform {
+  readonly kind: "virtual";
+  /** Hex SHA-256 that stands for the code that runs. */
+  readonly hostData: string;
+}
+
+export interface ServiceOpening {
+  readonly users: readonly { readonly certificatePem: string; readonly data?: unknown }[];
+  /** A CCF app bundle: `{metadata: {endpoints}, modules: [{name, module}]}` (js-apps.md §1), or none. */
+  readonly app?: AppBundle;
+}
+
+export interface AppBundle {
+  readonly metadata: { readonly endpoints: Readonly<Record<string, Readonly<Record<string, unknown>>>> };
+  readonly modules: readonly { readonly name: string; readonly module: string }[];
+}
+
+export interface SessionMetrics {
+  readonly active: number;
+  readonly peak: number;
+  readonly interfaces: Readonly<Record<string, InterfaceMetrics>>;
+}
+
+export interface InterfaceMetrics {
+  readonly active: number;
+  readonly peak: number;
+  readonly soft_cap: number;
+  readonly hard_cap: number;
+  readonly errors: {
+    readonly parsing: number;
+    readonly request_payload_too_large: number;
+    readonly request_header_too_large: number;
+  };
+}
+
+export interface HeapBytes {
+  readonly current: number;
+  readonly peak: number;
+  readonly max: number;
+}

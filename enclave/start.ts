@@ -1,0 +1,192 @@
+/**
+ * Starting a new service: keys, the genesis transaction, the first signature.
+ *
+ * In: the start configuration and the enclave's powers. Out: a node that is the primary of a service of one, Opening.
+ * Rules: operations.md §5 "Start", ledger-and-receipts.md §10; the genesis tables are those that CCF writes.
+ */
+
+import { FormatError } from "../shared/assert.ts";
+import { toHex } from "../shared/bytes.ts";
+import { parsePemBlock } from "../shared/crypto/pem.ts";
+import { parseRsaPublicKey } from "../shared/crypto/rsa.ts";
+import { parseCertificate, serialiseCertificatePem } from "../shared/crypto/x509.ts";
+import { validityOfDays } from "../shared/crypto/x509_build.ts";
+import {
+  CONSTITUTION,
+  type MemberInfo,
+  MEMBERS_ACKS,
+  MEMBERS_CERTS,
+  MEMBERS_ENCRYPTION_PUBLIC_KEYS,
+  MEMBERS_INFO,
+  type NodeInfo,
+  NODES_ENDORSED_CERTIFICATES,
+  NODES_INFO,
+  SERVICE_CONFIG,
+  SERVICE_INFO,
+  VIRTUAL_HOST_DATA,
+  VIRTUAL_MEASUREMENTS,
+} from "../shared/governance/tables.ts";
+import { Store } from "../shared/kv/store.ts";
+import type { Transaction } from "../shared/kv/transaction.ts";
+import { LEDGER_SECRET_BYTES, LedgerSecret, LedgerSecrets } from "../shared/ledger/secrets.ts";
+import { formatTxId } from "../shared/tx_id.ts";
+import { CommitPath } from "./commit_path.ts";
+import { createFrontends } from "./frontends.ts";
+import {
+  createNodeIdentity,
+  createServiceIdentity,
+  endorseNode,
+  type NodeIdentity,
+  privateKeyPem,
+} from "./identity.ts";
+import type { EnclaveOutput, StartConfig, StartMember } from "./messages.ts";
+import { Node } from "./node.ts";
+import type { EnclavePowers } from "./powers.ts";
+import { VIRTUAL_CODE_DIGEST, VIRTUAL_MEASUREMENT, virtualQuote } from "./virtual_platform.ts";
+
+/** A new service starts here: consensus begins at view 0, and a forced primary adds 2 (ledger-and-receipts.md §1). */
+const STARTING_VIEW = 2;
+
+/**
+ * Starts a new service.
+ *
+ * @throws FormatError where a member's certificate or key cannot be used
+ */
+export function startService(
+  config: StartConfig,
+  powers: EnclavePowers,
+  nowMs: number,
+  emit: (output: EnclaveOutput) => void,
+): Node {
+  const { primitives, random } = powers;
+  const members = config.service.members.map((member) => readMember(member, powers));
+  const nodeValidity = validityOfDays(nowMs, config.node.initialValidityDays);
+  const serviceValidity = validityOfDays(nowMs, config.service.initialValidityDays);
+  const identity = createNodeIdentity(config.node, nodeValidity, powers);
+  const service = createServiceIdentity(config.node.curve, config.service.subjectName, serviceValidity, random);
+  const endorsedPem = endorseNode(identity, service, nodeValidity, random);
+
+  const secrets = new LedgerSecrets();
+  secrets.add(1, new LedgerSecret(primitives, random(LEDGER_SECRET_BYTES)));
+  const path = new CommitPath(new Store(), secrets, primitives, STARTING_VIEW, emit);
+  const frontends = createFrontends(config, powers, path.store);
+  const node = new Node(config, identity, endorsedPem, service, path, frontends, primitives, random, emit);
+  node.nowMs = nowMs;
+
+  const tx = path.store.begin();
+  writeMembers(tx, members);
+  writeService(tx, config, service.certificatePem);
+  writeFirstNode(tx, config, identity, endorsedPem, primitives.sha256);
+  node.commitTransaction(tx);
+  node.sign();
+
+  const keyPem = privateKeyPem(identity.key);
+  const serviceChainPem = endorsedPem + service.certificatePem;
+  const { selfSignedPem } = identity;
+  emit({ kind: "tlsIdentity", authority: "Service", certificateChainPem: serviceChainPem, privateKeyPem: keyPem });
+  emit({ kind: "tlsIdentity", authority: "Node", certificateChainPem: selfSignedPem, privateKeyPem: keyPem });
+  emit({ kind: "certificates", servicePem: service.certificatePem, nodePem: selfSignedPem, nodeId: identity.id });
+  return node;
+}
+
+interface Member extends StartMember {
+  readonly id: string;
+  /** As it goes into the table. */
+  readonly certificatePem: string;
+  readonly encryptionPublicKeyPem?: string;
+}
+
+function readMember(member: StartMember, { primitives }: EnclavePowers): Member {
+  const der = parsePemBlock(member.certificatePem, "CERTIFICATE");
+  parseCertificate(der);
+  const id = toHex(primitives.sha256(der));
+  if (member.encryptionPublicKeyPem !== undefined) {
+    parseRsaPublicKey(parsePemBlock(member.encryptionPublicKeyPem, "PUBLIC KEY"));
+  }
+  return { ...member, id, certificatePem: serialiseCertificatePem(der) };
+}
+
+function writeMembers(tx: Transaction, members: readonly Member[]): void {
+  for (const { id, certificatePem, encryptionPublicKeyPem, data, recoveryRole } of members) {
+    tx.open(MEMBERS_CERTS).put(id, certificatePem);
+    if (encryptionPublicKeyPem !== undefined) tx.open(MEMBERS_ENCRYPTION_PUBLIC_KEYS).put(id, encryptionPublicKeyPem);
+    const info: MemberInfo = {
+      status: "Accepted",
+      ...(data === undefined || data === null ? {} : { member_data: data }),
+      ...(recoveryRole === undefined ? {} : { recovery_role: recoveryRole }),
+    };
+    tx.open(MEMBERS_INFO).put(id, info);
+    tx.open(MEMBERS_ACKS).put(id, { state_digest: "" });
+  }
+}
+
+function writeService(tx: Transaction, { service }: StartConfig, cert: string): void {
+  const { configuration } = service;
+  tx.open(SERVICE_INFO).put({
+    cert,
+    status: "Opening",
+    recovery_count: 0,
+    current_service_create_txid: formatTxId({ view: STARTING_VIEW, seqno: 1 }),
+    ...(service.data === undefined || service.data === null ? {} : { service_data: service.data }),
+  });
+  tx.open(SERVICE_CONFIG).put({
+    recovery_threshold: configuration.recoveryThreshold,
+    maximum_node_certificate_validity_days: configuration.maximumNodeCertificateValidityDays,
+    maximum_service_certificate_validity_days: configuration.maximumServiceCertificateValidityDays,
+    ...(configuration.recentCoseProposalsWindowSize === undefined
+      ? {}
+      : { recent_cose_proposals_window_size: configuration.recentCoseProposalsWindowSize }),
+  });
+  tx.open(CONSTITUTION).put(service.constitution.join("\n"));
+}
+
+function writeFirstNode(
+  tx: Transaction,
+  config: StartConfig,
+  identity: NodeIdentity,
+  endorsedPem: string,
+  sha256: (message: Uint8Array) => Uint8Array,
+): void {
+  const { hostData } = config.platform;
+  const [rpcHost, rpcPort] = splitAddress(firstPublishedAddress(config));
+  const [nodeHost, nodePort] = splitAddress(config.nodeToNodeInterface.published_address);
+  const info: NodeInfo = {
+    certificate_signing_request: identity.requestPem,
+    code_digest: VIRTUAL_CODE_DIGEST,
+    encryption_pub_key: identity.encryption.publicKeyPem,
+    node_to_node_interface: config.nodeToNodeInterface,
+    // The flat address fields are those that versions before 2.0 wrote; CCF still does.
+    nodehost: nodeHost,
+    nodeport: nodePort,
+    pubhost: rpcHost,
+    pubport: rpcPort,
+    rpchost: rpcHost,
+    rpcport: rpcPort,
+    public_key: identity.publicKeyPem,
+    quote_info: {
+      endorsements: "",
+      format: "Insecure_Virtual",
+      quote: virtualQuote(hostData, sha256(identity.key.publicKey.spki)),
+    },
+    rpc_interfaces: config.rpcInterfaces,
+    status: "Trusted",
+    ...(config.node.data === undefined || config.node.data === null ? {} : { node_data: config.node.data }),
+  };
+  tx.open(NODES_INFO).put(identity.id, info);
+  tx.open(NODES_ENDORSED_CERTIFICATES).put(identity.id, endorsedPem);
+  tx.open(VIRTUAL_MEASUREMENTS).put(VIRTUAL_MEASUREMENT, "AllowedToJoin");
+  tx.open(VIRTUAL_HOST_DATA).put(hostData, undefined);
+}
+
+/** Of the first interface by name (ledger-and-receipts.md §10.5). */
+function firstPublishedAddress({ rpcInterfaces }: StartConfig): string {
+  const first = Object.keys(rpcInterfaces).sort()[0];
+  const description = first === undefined ? undefined : rpcInterfaces[first];
+  if (description === undefined) throw new FormatError("Cannot start: the configuration has no RPC interface");
+  return description.published_address ?? description.bind_address;
+}
+
+function splitAddress(address: string): [host: string, port: string] {
+  const colon = address.lastIndexOf(":");
+  return [address.slice(0, colon), address.slice(colon + 1)];
+}

@@ -1,0 +1,176 @@
+/**
+ * A node without host, sockets or Worker: the same enclave, called directly, its ledger kept in memory.
+ *
+ * In: a start configuration, requests. Out: responses, the ledger's entries. For tests and benchmarks; time stands still
+ * but where a test moves it.
+ */
+
+import { strict as assert } from "node:assert";
+import { toUtf8 } from "../shared/bytes.ts";
+import { serialiseChunk } from "../shared/ledger/chunk.ts";
+import { FORCE_CHUNK_AFTER, LedgerEntry } from "../shared/ledger/entry.ts";
+import { Enclave } from "../enclave/enclave.ts";
+import type {
+  EnclaveInput,
+  EnclaveOutput,
+  HeaderList,
+  HttpResponse,
+  ServiceOpening,
+  StartConfig,
+} from "../enclave/messages.ts";
+import type { EnclavePowers } from "../enclave/powers.ts";
+
+export interface InlineRequest {
+  readonly method: string;
+  readonly target: string;
+  readonly headers?: HeaderList;
+  /** Text, bytes, or anything else to be sent as JSON. */
+  readonly body?: unknown;
+  /** DER of the client's certificate; absent: none. */
+  readonly certificate?: Uint8Array;
+}
+
+export class InlineNode {
+  readonly enclave: Enclave;
+  readonly entries: Uint8Array[] = [];
+  readonly snapshots = new Map<string, Uint8Array>();
+  readonly logs: string[] = [];
+  committed = 0;
+  nowMs: number;
+  nodeId = "";
+  servicePem = "";
+  /** What the host would have to do, other than what is done here. */
+  fatal: string | undefined;
+  /** Turns an honest host into another one: what `ledgerRead` is answered with. */
+  readEntries = (from: number, to: number): Uint8Array | null => {
+    const parts = this.entries.slice(from - 1, to);
+    return parts.length === to - from + 1 ? concatAll(parts) : null;
+  };
+  #nextId = 1;
+  #responses = new Map<number, HttpResponse>();
+  readonly #sessions = new Map<string, number>();
+
+  constructor(powers: EnclavePowers, nowMs: number) {
+    this.enclave = new Enclave(powers);
+    this.nowMs = nowMs;
+  }
+
+  /** Starts a service and, where an opening is given, opens it. */
+  static start(powers: EnclavePowers, config: StartConfig, nowMs: number, opening?: ServiceOpening): InlineNode {
+    const node = new InlineNode(powers, nowMs);
+    node.send({ kind: "start", config });
+    if (opening !== undefined) node.send({ kind: "openService", opening });
+    assert.equal(node.fatal, undefined);
+    return node;
+  }
+
+  send(...inputs: readonly EnclaveInput[]): void {
+    for (const output of this.enclave.handle(inputs, this.nowMs)) this.#perform(output);
+  }
+
+  /** Lets time pass. */
+  advance(ms: number): void {
+    this.nowMs += ms;
+    this.send({ kind: "tick" });
+  }
+
+  request(
+    { method, target, headers = [], body, certificate }: InlineRequest,
+    interfaceName = "primary_rpc_interface",
+  ): HttpResponse {
+    const session = this.#session(interfaceName, certificate);
+    const id = this.#nextId++;
+    const bytes = body === undefined
+      ? new Uint8Array()
+      : body instanceof Uint8Array
+      ? body
+      : toUtf8(typeof body === "string" ? body : JSON.stringify(body));
+    this.send({ kind: "request", session, id, request: { method, target, headers, body: bytes } });
+    const response = this.#responses.get(id);
+    assert(response !== undefined, this.fatal ?? "every request is answered");
+    this.#responses.delete(id);
+    return response;
+  }
+
+  /** The entries as ledger files, names with contents, complete where an entry ends a chunk. */
+  ledgerFiles(): Map<string, Uint8Array> {
+    const files = new Map<string, Uint8Array>();
+    let first = 1;
+    for (let seqno = 1; seqno <= this.entries.length; seqno++) {
+      const ends = (LedgerEntry.parse(this.entries[seqno - 1]!).flags & FORCE_CHUNK_AFTER) !== 0;
+      if (!ends && seqno < this.entries.length) continue;
+      const name = ends ? `ledger_${first}-${seqno}.committed` : `ledger_${first}`;
+      files.set(name, serialiseChunk(this.entries.slice(first - 1, seqno), ends));
+      first = seqno + 1;
+    }
+    return files;
+  }
+
+  #session(interfaceName: string, certificate: Uint8Array | undefined): number {
+    const key = `${interfaceName} ${certificate?.join(",") ?? "none"}`;
+    let session = this.#sessions.get(key);
+    if (session === undefined) {
+      session = this.#sessions.size + 1;
+      this.#sessions.set(key, session);
+      this.send({ kind: "sessionOpened", session, interfaceName, callerCertificate: certificate ?? null });
+    }
+    return session;
+  }
+
+  #perform(output: EnclaveOutput): void {
+    switch (output.kind) {
+      case "ledgerAppend":
+        assert.equal(output.seqno, this.entries.length + 1, "entries are appended in order");
+        this.entries.push(output.entry);
+        return;
+      case "ledgerCommit":
+        this.committed = output.seqno;
+        return;
+      case "ledgerRead":
+        // Answered later, as a host with files would.
+        this.#reads.push(output);
+        return;
+      case "response":
+        this.#responses.set(output.id, output.response);
+        return;
+      case "certificates":
+        this.nodeId = output.nodeId;
+        this.servicePem = output.servicePem;
+        return;
+      case "snapshotWrite":
+        this.snapshots.set(output.name, output.snapshot);
+        return;
+      case "log":
+        this.logs.push(`${output.level} ${output.tag} ${output.message}`);
+        return;
+      case "fatal":
+        this.fatal = output.message;
+        return;
+      case "ledgerTruncate":
+        this.entries.length = output.seqno;
+        return;
+      case "tlsIdentity":
+      case "serviceOpened":
+        return;
+    }
+  }
+
+  readonly #reads: { readonly from: number; readonly to: number }[] = [];
+
+  /** Answers what the enclave has asked to read. */
+  deliverReads(): void {
+    for (const { from, to } of this.#reads.splice(0)) {
+      this.send({ kind: "ledgerEntries", from, to, entries: this.readEntries(from, to) });
+    }
+  }
+}
+
+function concatAll(parts: readonly Uint8Array[]): Uint8Array {
+  const out = new Uint8Array(parts.reduce((length, part) => length + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    out.set(part, at);
+    at += part.length;
+  }
+  return out;
+}

@@ -80,6 +80,11 @@ export class Enclave {
           this.#node.heapBytes = input.heapBytes;
         }
         return;
+      case "stop":
+        this.#node?.signWhatIsLeft();
+        this.#stopped = true;
+        this.#outputs.push({ kind: "stopped" });
+        return;
       case "stopNotice":
         if (this.#node !== undefined) this.#node.stopNotice = true;
         return;

@@ -53,6 +53,8 @@ export type EnclaveInput =
   | { readonly kind: "ledgerEntries"; readonly from: Seqno; readonly to: Seqno; readonly entries: Uint8Array | null }
   /** Counters of the listeners, for `GET /node/metrics`. */
   | { readonly kind: "metrics"; readonly sessions: SessionMetrics; readonly heapBytes: HeapBytes }
+  /** The node is about to stop: what is not signed yet is signed, so that a recovery would keep it. */
+  | { readonly kind: "stop" }
   /** The operator wants the node to stop (first SIGTERM under `ignore_first_sigterm`). */
   | { readonly kind: "stopNotice" }
   /**
@@ -85,6 +87,8 @@ export type EnclaveOutput =
   | { readonly kind: "serviceOpened"; readonly txId: TxId }
   | { readonly kind: "snapshotWrite"; readonly name: string; readonly snapshot: Uint8Array }
   | { readonly kind: "log"; readonly level: LogLevel; readonly tag: string; readonly message: string }
+  /** The answer to `stop`: nothing comes after it. */
+  | { readonly kind: "stopped" }
   /** The node cannot go on; the host stops the process with this sentence. */
   | { readonly kind: "fatal"; readonly message: string };
 
@@ -126,6 +130,8 @@ export interface StartConfig {
   readonly chunkBytes: number;
   readonly snapshotTxCount: number;
   readonly maxUncommittedTransactions: number;
+  /** Less important lines are not sent to the host at all. */
+  readonly logLevel: LogLevel;
   /** An app linked into the enclave instead of the member-approved JavaScript bundle (decisions: engines). */
   readonly nativeApp?: "logging";
   /** Whether `openService` is accepted. Only the sandbox says so. */

@@ -36,6 +36,7 @@ export interface InterfaceRules {
   readonly unsecured: boolean;
 }
 
+const LOG_LEVELS: readonly LogLevel[] = ["trace", "debug", "info", "fail", "fatal"];
 const NO_RULES: InterfaceRules = { features: new Set(), accepted: undefined, unsecured: false };
 const NO_SESSIONS: SessionMetrics = { active: 0, peak: 0, interfaces: {} };
 
@@ -148,6 +149,11 @@ export class Node {
     if (this.signer.isDue(this.path, this.nowMs)) this.sign();
   }
 
+  /** Before a clean stop. Snapshot evidence, which follows a signature, may need a second one. */
+  signWhatIsLeft(): void {
+    for (let rounds = 0; rounds < 2 && this.store.version > this.path.lastSigned; rounds++) this.sign();
+  }
+
   /** Signs everything now, and writes the snapshot that may be due there. */
   sign(): void {
     const { seqno, snapshot } = this.signer.sign(this.path, {
@@ -158,6 +164,7 @@ export class Node {
   }
 
   log(level: LogLevel, tag: string, message: string): void {
+    if (LOG_LEVELS.indexOf(level) < LOG_LEVELS.indexOf(this.config.logLevel)) return;
     this.emit({ kind: "log", level, tag, message });
   }
 

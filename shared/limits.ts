@@ -51,6 +51,10 @@ export const MAX_MERKLE_PATH_STEPS = 64;
 export const MAX_ENDORSEMENT_CHAIN = 1024;
 /** Certificates that a replay of a ledger keeps parsed. */
 export const MAX_CACHED_CERTIFICATES = 1000;
+/** Transactions in a row that no signature covers, in a replay that can go back to the last signature. */
+export const MAX_UNSIGNED_TRANSACTIONS = 1_000_000;
+/** Snapshots that a replay compares before their evidence has come. A node has at most five pending. */
+export const MAX_PENDING_SNAPSHOTS = 1000;
 /** Transactions between the one a proposal read and the one that wrote it, in a replay that derives proposal IDs. */
 export const MAX_PROPOSAL_ROOT_DISTANCE = 50;
 export const MAX_RECEIPT_BYTES = MIB;
@@ -81,6 +85,8 @@ export const MAX_REQUEST_HEAD_BYTES = MIB;
 export const MAX_PARSED_FRAGMENT_BYTES = 16 * KIB;
 /** Answers of one connection joined into one write: no more are added once there is this much. */
 export const MAX_WRITE_BYTES = MIB;
+/** Client certificates of which it is remembered whether the runtime checks that the client has the key. */
+export const MAX_REMEMBERED_CLIENT_CERTIFICATES = 1024;
 /** Parsers of closed connections kept for new ones. */
 export const MAX_POOLED_PARSERS = 1024;
 /** After the last answer of a connection, time for the client to take it before the connection is cut. */
@@ -167,6 +173,8 @@ export const MAX_HISTORICAL_STATES = 1000;
 // Between host and enclave.
 /** Messages to the enclave that are not answered yet; what comes meanwhile waits and travels together. */
 export const MAX_ENCLAVE_BATCHES_IN_FLIGHT = 2;
+/** How long a host waits for the enclave's last signature. */
+export const MAX_ENCLAVE_STOP_MS = 10_000;
 /** How often the enclave is told of sessions and memory. */
 export const METRICS_INTERVAL_MS = 100;
 

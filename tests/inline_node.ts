@@ -151,6 +151,7 @@ export class InlineNode {
         return;
       case "tlsIdentity":
       case "serviceOpened":
+      case "stopped":
         return;
     }
   }

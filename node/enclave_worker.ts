@@ -1,0 +1,80 @@
+/**
+ * The enclave's Worker as the host holds it: inputs are gathered and sent in batches, outputs come back in order.
+ *
+ * In: inputs. Out: outputs, to one function. Knows nothing of what they mean.
+ */
+
+import type { EnclaveInput, EnclaveOutput } from "../enclave/messages.ts";
+import type { WorkerInput, WorkerOutput } from "../enclave/worker.ts";
+import { MAX_ENCLAVE_BATCHES_IN_FLIGHT } from "../shared/limits.ts";
+
+export class EnclaveWorker {
+  readonly #worker: Worker;
+  readonly #onOutputs: (outputs: readonly EnclaveOutput[]) => void;
+  readonly #onFailure: (message: string) => void;
+  #waiting: EnclaveInput[] = [];
+  #inFlight = 0;
+  #scheduled = false;
+
+  private constructor(
+    worker: Worker,
+    onOutputs: (outputs: readonly EnclaveOutput[]) => void,
+    onFailure: (message: string) => void,
+  ) {
+    this.#worker = worker;
+    this.#onOutputs = onOutputs;
+    this.#onFailure = onFailure;
+    worker.onmessage = ({ data }: MessageEvent<WorkerOutput>) => {
+      this.#inFlight--;
+      this.#flush();
+      this.#onOutputs(data.outputs);
+    };
+    worker.onerror = (event) => {
+      event.preventDefault();
+      this.#onFailure(event.message);
+    };
+  }
+
+  /** Starts the Worker, without any permission, and waits until it has loaded. */
+  static start(
+    onOutputs: (outputs: readonly EnclaveOutput[]) => void,
+    onFailure: (message: string) => void,
+  ): Promise<EnclaveWorker> {
+    const worker = new Worker(new URL("../enclave/worker.ts", import.meta.url), {
+      type: "module",
+      name: "enclave",
+      deno: { permissions: "none" },
+    });
+    return new Promise((resolve, reject) => {
+      worker.onmessage = () => resolve(new EnclaveWorker(worker, onOutputs, onFailure));
+      worker.onerror = (event) => {
+        event.preventDefault();
+        reject(new Error(`Cannot start the enclave: ${event.message}`));
+      };
+    });
+  }
+
+  /** Sends one input; those of one turn of the event loop travel together. */
+  send(...inputs: readonly EnclaveInput[]): void {
+    this.#waiting.push(...inputs);
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    queueMicrotask(() => {
+      this.#scheduled = false;
+      this.#flush();
+    });
+  }
+
+  terminate(): void {
+    this.#worker.terminate();
+  }
+
+  /** While enough batches are under way the next one grows: under load, messages are few and large. */
+  #flush(): void {
+    if (this.#waiting.length === 0 || this.#inFlight >= MAX_ENCLAVE_BATCHES_IN_FLIGHT) return;
+    const message: WorkerInput = { inputs: this.#waiting, nowMs: Date.now() };
+    this.#waiting = [];
+    this.#inFlight++;
+    this.#worker.postMessage(message);
+  }
+}

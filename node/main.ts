@@ -1,0 +1,38 @@
+/**
+ * The command line: `deno task run COMMAND`.
+ *
+ * In: arguments. Out: an exit code: 0 done or verified, 1 checked and refused, 2 wrong usage or unreadable input,
+ * 3 could not reach, 130 interrupted. Each command gives up the permissions it does not need before it does anything.
+ */
+
+import { Command, CommanderError } from "commander";
+import { ExitCode, UsageError } from "./commands/exit.ts";
+import { ledgerCommand } from "./commands/ledger.ts";
+import { nodeCommand } from "./commands/node.ts";
+import { receiptCommand } from "./commands/receipt.ts";
+import { FormatError } from "../shared/assert.ts";
+
+const program = new Command("quorate")
+  .description("A confidential consortium ledger: run a node, audit ledgers, verify receipts")
+  .exitOverride()
+  .showHelpAfterError("(add --help for the options)")
+  .addCommand(nodeCommand())
+  .addCommand(ledgerCommand())
+  .addCommand(receiptCommand());
+
+Deno.exitCode = await run(Deno.args);
+
+async function run(args: readonly string[]): Promise<number> {
+  try {
+    await program.parseAsync(["deno", "quorate", ...args]);
+    return typeof Deno.exitCode === "number" ? Deno.exitCode : ExitCode.done;
+  } catch (error) {
+    // Help and version are asked for; every other complaint of the parser is wrong usage.
+    if (error instanceof CommanderError) return error.exitCode === 0 ? ExitCode.done : ExitCode.usage;
+    if (error instanceof UsageError || error instanceof FormatError) {
+      console.error(error.message);
+      return ExitCode.usage;
+    }
+    throw error;
+  }
+}

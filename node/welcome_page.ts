@@ -1,0 +1,60 @@
+/**
+ * The page at `/` of an interface without client certificates: what this node is, and where its documents are.
+ *
+ * In: the node's ID and URLs. Out: HTML without scripts. Everything on it is also served as JSON.
+ */
+
+export interface WelcomePage {
+  readonly nodeId: string;
+  /** Interface name → URL. */
+  readonly urls: ReadonlyMap<string, string>;
+}
+
+const DOCUMENTS: readonly (readonly [path: string, what: string])[] = [
+  ["/node/network", "the service: its certificate, state and current view"],
+  ["/node/network/nodes", "the nodes that form it"],
+  ["/node/quotes/self", "this node's evidence"],
+  ["/gov/service/members?api-version=2024-07-01", "the members who govern it"],
+  ["/gov/service/constitution?api-version=2024-07-01", "the constitution they vote under"],
+  ["/gov/service/javascript-app?api-version=2024-07-01", "the app they approved"],
+  ["/app/commit", "the last committed transaction"],
+  ["/app/api", "what the app offers (OpenAPI)"],
+  ["/node/api", "what every node offers (OpenAPI)"],
+];
+
+export function welcomePage({ nodeId, urls }: WelcomePage): string {
+  const items = DOCUMENTS.map(([path, what]) =>
+    `<li><a href="${escaped(path)}"><code>${escaped(path)}</code></a> ${escaped(what)}</li>`
+  );
+  const doors = [...urls].map(([name, url]) => `<li><code>${escaped(url)}</code> ${escaped(name)}</li>`);
+  return `<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Quorate node</title>
+<style>
+  :root { color-scheme: light dark; font: 1rem/1.6 system-ui, sans-serif; }
+  body { max-width: 46rem; margin: 3rem auto; padding: 0 1rem; }
+  code { font-size: 0.95em; overflow-wrap: anywhere; }
+  .warning { border-inline-start: 0.3rem solid #c60; padding: 0.2rem 1rem; }
+</style>
+<h1>A Quorate node</h1>
+<p>Node <code>${escaped(nodeId)}</code> keeps one encrypted, signed ledger for a consortium.</p>
+<p class="warning"><strong>Virtual platform:</strong> no hardware protects this node. Whoever runs the machine can read
+everything on it.</p>
+<h2>What it serves</h2>
+<ul>
+${items.join("\n")}
+</ul>
+<p>JSON-RPC 2.0 calls go to <code>POST /rpc</code>; the method <code>rpc.discover</code> lists the others.</p>
+<h2>Where it listens</h2>
+<ul>
+${doors.join("\n")}
+</ul>
+</html>
+`;
+}
+
+function escaped(text: string): string {
+  return text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll('"', "&quot;");
+}

@@ -155,7 +155,6 @@ function readArgument(reader: Reader, info: number, at: number): number {
 }
 
 function writeValue(writer: Writer, value: CborValue, depth: number): void {
-  assert(depth <= MAX_CBOR_DEPTH || typeof value !== "object", "What is encoded is not nested too deep to be read");
   if (typeof value === "number") {
     assert(Number.isSafeInteger(value), "CBOR is written of safe integers");
     if (value >= 0) writeHead(writer, MAJOR.unsigned, value);
@@ -172,18 +171,26 @@ function writeValue(writer: Writer, value: CborValue, depth: number): void {
   } else if (value instanceof Uint8Array) {
     writeHead(writer, MAJOR.bytes, value.length);
     writer.bytes(value);
-  } else if (value instanceof CborTag) {
+  } else {
+    assert(depth < MAX_CBOR_DEPTH, "What is encoded is not nested too deep to be read");
+    writeNested(writer, value, depth + 1);
+  }
+}
+
+function writeNested(writer: Writer, value: CborTag | CborMap | readonly CborValue[], depth: number): void {
+  if (value instanceof CborTag) {
+    assert(Number.isSafeInteger(value.tag) && value.tag >= 0, "A tag is a safe, non-negative integer");
     writeHead(writer, MAJOR.tag, value.tag);
-    writeValue(writer, value.value, depth + 1);
+    writeValue(writer, value.value, depth);
   } else if (isMap(value)) {
     writeHead(writer, MAJOR.map, value.size);
     for (const [key, item] of value) {
-      writeValue(writer, key, depth + 1);
-      writeValue(writer, item, depth + 1);
+      writeValue(writer, key, depth);
+      writeValue(writer, item, depth);
     }
   } else {
     writeHead(writer, MAJOR.array, value.length);
-    for (const item of value) writeValue(writer, item, depth + 1);
+    for (const item of value) writeValue(writer, item, depth);
   }
 }
 

@@ -1,19 +1,20 @@
 /**
- * The protected headers of CCF's COSE messages: the service's signature over the ledger, its endorsement of an earlier
- * identity, and the requests of members and users.
+ * The protected headers of CCF's COSE messages: of what a service signs, and of what members and users do.
  *
- * In: typed values, or a parsed message. Out: the header's bytes, or typed values.
+ * In: typed values; or a parsed message, or the body of a request. Out: the header's bytes; or typed values.
+ * Knows nothing of keys, or of what a request asks for.
  * Format: ledger-and-receipts.md §6.2 and §7.1; http-api.md §8.2; operations.md §6
  *
- * What services write has one form, and any other is refused. What clients write is taken in any order, with whatever
- * else they add, as CCF does.
+ * What services write has one form, down to the order of its parameters, and any other is refused. What clients write
+ * comes in any order, among other parameters; **its errors have CCF's own words** where CCF has some, since clients see
+ * them (CCF `src/node/cose_common.h`, `src/endpoints/authentication/cose_auth.cpp`).
  */
 
 import { assert, FormatError } from "../assert.ts";
 import { equalBytes, fromUtf8, fromUtf8Lenient, toUtf8 } from "../bytes.ts";
 import { formatTxId, parseTxId, type TxId } from "../tx_id.ts";
 import { asBytes, asInteger, asMap, asText, type CborMap, type CborValue, encodeCbor } from "./cbor.ts";
-import { COSE_ALGORITHMS, COSE_LABELS, type CoseSign1 } from "./cose.ts";
+import { COSE_ALGORITHMS, COSE_LABELS, type CoseSign1, parseCoseSign1 } from "./cose.ts";
 import type { CurveName } from "./primitives.ts";
 
 /** The header that covers one signature transaction; the payload is the root of the ledger, detached. */
@@ -40,20 +41,31 @@ export interface EndorsementHeader {
   readonly end: { readonly txId: TxId; readonly root: Uint8Array } | undefined;
 }
 
-/** What every signed request says. */
+/** Who made a request. */
 export interface SignedRequestHeader {
   /** One of `COSE_ALGORITHMS`, or a number that is not supported. */
   readonly algorithm: number;
-  /** ID of the member or user. */
+  /** Hex ID of the member or user: sha256 of the certificate. */
   readonly keyId: string;
 }
 
-/** What a signed request of governance says besides. */
+/** What a member says in the header of a request to governance. */
 export interface GovernanceRequestHeader extends SignedRequestHeader {
   /** "proposal", "ballot", "withdrawal", "ack", "state_digest", "recovery_share", … */
   readonly type: string | undefined;
   readonly createdAtSeconds: number;
   readonly proposalId: string | undefined;
+}
+
+/** What a user says in the header of a request to the application. */
+export interface UserRequestHeader extends SignedRequestHeader {
+  readonly type: string | undefined;
+  readonly createdAtSeconds: number | undefined;
+}
+
+export interface SignedRequest<Header> {
+  readonly message: CoseSign1;
+  readonly header: Header;
 }
 
 /** Labels of RFC 8392's claims inside `COSE_LABELS.cwtClaims`. */
@@ -63,11 +75,12 @@ const CCF = "ccf.v1";
 /** The verifiable data structure CCF_LEDGER_SHA256. */
 const CCF_LEDGER_SHA256 = 2;
 
-const GOVERNANCE = {
+const GOVERNANCE_LABELS = {
   type: "ccf.gov.msg.type",
   createdAt: "ccf.gov.msg.created_at",
   proposalId: "ccf.gov.msg.proposal_id",
 } as const;
+const USER_LABELS = { type: "ccf.msg.type", createdAt: "ccf.msg.created_at" } as const;
 
 export function serialiseLedgerSignatureHeader(header: LedgerSignatureHeader): Uint8Array {
   return encodeCbor(
@@ -149,39 +162,59 @@ function parseEnd(ccf: CborMap): EndorsementHeader["end"] {
   return { txId, root };
 }
 
-/** The header as CCF's own client writes it. */
+/** The header in the order in which CCF's own client writes it. */
 export function serialiseGovernanceRequestHeader(header: GovernanceRequestHeader): Uint8Array {
   const parameters = new Map<number | string, CborValue>([
     [COSE_LABELS.alg, header.algorithm],
     [COSE_LABELS.kid, toUtf8(header.keyId)],
   ]);
-  if (header.type !== undefined) parameters.set(GOVERNANCE.type, header.type);
-  parameters.set(GOVERNANCE.createdAt, header.createdAtSeconds);
-  if (header.proposalId !== undefined) parameters.set(GOVERNANCE.proposalId, header.proposalId);
+  if (header.type !== undefined) parameters.set(GOVERNANCE_LABELS.type, header.type);
+  parameters.set(GOVERNANCE_LABELS.createdAt, header.createdAtSeconds);
+  if (header.proposalId !== undefined) parameters.set(GOVERNANCE_LABELS.proposalId, header.proposalId);
   return encodeCbor(parameters);
 }
 
-/** @throws FormatError where algorithm, key ID or time are missing, or a parameter has another type */
-export function parseGovernanceRequestHeader(message: CoseSign1): GovernanceRequestHeader {
+/**
+ * Reads the body of a member's request.
+ *
+ * @throws FormatError where it is no tagged COSE_Sign1; where algorithm, key ID or time are missing; where a parameter
+ * has another type
+ */
+export function parseGovernanceRequest(body: Uint8Array): SignedRequest<GovernanceRequestHeader> {
+  const message = readMessage(body);
   const { protectedHeader } = message;
-  const optionalText = (label: string) =>
-    protectedHeader.has(label) ? asText(protectedHeader.get(label), label) : undefined;
-  const createdAtSeconds = asInteger(protectedHeader.get(GOVERNANCE.createdAt), GOVERNANCE.createdAt);
-  if (createdAtSeconds < 0) throw new FormatError(`Cannot read ${GOVERNANCE.createdAt}: it is negative`);
-  return {
-    ...parseSignedRequestHeader(message),
-    type: optionalText(GOVERNANCE.type),
-    createdAtSeconds,
-    proposalId: optionalText(GOVERNANCE.proposalId),
-  };
+  const type = text(protectedHeader, GOVERNANCE_LABELS.type);
+  const proposalId = text(protectedHeader, GOVERNANCE_LABELS.proposalId);
+  const createdAt = integer(protectedHeader, GOVERNANCE_LABELS.createdAt);
+  const signer = parseSignedRequestHeader(message);
+  const createdAtSeconds = present(createdAt, "created_at");
+  if (createdAtSeconds < 0) throw new FormatError("Header parameter created_at must be positive");
+  return { message, header: { ...signer, type, createdAtSeconds, proposalId } };
 }
 
-/** @throws FormatError where algorithm or key ID are missing or have another type */
+/**
+ * Reads the body of a user's request.
+ *
+ * @throws FormatError where it is no tagged COSE_Sign1; where algorithm or key ID are missing; where a parameter has
+ * another type
+ */
+export function parseUserRequest(body: Uint8Array): SignedRequest<UserRequestHeader> {
+  const message = readMessage(body);
+  const { protectedHeader } = message;
+  const type = text(protectedHeader, USER_LABELS.type);
+  const createdAtSeconds = integer(protectedHeader, USER_LABELS.createdAt);
+  return { message, header: { ...parseSignedRequestHeader(message), type, createdAtSeconds } };
+}
+
+/** Reads who signed, of a message that is parsed already. @throws FormatError where algorithm or key ID are missing or have another type */
 export function parseSignedRequestHeader({ protectedHeader }: CoseSign1): SignedRequestHeader {
+  const algorithm = integer(protectedHeader, COSE_LABELS.alg);
+  const keyId = protectedHeader.get(COSE_LABELS.kid);
+  if (keyId !== undefined && !(keyId instanceof Uint8Array)) throw mistyped();
   return {
-    algorithm: asInteger(protectedHeader.get(COSE_LABELS.alg), "the algorithm of a signed request"),
-    // An ID is hexadecimal, so what is not text belongs to nobody and is only shown.
-    keyId: fromUtf8Lenient(asBytes(protectedHeader.get(COSE_LABELS.kid), "the key ID of a signed request")),
+    algorithm: present(algorithm, "algorithm"),
+    // An ID is hexadecimal, so what is not text belongs to nobody.
+    keyId: fromUtf8Lenient(present(keyId, "kid")),
   };
 }
 
@@ -197,4 +230,38 @@ function checkForm(message: CoseSign1, expected: Uint8Array, what: string): void
   if (!equalBytes(message.protectedBytes, expected)) {
     throw new FormatError(`Cannot read the header of ${what}: a service would not have written it so`);
   }
+}
+
+const ARRAY_HEADS_START = 0x80;
+const MAP_HEADS_START = 0xa0;
+const TAG_HEADS_START = 0xc0;
+const TAG_HEADS_END = 0xe0;
+
+function readMessage(body: Uint8Array): CoseSign1 {
+  const head = body[0] ?? 0;
+  if (head >= ARRAY_HEADS_START && head < MAP_HEADS_START) throw new FormatError("COSE_Sign1 is not tagged");
+  if (head < TAG_HEADS_START || head >= TAG_HEADS_END) throw new FormatError("Failed to parse COSE_Sign1 outer array");
+  return parseCoseSign1(body);
+}
+
+function text(header: CborMap, label: string): string | undefined {
+  const value = header.get(label);
+  if (value !== undefined && typeof value !== "string") throw mistyped();
+  return value;
+}
+
+function integer(header: CborMap, label: number | string): number | undefined {
+  const value = header.get(label);
+  if (value !== undefined && typeof value !== "number") throw mistyped();
+  return value;
+}
+
+function present<T>(value: T | undefined, name: string): T {
+  if (value === undefined) throw new FormatError(`Missing ${name} in protected header`);
+  return value;
+}
+
+/** The number is that of CCF's CBOR decoder for a value of another type than it was asked for. */
+function mistyped(): FormatError {
+  return new FormatError("Failed to decode protected header: 61");
 }

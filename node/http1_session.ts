@@ -6,7 +6,8 @@
  */
 
 import { assert } from "../shared/assert.ts";
-import { MAX_PIPELINED_REQUESTS, MAX_WRITE_BYTES } from "../shared/limits.ts";
+import { concat } from "../shared/bytes.ts";
+import { MAX_PARSED_FRAGMENT_BYTES, MAX_PIPELINED_REQUESTS, MAX_WRITE_BYTES } from "../shared/limits.ts";
 import type { HttpRequest, HttpResponse } from "../enclave/messages.ts";
 import { Http1Parser } from "./http1_parser.ts";
 import { joinResponses, type SerialisedResponse, serialiseResponse } from "./http1_response.ts";
@@ -34,7 +35,11 @@ export class Http1Session {
   #last: PendingAnswer | null = null;
   #waiting = 0;
 
-  /** No further input is parsed: it was refused, answered for the last time, or the client has ended its side. */
+  /** Input that came while too much was waiting. */
+  #unread: Uint8Array | null = null;
+  /** The client has ended its side; what is unread is still parsed. */
+  #inputEnded = false;
+  /** No further input is parsed. */
   #inputOver = false;
   /** Our side is ended. */
   #outputOver = false;
@@ -63,28 +68,17 @@ export class Http1Session {
     return this.#outputOver;
   }
 
-  /** Bytes from the client. */
+  /** Bytes from the client. They are not changed afterwards. */
   receive(bytes: Uint8Array): void {
     if (this.#inputOver) return;
-    const requests: HttpRequest[] = [];
-    const refusal = this.#parser.read(bytes, requests);
-    for (const request of requests) {
-      const exchange = new PendingExchange(this, request);
-      this.#append(exchange);
-      this.#batcher.add(exchange);
-    }
-    if (refusal === null) {
-      this.#updateReading();
-    } else {
-      this.#counters.errors[refusal.fault]++;
-      this.#refuse(refusal.response);
-    }
+    this.#unread = this.#unread === null ? bytes : concat(this.#unread, bytes);
+    this.#readOn();
   }
 
   /** The client will send nothing more; what it has asked is still answered. Also how the node says that it stops. */
   inputEnded(): void {
-    this.#endInput();
-    if (this.#waiting === 0) this.#endOutput();
+    this.#inputEnded = true;
+    this.#readOn();
   }
 
   /** What was written has gone out. */
@@ -113,12 +107,43 @@ export class Http1Session {
     });
   }
 
-  /** Answers behind all that is waiting, then closes. */
-  #refuse(response: HttpResponse): void {
+  /**
+   * Parses what is unread as far as the number of waiting requests allows, and says whether more is wanted. One fragment
+   * may go over, by no more requests than its bytes can hold. Reading goes on when half of the requests are answered; and
+   * once input is over, since a client that is still sending would else be cut off before it has read its answer.
+   */
+  #readOn(): void {
+    if (this.#gone) return;
+    const limit = this.#reading ? MAX_PIPELINED_REQUESTS : MAX_PIPELINED_REQUESTS / 2;
+    while (this.#unread !== null && !this.#inputOver && this.#writable && this.#waiting < limit) {
+      const bytes: Uint8Array = this.#unread;
+      this.#unread = bytes.length > MAX_PARSED_FRAGMENT_BYTES ? bytes.subarray(MAX_PARSED_FRAGMENT_BYTES) : null;
+      this.#parse(this.#unread === null ? bytes : bytes.subarray(0, MAX_PARSED_FRAGMENT_BYTES));
+    }
+    if (this.#inputEnded && this.#unread === null) {
+      this.#endInput();
+      if (this.#waiting === 0) this.#endOutput();
+    }
+    const reading = this.#inputOver || (this.#unread === null && this.#writable && this.#waiting < limit);
+    if (reading === this.#reading) return;
+    this.#reading = reading;
+    this.#stream.setReading(reading);
+  }
+
+  #parse(fragment: Uint8Array): void {
+    const requests: HttpRequest[] = [];
+    const refusal = this.#parser.read(fragment, requests);
+    for (const request of requests) {
+      const exchange = new PendingExchange(this, request);
+      this.#append(exchange);
+      this.#batcher.add(exchange);
+    }
+    if (refusal === null) return;
+    this.#counters.errors[refusal.fault]++;
     this.#endInput();
     const answer = new PendingAnswer(this, "");
     this.#append(answer);
-    answer.respond({ ...response, close: true });
+    answer.respond({ ...refusal.response, close: true });
   }
 
   /** Writes the answers that are next in order, as many at once as one write may hold. */
@@ -141,7 +166,7 @@ export class Http1Session {
       if (closes) this.#endOutput();
     }
     if (this.#inputOver && this.#waiting === 0) this.#endOutput();
-    this.#updateReading();
+    this.#readOn();
   }
 
   #append(answer: PendingAnswer): void {
@@ -158,6 +183,7 @@ export class Http1Session {
 
   #endInput(): void {
     this.#inputOver = true;
+    this.#unread = null;
     this.#parser.release();
   }
 
@@ -166,21 +192,7 @@ export class Http1Session {
     this.#outputOver = true;
     this.#endInput();
     this.#forgetAnswers();
-    this.#updateReading();
     this.#stream.end();
-  }
-
-  /**
-   * Stops reading while too much is waiting, goes on when half of it is answered. One read may go over the limit, by no
-   * more requests than its bytes can hold. Once input is over, reading goes on: a client that is still sending would
-   * otherwise be cut off before it has read its answer.
-   */
-  #updateReading(): void {
-    const limit = this.#reading ? MAX_PIPELINED_REQUESTS : MAX_PIPELINED_REQUESTS / 2;
-    const reading = this.#inputOver || (this.#writable && this.#waiting < limit);
-    if (reading === this.#reading || this.#gone) return;
-    this.#reading = reading;
-    this.#stream.setReading(reading);
   }
 }
 

@@ -172,17 +172,43 @@ Deno.test("Http1Session stops reading while too many requests wait, and goes on 
   assert.ok(stream.isReading);
   send(get("/"));
   assert.ok(!stream.isReading);
-  // One read may go over.
-  send(get("/").repeat(100));
+  // What comes all the same waits unparsed.
+  send(get("/late").repeat(100));
   await turn();
-  assert.deepEqual(sink.batches.map((batch) => batch.length), [1024, 100]);
+  assert.deepEqual(sink.batches.map((batch) => batch.length), [1024]);
   const exchanges = sink.exchanges;
-  for (const exchange of exchanges.slice(0, 612)) exchange.respond(textResponse(""));
+  for (const exchange of exchanges.slice(0, 512)) exchange.respond(textResponse(""));
   await turn();
   assert.ok(!stream.isReading);
-  exchanges[612]!.respond(textResponse(""));
+  assert.deepEqual(sink.batches.map((batch) => batch.length), [1024]);
+  exchanges[512]!.respond(textResponse(""));
+  await turn();
+  await turn();
+  assert.deepEqual(sink.batches.map((batch) => batch.length), [1024, 100]);
+  assert.ok(!stream.isReading);
+  for (const exchange of exchanges.slice(513, 613)) exchange.respond(textResponse(""));
   await turn();
   assert.ok(stream.isReading);
+});
+
+Deno.test("Http1Session takes no more from one large read than its limit and a fragment", async () => {
+  const { stream, sink, send, http } = setUp();
+  const count = 10_000;
+  send(get("/").repeat(count));
+  http.inputEnded();
+  let answered = 0;
+  while (answered < count) {
+    await turn();
+    const { length } = sink.exchanges;
+    const fragment = Math.ceil(16 * 1024 / get("/").length);
+    assert.ok(length > answered && length - answered <= 1024 + fragment, `${length - answered} are waiting`);
+    assert.ok(!stream.isEnded);
+    for (const exchange of sink.exchanges.slice(answered)) exchange.respond(textResponse(""));
+    answered = length;
+  }
+  await turn();
+  assert.equal(stream.writes.join(""), answer("").repeat(count));
+  assert.ok(stream.isEnded);
 });
 
 Deno.test("Http1Session stops reading and writing while the connection takes nothing more", async () => {

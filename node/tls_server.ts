@@ -10,6 +10,7 @@ import * as net from "node:net";
 import * as tls from "node:tls";
 import { assert } from "../shared/assert.ts";
 import { MAX_CLOSE_LINGER_MS } from "../shared/limits.ts";
+import { isPossessionChecked } from "./client_certificate.ts";
 import { joinResponses, serialiseResponse } from "./http1_response.ts";
 import { type ByteStream, Http1Session } from "./http1_session.ts";
 import {
@@ -55,6 +56,7 @@ export class TlsListener {
   readonly #connections = new Set<Connection>();
   readonly #sweep: ReturnType<typeof setInterval>;
   #credentials: tls.SecureContext | "unsecured" | null;
+  #canStopReading = true;
   #stopped: Promise<void> | null = null;
 
   private constructor(options: TlsListenerOptions) {
@@ -90,6 +92,11 @@ export class TlsListener {
     return address.port;
   }
 
+  /** Whether every connection so far had a handle that reading can be stopped on, see `Connection.setReading`. */
+  get canStopReading(): boolean {
+    return this.#canStopReading;
+  }
+
   /** New connections are shown this certificate; existing ones go on. */
   setIdentity(identity: TlsIdentity): void {
     assert(this.#credentials !== "unsecured", "An unsecured interface has no certificate");
@@ -118,6 +125,7 @@ export class TlsListener {
       socket.destroy();
       return;
     }
+    this.#canStopReading &&= handleOf(socket) !== null;
     const isOverSoftCap = counters.active >= counters.softCap;
     counters.opened();
     const connection = new Connection(socket, this.#credentials, isOverSoftCap, this.#options, counters, () => {
@@ -186,7 +194,7 @@ class Connection implements ByteStream {
         options.onConnectionError?.(`TLS connection failed: ${error.message}`);
         this.destroy();
       });
-      socket.on("secure", () => this.#established(peerCertificate(socket)));
+      socket.on("secure", () => this.#established(this.#callerCertificate(socket)));
       this.#socket = socket;
     }
     this.#socket.on("data", (bytes) => this.#received(bytes));
@@ -226,8 +234,8 @@ class Connection implements ByteStream {
       return;
     }
     // Deno 2.9 goes on reading a paused TLS socket, and a client that sends without end fills the memory (README.md). So
-    // the TCP handle below is told, which pausing would do if it worked.
-    const handle = (this.#tcp as unknown as { readonly _handle: TcpHandle | null })._handle;
+    // the TCP handle below is told, which is what pausing would do if it worked.
+    const handle = handleOf(this.#tcp);
     if (reading) handle?.readStart();
     else handle?.readStop();
   }
@@ -256,6 +264,17 @@ class Connection implements ByteStream {
     this.#session = new Http1Session(session, this, limits, batcher, this.#counters);
   }
 
+  /** DER of the certificate that the client showed and has the key of, or null. */
+  #callerCertificate(socket: tls.TLSSocket): Uint8Array | null {
+    const { raw } = socket.getPeerCertificate(false);
+    if (raw === undefined) return null;
+    if (isPossessionChecked(raw)) return new Uint8Array(raw);
+    this.#options.onConnectionError?.(
+      "A client's certificate is ignored: the runtime does not check that the client has its key. Use one of X.509 version 3",
+    );
+    return null;
+  }
+
   #received(bytes: Uint8Array): void {
     this.#lastActiveMs = performance.now();
     if (this.#session !== null) {
@@ -273,9 +292,8 @@ interface TcpHandle {
   readStop(): number;
 }
 
-/** DER of the certificate that the client showed, or null. */
-function peerCertificate(socket: tls.TLSSocket): Uint8Array | null {
-  const { raw } = socket.getPeerCertificate(false);
-  // A copy of its own: the session lives long, and what the runtime gives may be part of something larger.
-  return raw === undefined ? null : new Uint8Array(raw);
+/** Not in Node's documentation, but what its own streams are made of. null where it is gone or is not what we know. */
+function handleOf(socket: net.Socket): TcpHandle | null {
+  const { _handle: handle } = socket as unknown as { readonly _handle?: Partial<TcpHandle> | null };
+  return typeof handle?.readStart === "function" && typeof handle.readStop === "function" ? handle as TcpHandle : null;
 }

@@ -1,0 +1,49 @@
+import { strict as assert } from "node:assert";
+import { RequestBatcher } from "../../node/listener.ts";
+import { echoing, selfSigned, SMALL_LIMITS } from "../../node/listener_fixtures.ts";
+import { TlsListener } from "../../node/tls_server.ts";
+import { runLoad } from "./load.ts";
+
+Deno.test("runLoad() counts the answers of a listener", async () => {
+  const sink = echoing();
+  const listener = await TlsListener.listen({
+    interfaceName: "rpc",
+    hostname: "127.0.0.1",
+    port: 0,
+    identity: selfSigned("node"),
+    limits: SMALL_LIMITS,
+    maxOpenSessionsSoft: 100,
+    maxOpenSessionsHard: 100,
+    idleTimeoutMs: null,
+    batcher: new RequestBatcher(sink),
+  });
+  const client = selfSigned("client");
+  const load = {
+    url: new URL(`https://127.0.0.1:${listener.port}/app/log/{i}?x`),
+    method: "PUT",
+    headers: ["content-type: text/plain"],
+    body: "hello {i}",
+    variants: 3,
+    connections: 4,
+    pipeline: 5,
+    seconds: 0.2,
+    warmUpSeconds: 0.05,
+    certificate: client.certificateChainPem,
+    key: client.privateKeyPem,
+  };
+  try {
+    const result = await runLoad(load);
+    assert.deepEqual(result.statuses, { "200": result.requests });
+    assert.ok(result.requests > 20 && result.requests <= sink.exchanges.length);
+    assert.ok(result.p50Ms > 0 && result.p50Ms <= result.p99Ms && result.p99Ms <= result.maxMs * 1.05);
+    assert.ok(result.requestsPerSecond > result.requests / 2);
+    assert.equal(sink.opened.length, 4);
+    const targets = new Set(sink.exchanges.map(({ request }) => request.target));
+    assert.deepEqual([...targets].sort(), ["/app/log/0?x", "/app/log/1?x", "/app/log/2?x"]);
+    const stopped = runLoad({ ...load, seconds: 5 });
+    setTimeout(() => listener.stop(), 200);
+    await assert.rejects(stopped, { message: "The node closed the connection" });
+  } finally {
+    await listener.stop();
+  }
+});

@@ -31,6 +31,11 @@ export class Enclave {
     this.#powers = powers;
   }
 
+  /** What was started, if anything. For tests, which put into its tables what no request can put there yet. */
+  get node(): Node | undefined {
+    return this.#node;
+  }
+
   /**
    * Handles what arrived since the last call.
    *

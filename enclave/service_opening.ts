@@ -60,6 +60,8 @@ export function openService(node: Node, opening: ServiceOpening): TxId {
   node.signer.forceSnapshot();
   const id = node.commitTransaction(tx);
   node.sign();
+  // The snapshot's evidence is signed at once, so that whoever waits for the service finds its snapshot too.
+  node.signWhatIsLeft();
   return id;
 }
 

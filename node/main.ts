@@ -6,6 +6,7 @@
  */
 
 import { Command, CommanderError } from "commander";
+import { callCommand } from "./commands/call.ts";
 import { ExitCode, UsageError } from "./commands/exit.ts";
 import { ledgerCommand } from "./commands/ledger.ts";
 import { nodeCommand } from "./commands/node.ts";
@@ -17,6 +18,7 @@ const program = new Command("quorate")
   .exitOverride()
   .showHelpAfterError("(add --help for the options)")
   .addCommand(nodeCommand())
+  .addCommand(callCommand())
   .addCommand(ledgerCommand())
   .addCommand(receiptCommand());
 

@@ -142,8 +142,18 @@ function writeIdentity(folder: string, name: string, random: Random, nowMs: numb
   });
   const certificatePem = serialiseCertificatePem(signCertificate(fields, key));
   Deno.writeTextFileSync(join(folder, `${name}_cert.pem`), certificatePem);
+  Deno.writeTextFileSync(join(folder, `${name}.curl`), curlConfig(folder, name));
   writeSecret(join(folder, `${name}_privk.pem`), serialisePem("PRIVATE KEY", serialiseEcPrivateKey(key)));
   return certificatePem;
+}
+
+/** Options for `curl --config`: whom to trust, and who calls. */
+function curlConfig(folder: string, name: string): string {
+  const file = (suffix: string) => JSON.stringify(join(folder, suffix));
+  return `cacert = ${file("service_cert.pem")}
+cert = ${file(`${name}_cert.pem`)}
+key = ${file(`${name}_privk.pem`)}
+`;
 }
 
 /** `NAME_enc_pubk.pem` and `NAME_enc_privk.pem`: an RSA key pair for recovery shares. */

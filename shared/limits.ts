@@ -181,3 +181,7 @@ export const METRICS_INTERVAL_MS = 100;
 // Sandbox.
 export const MAX_SANDBOX_MEMBERS = 254;
 export const MAX_SANDBOX_USERS = 1000;
+
+// Command line.
+/** How often `call --wait` asks, a second apart. */
+export const MAX_CALL_ATTEMPTS = 30;

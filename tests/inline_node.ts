@@ -7,6 +7,7 @@
 
 import { strict as assert } from "node:assert";
 import { toUtf8 } from "../shared/bytes.ts";
+import type { Transaction } from "../shared/kv/transaction.ts";
 import { serialiseChunk } from "../shared/ledger/chunk.ts";
 import { FORCE_CHUNK_AFTER, LedgerEntry } from "../shared/ledger/entry.ts";
 import { Enclave } from "../enclave/enclave.ts";
@@ -90,6 +91,16 @@ export class InlineNode {
     assert(response !== undefined, this.fatal ?? "every request is answered");
     this.#responses.delete(id);
     return response;
+  }
+
+  /** Writes to tables what no request can, as if members had decided it. */
+  write(change: (tx: Transaction) => void): void {
+    const node = this.enclave.node;
+    assert(node !== undefined, "the service has started");
+    const tx = node.store.begin();
+    change(tx);
+    node.commitTransaction(tx);
+    this.send(); // performs what that brought about
   }
 
   /** The entries as ledger files, names with contents, complete where an entry ends a chunk. */

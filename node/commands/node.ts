@@ -189,10 +189,10 @@ ${pc.bold("The service is open.")} ${
   credentials               ${commonFolder}
 
 Try it:
-  curl --cacert ${serviceCert} --cert ${join(commonFolder, "user0_cert.pem")} --key ${
-    join(commonFolder, "user0_privk.pem")
-  } \\
-    -H "content-type: application/json" -d '{"id": 42, "msg": "hello"}' ${url}/app/log/private
+  curl --config ${join(commonFolder, "user0.curl")} -H "content-type: application/json" \\
+    -d '{"id": 42, "msg": "hello"}' ${url}/app/log/private
+or, without curl:
+  deno task run call /app/log/private --as user0 --data '{"id": 42, "msg": "hello"}'
 
 Ctrl-C stops it.`);
 }

@@ -5,6 +5,7 @@
  * Outputs of the enclave are performed in order, in one switch; what each means stands in `enclave/messages.ts`.
  */
 
+import { dirname, join } from "node:path";
 import { unreachable } from "../shared/assert.ts";
 import { MAX_ENCLAVE_STOP_MS, METRICS_INTERVAL_MS } from "../shared/limits.ts";
 import type {
@@ -19,6 +20,7 @@ import type { ConfigFiles } from "./config_files.ts";
 import { resolveRpcInterface } from "./config.ts";
 import { EnclaveWorker } from "./enclave_worker.ts";
 import { choosePort } from "./free_ports.ts";
+import { HostIndex } from "./host_index.ts";
 import { LedgerFiles } from "./ledger_files.ts";
 import { type Exchange, RequestBatcher, type RequestSink, type Session } from "./listener.ts";
 import type { NodeLog } from "./log.ts";
@@ -26,6 +28,7 @@ import type { NodeConfig, RpcInterfaceConfig } from "./node_config.ts";
 import { removePidFile, writeAddresses, writeCertificates, writePidFile } from "./output_files.ts";
 import { SnapshotFiles } from "./snapshot_files.ts";
 import { startConfig } from "./start_config.ts";
+import { checkTls } from "./tls_check.ts";
 import { type TlsIdentity, TlsListener } from "./tls_server.ts";
 import { formatAddress } from "./units.ts";
 import { welcomePage } from "./welcome_page.ts";
@@ -53,6 +56,7 @@ export class Host {
   readonly #options: HostOptions;
   readonly #ledger: LedgerFiles;
   readonly #snapshots: SnapshotFiles;
+  readonly #index: HostIndex;
   readonly #doors: Door[] = [];
   readonly #exchanges = new Map<number, Exchange>();
   #enclave: EnclaveWorker | undefined;
@@ -68,12 +72,14 @@ export class Host {
   readonly #started = Promise.withResolvers<void>();
   readonly #opened = Promise.withResolvers<void>();
   readonly #stopped = Promise.withResolvers<string | undefined>();
+  #identities: Promise<void> = Promise.resolve();
   #stopping = false;
 
-  private constructor(options: HostOptions, ledger: LedgerFiles, snapshots: SnapshotFiles) {
+  private constructor(options: HostOptions, ledger: LedgerFiles, snapshots: SnapshotFiles, index: HostIndex) {
     this.#options = options;
     this.#ledger = ledger;
     this.#snapshots = snapshots;
+    this.#index = index;
     // Whoever waits hears of a failure; where nobody does it is told by `stopped`.
     this.#started.promise.catch(() => {});
     this.#opened.promise.catch(() => {});
@@ -100,7 +106,9 @@ export class Host {
     }
     for (const notice of ledger.notices) log.write("info", "host", notice);
     writePidFile(config.outputFiles.pidFile);
-    const host = new Host(options, ledger, new SnapshotFiles(config.snapshots.directory));
+    const indexPath = join(dirname(config.ledger.directory), "index.kv");
+    const index = await HostIndex.open(indexPath, ledger, (sentence) => log.write("info", "host", sentence));
+    const host = new Host(options, ledger, new SnapshotFiles(config.snapshots.directory), index);
     try {
       await host.#run();
     } catch (error) {
@@ -146,6 +154,7 @@ export class Host {
     await Promise.all(this.#doors.map(({ listener }) => listener.stop()));
     await this.#stopEnclave(reason);
     try {
+      await this.#index.close();
       await this.#ledger.close();
     } catch (error) {
       this.#options.log.write("fail", "host", error instanceof Error ? error.message : String(error));
@@ -253,6 +262,7 @@ export class Host {
         return;
       case "ledgerCommit":
         this.#ledger.commit(output.seqno);
+        this.#index.advance(output.seqno);
         if (this.#options.config.durability !== "none") this.#mustWait = true;
         return;
       case "ledgerTruncate":
@@ -262,7 +272,8 @@ export class Host {
       case "response":
         return this.#respond(output.id, output.response);
       case "tlsIdentity":
-        return void this.#setIdentity(output.authority, output);
+        this.#identities = this.#identities.then(() => this.#setIdentity(output.authority, output));
+        return;
       case "certificates":
         this.#nodeId = output.nodeId;
         writeCertificates(this.#options.config, output);
@@ -317,9 +328,10 @@ export class Host {
     }
   }
 
-  /** The last authority to get its certificate ends the start. */
+  /** Certificates are given out one after the other; the last authority to get its own ends the start. */
   async #setIdentity(authority: "Service" | "Node", identity: TlsIdentity): Promise<void> {
     try {
+      if (authority === "Service") await this.#requireWorkingTls(identity);
       for (const { config, listener } of this.#doors) {
         if (config.authority === authority) await listener.setIdentity(identity);
       }
@@ -327,6 +339,13 @@ export class Host {
     } catch (error) {
       await this.stop(error instanceof Error ? error.message : String(error));
     }
+  }
+
+  /** A runtime that lost or invented client certificates would let in anybody, or nobody. */
+  async #requireWorkingTls(identity: TlsIdentity): Promise<void> {
+    if (!this.#doors.some(({ config }) => config.clientCertificates)) return;
+    const check = await checkTls(identity);
+    if (!check.ok) throw new Error(`Cannot serve client certificates on this runtime: ${check.reason}`);
   }
 
   #reportMetrics(): void {

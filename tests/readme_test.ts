@@ -4,16 +4,10 @@
 
 import { strict as assert } from "node:assert";
 import { join } from "node:path";
-import { fromFileUrl, statSyncOrUndefined } from "./paths.ts";
+import { statSyncOrUndefined } from "./paths.ts";
+import { ROOT, shellBlocks, splitTour } from "./readme.ts";
 
-const root = fromFileUrl(new URL("../", import.meta.url));
-const read = (path: string) => Deno.readTextFileSync(join(root, path));
-const readme = read("README.md");
-
-/** The text of each fenced block of shell commands, in order. */
-function shellBlocks(markdown: string): string[] {
-  return [...markdown.matchAll(/^```sh\n([\s\S]*?)^```$/gm)].map((match) => match[1]!);
-}
+const read = (path: string) => Deno.readTextFileSync(join(ROOT, path));
 
 /** Checks that a command of the README is what it says, without starting a service or the tests once more. */
 type Runner = () => void | Promise<void>;
@@ -29,13 +23,14 @@ function hasTasks(...names: string[]): void {
   for (const name of names) {
     const command = tasks[name]?.command ?? "";
     const started = /\S+\.ts\b/.exec(command)?.[0];
-    if (started !== undefined) assert.ok(statSyncOrUndefined(join(root, started))?.isFile, `${started} exists`);
+    if (started !== undefined) assert.ok(statSyncOrUndefined(join(ROOT, started))?.isFile, `${started} exists`);
     else assert.match(command, /^deno task --quiet \S+$/);
   }
 }
 
+// The blocks of the tour are run as they stand by e2e/tour_test.ts.
 Deno.test("every shell block of README.md has a runner, and every runner a block", () => {
-  assert.deepEqual(shellBlocks(readme), Object.keys(RUNNERS));
+  assert.deepEqual(shellBlocks(splitTour().rest), Object.keys(RUNNERS));
 });
 
 for (const [block, run] of Object.entries(RUNNERS)) {
@@ -50,7 +45,7 @@ Deno.test("README.md and CONTRIBUTING.md name files and folders that exist", () 
     );
     const links = [...prose.matchAll(/\]\((?!https?:)([^)#]+)\)/g)].map((match) => match[1]!);
     const missing = [...spans, ...links].filter((path) =>
-      !path.startsWith("../") && statSyncOrUndefined(join(root, path)) === undefined
+      !path.startsWith("../") && statSyncOrUndefined(join(ROOT, path)) === undefined
     );
     assert.deepEqual(missing, [], document);
     assert.notEqual(spans.length, 0);

@@ -180,6 +180,19 @@ Deno.test("LedgerFiles.open() reads committed files from read-only directories, 
   assert.deepEqual([ledger.firstSeqno, ledger.lastSeqno, ledger.committedSeqno], [1, 6, 4]);
 });
 
+Deno.test("LedgerFiles.read() is not misled by what a file's name claims", async () => {
+  await withTempDirectory(async (directory) => {
+    Deno.writeFileSync(`${directory}/ledger_1-9007199254740991.committed`, serialiseChunk(first, true));
+    const ledger = await LedgerFiles.open({ directory });
+    await assert.rejects(ledger.read(1, 2), {
+      name: "FormatError",
+      message:
+        /^Cannot read ledger file ledger_1-9007199254740991\.committed: its \d+ bytes do not hold a positions table/,
+    });
+    await ledger.close();
+  });
+});
+
 Deno.test("LedgerFiles.open() says why a directory cannot be used", async () => {
   await withTempDirectory(async (directory) => {
     const file = `${directory}/file`;

@@ -6,7 +6,6 @@
  * may have been carried out all the same, or in part: callers repeat it and must come out at the same bytes.
  */
 
-import { dirname } from "node:path";
 import { assert } from "../shared/assert.ts";
 
 export interface LedgerFileSystem {
@@ -71,21 +70,6 @@ export const denoFileSystem: LedgerFileSystem = {
     await opened.sync();
   },
 };
-
-/** Writes a small file so that readers see all of it or none: beside its place, then by rename. */
-export async function writeFileByRename(path: string, bytes: Uint8Array): Promise<void> {
-  const directory = dirname(path);
-  await Deno.mkdir(directory, { recursive: true });
-  const draft = await Deno.makeTempFile({ dir: directory, prefix: ".writing-" });
-  try {
-    await Deno.writeFile(draft, bytes);
-    await Deno.chmod(draft, 0o644);
-    await Deno.rename(draft, path);
-  } catch (error) {
-    await Deno.remove(draft).catch(() => undefined);
-    throw error;
-  }
-}
 
 class DenoFile implements LedgerFile {
   readonly #file: Deno.FsFile;

@@ -228,6 +228,54 @@ Deno.test("LedgerFiles.read() is right while entries are appended, cut off and w
   });
 });
 
+Deno.test("LedgerFiles.read() looks again where a rollback overtakes it", async () => {
+  await withTempDirectory(async (directory) => {
+    const fileSystem = new TestFileSystem();
+    const ledger = await open(directory, { fileSystem });
+    const model = new Model();
+    append(ledger, model, 10);
+    await ledger.flush();
+    const { promise, resolve: release } = Promise.withResolvers<void>();
+    fileSystem.readGate = promise;
+    const reading = [ledger.read(1, 10), ledger.read(7, 9), ledger.read(10, 10)];
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    // Entries of the same lengths, so that only their content tells the histories apart.
+    ledger.truncate(model.entries.length = 6);
+    for (let seqno = 7; seqno <= 9; seqno++) {
+      const entry = testEntry(seqno);
+      entry.fill(0xee, 44);
+      ledger.append(seqno, entry, true);
+      model.entries.push(entry);
+    }
+    await ledger.flush();
+    release();
+    const [all, some, gone] = await Promise.all(reading);
+    assert.deepEqual(all, { from: 1, to: 9, bytes: concat(...model.entries) });
+    assert.deepEqual(some, { from: 7, to: 9, bytes: concat(...model.entries.slice(6)) });
+    assert.equal(gone, undefined);
+    await ledger.close();
+  });
+});
+
+Deno.test("LedgerFiles.read() is right where a large write has stopped half-way", async () => {
+  await withTempDirectory(async (directory) => {
+    const fileSystem = new TestFileSystem();
+    const ledger = await open(directory, { fileSystem });
+    const model = new Model();
+    for (let seqno = 1; seqno <= 6; seqno++) {
+      model.entries.push(testEntry(seqno, { publicBytes: 900_000 }));
+      ledger.append(seqno, model.entries.at(-1)!, false);
+    }
+    // Too much for one call: the first is made, the second fails.
+    fileSystem.failCall(2, "half stored");
+    await assert.rejects(ledger.flush(), StorageError);
+    assert.ok(ledger.unwrittenBytes > 0 && ledger.unwrittenBytes < 5_400_000);
+    assert.deepEqual(await readAll(ledger), concat(...model.entries));
+    await ledger.close();
+    assertDirectory(directory, model.directory());
+  });
+});
+
 Deno.test("LedgerFiles.read() is right while files are renamed", async () => {
   await withTempDirectory(async (directory) => {
     const ledger = await open(directory);
@@ -280,8 +328,8 @@ Deno.test("LedgerFiles.flush() waits for the disk, and all who wait share one sy
     append(ledger, model, 1);
     await ledger.flush();
     fileSystem.reset();
-    let release = () => {};
-    fileSystem.gate = new Promise((resolve) => release = resolve);
+    const { promise, resolve: release } = Promise.withResolvers<void>();
+    fileSystem.syncGate = promise;
     let done = 0;
     const waiting: Promise<void>[] = [];
     const flush = () => waiting.push(ledger.flush().then(() => void done++));

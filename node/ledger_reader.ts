@@ -5,7 +5,7 @@
  */
 
 import { join } from "node:path";
-import { assert, FormatError } from "../shared/assert.ts";
+import { FormatError } from "../shared/assert.ts";
 import { concat, Reader } from "../shared/bytes.ts";
 import { CHUNK_HEADER_BYTES, parseTableOffset } from "../shared/ledger/chunk.ts";
 import { entryBytes } from "../shared/ledger/entry.ts";
@@ -29,10 +29,17 @@ export interface ChunkRange extends LedgerRange {
   readonly offsets: readonly number[];
 }
 
+/** An open file. It is closed when it is let go of and nobody reads it any more. */
+interface HeldFile {
+  readonly file: Promise<LedgerFile>;
+  readers: number;
+  released: boolean;
+}
+
 export class LedgerReader {
   readonly #fileSystem: LedgerFileSystem;
   /** Least recently used first. */
-  readonly #files = new Map<LedgerChunk, Promise<LedgerFile>>();
+  readonly #files = new Map<LedgerChunk, HeldFile>();
   /** Committed chunks whose positions are in memory, the one that has been there longest first. */
   readonly #withOffsets = new Set<LedgerChunk>();
 
@@ -59,8 +66,12 @@ export class LedgerReader {
     const firstUnwritten = Math.max(first, Math.min(end, chunk.unwritten[0]?.offset ?? end));
     const unwritten = chunk.unwritten.filter((part) => part.offset >= firstUnwritten && part.offset < end)
       .map((part) => part.bytes);
-    const written = firstUnwritten > first ? [await this.#bytes(chunk, first, firstUnwritten - first)] : [];
+    const length = firstUnwritten - first;
+    const written = length > 0 ? [await this.#withFile(chunk, (file) => file.read(first, length))] : [];
     if (chunk.truncations !== truncations) return undefined;
+    if (length > written.reduce((sum, bytes) => sum + bytes.length, 0)) {
+      throw new FormatError(`Cannot read ledger file ${chunk.diskName}: it ends before byte ${firstUnwritten}`);
+    }
 
     const parts = [...written, ...unwritten];
     const bytes = parts.length === 1 ? parts[0]! : concat(...parts);
@@ -82,42 +93,44 @@ export class LedgerReader {
 
   /** Lets go of a chunk's file, e.g. because it is removed. */
   async release(chunk: LedgerChunk): Promise<void> {
-    const file = this.#files.get(chunk);
+    const held = this.#files.get(chunk);
     this.#files.delete(chunk);
-    await file?.then((file) => file.close(), () => undefined);
+    if (held === undefined) return;
+    held.released = true;
+    await closeIfUnused(held);
   }
 
   async close(): Promise<void> {
     for (const chunk of [...this.#files.keys()]) await this.release(chunk);
   }
 
-  async #bytes(chunk: LedgerChunk, offset: number, length: number): Promise<Uint8Array> {
-    const file = await this.#file(chunk);
-    const bytes = await file.read(offset, length);
-    if (bytes.length < length) {
-      throw new FormatError(`Cannot read ledger file ${chunk.diskName}: it ends before byte ${offset + length}`);
+  async #withFile<Result>(chunk: LedgerChunk, use: (file: LedgerFile) => Promise<Result>): Promise<Result> {
+    const held = this.#hold(chunk);
+    held.readers += 1;
+    try {
+      return await use(await held.file);
+    } finally {
+      held.readers -= 1;
+      await closeIfUnused(held);
     }
-    return bytes;
   }
 
-  #file(chunk: LedgerChunk): Promise<LedgerFile> {
-    const open = this.#files.get(chunk);
-    if (open !== undefined) {
-      this.#files.delete(chunk);
-      this.#files.set(chunk, open);
-      return open;
-    }
+  #hold(chunk: LedgerChunk): HeldFile {
+    const known = this.#files.get(chunk);
     const path = join(chunk.directory, chunk.diskName ?? chunk.name);
-    const opening = this.#fileSystem.open(path, "read");
-    this.#files.set(chunk, opening);
-    opening.catch(() => this.#files.delete(chunk));
-    while (this.#files.size > MAX_OPEN_LEDGER_FILES) {
-      const [oldest] = this.#files.keys();
-      assert(oldest !== undefined, "A map of more than none has a first key");
-      // Whoever reads it at this moment is served first, as a file's calls are carried out in turn.
+    const held = known ?? { file: this.#fileSystem.open(path, "read"), readers: 0, released: false };
+    if (known === undefined) {
+      held.file.catch(() => {
+        if (this.#files.get(chunk) === held) this.#files.delete(chunk);
+      });
+    }
+    this.#files.delete(chunk);
+    this.#files.set(chunk, held);
+    for (const oldest of this.#files.keys()) {
+      if (this.#files.size <= MAX_OPEN_LEDGER_FILES) break;
       void this.release(oldest);
     }
-    return opening;
+    return held;
   }
 
   /** Reads the positions table of a committed chunk, which must have as many entries as its name says. */
@@ -125,17 +138,18 @@ export class LedgerReader {
     const refuse = (why: string): never => {
       throw new FormatError(`Cannot read ledger file ${chunk.diskName}: ${why}`);
     };
-    const file = await this.#file(chunk);
-    const sizeBytes = await file.sizeBytes();
     const count = chunk.last - chunk.first + 1;
-    const header = await file.read(0, CHUNK_HEADER_BYTES);
-    if (header.length < CHUNK_HEADER_BYTES) refuse("it has no header");
-    const tableOffset = parseTableOffset(header);
-    if (tableOffset === 0) refuse("it is called committed but has no positions table");
-    if (sizeBytes > MAX_CHUNK_BYTES || sizeBytes - tableOffset !== 4 * count) {
-      refuse(`its ${sizeBytes} bytes do not hold a positions table of ${count} entries at byte ${tableOffset}`);
-    }
-    const table = new Reader(await file.read(tableOffset, 4 * count));
+    const { tableOffset, table } = await this.#withFile(chunk, async (file) => {
+      const sizeBytes = await file.sizeBytes();
+      const header = await file.read(0, CHUNK_HEADER_BYTES);
+      if (header.length < CHUNK_HEADER_BYTES) refuse("it has no header");
+      const tableOffset = parseTableOffset(header);
+      if (tableOffset === 0) refuse("it is called committed but has no positions table");
+      if (sizeBytes > MAX_CHUNK_BYTES || sizeBytes - tableOffset !== 4 * count) {
+        refuse(`its ${sizeBytes} bytes do not hold a positions table of ${count} entries at byte ${tableOffset}`);
+      }
+      return { tableOffset, table: new Reader(await file.read(tableOffset, 4 * count)) };
+    });
     const offsets: number[] = [];
     for (let i = 0; i < count; i++) {
       const offset = table.u32();
@@ -149,6 +163,11 @@ export class LedgerReader {
     chunk.endOffset = tableOffset;
     this.retain(chunk);
   }
+}
+
+async function closeIfUnused(held: HeldFile): Promise<void> {
+  if (!held.released || held.readers > 0) return;
+  await held.file.then((file) => file.close(), () => undefined);
 }
 
 /** The last entry that ends by `endOffset`; `from` even if it does not. */

@@ -18,7 +18,9 @@ export class TestFileSystem implements LedgerFileSystem {
   #fault: { call: number; how: Fault; error: Error } | undefined;
   openFiles = 0;
   /** While set, syncs wait. */
-  gate: Promise<void> | undefined;
+  syncGate: Promise<void> | undefined;
+  /** While set, reads wait. */
+  readGate: Promise<void> | undefined;
 
   /** Lets the n-th changing call from now fail, counted from 0. */
   failCall(call: number, how: Fault, error: Error = diskFull()): void {
@@ -64,14 +66,17 @@ export class TestFileSystem implements LedgerFileSystem {
     this.openFiles += 1;
     return {
       sizeBytes: () => file.sizeBytes(),
-      read: (offset, length) => file.read(offset, length),
+      read: async (offset, length) => {
+        await this.readGate;
+        return await file.read(offset, length);
+      },
       write: (offset, bytes) =>
         this.#change("write", () => file.write(offset, bytes), undefined, async () => {
           await file.write(offset, bytes.subarray(0, bytes.length >> 1));
         }),
       truncate: (sizeBytes) => this.#change("truncate", () => file.truncate(sizeBytes)),
       sync: async () => {
-        await this.gate;
+        await this.syncGate;
         await this.#change("sync", () => file.sync());
       },
       close: async () => {
@@ -92,7 +97,10 @@ export class TestFileSystem implements LedgerFileSystem {
     this.calls.push(call);
     if (!fails) return await carryOut();
     if (fault.how === "half stored") await half?.();
-    if (fault.how === "stored") await dispose?.(await carryOut());
+    if (fault.how === "stored") {
+      const result = await carryOut();
+      await dispose?.(result);
+    }
     throw fault.error;
   }
 }

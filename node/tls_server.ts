@@ -77,11 +77,17 @@ export class TlsListener {
     const listener = new TlsListener(options);
     const { hostname, port } = options;
     return new Promise((resolve, reject) => {
-      listener.#server.once("error", (error) => {
+      const failed = (error: Error): void => {
         clearInterval(listener.#sweep);
         reject(new Error(`Cannot listen on ${hostname}:${port}: ${error.message}`));
+      };
+      listener.#server.once("error", failed);
+      listener.#server.listen({ host: hostname, port }, () => {
+        listener.#server.removeListener("error", failed);
+        // For want of file descriptors, for example: it goes on listening.
+        listener.#server.on("error", (error) => options.onConnectionError?.(`Cannot accept: ${error.message}`));
+        resolve(listener);
       });
-      listener.#server.listen({ host: hostname, port }, () => resolve(listener));
     });
   }
 

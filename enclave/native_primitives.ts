@@ -1,15 +1,15 @@
 /**
  * The primitives of the enclave and of the command line: the same results as noble's, sooner.
  *
- * Each choice was measured with Deno 2.9 (microseconds, median of interleaved runs) against whatever else is at hand:
+ * Each choice was measured with Deno 2.9 (microseconds, medians of interleaved runs) against whatever else is at hand:
  *
- * - SHA-256 and HMAC of short messages: `sha256_wasm.ts`, 0.6 for 64 bytes (hash-wasm 0.75, noble 1.2) and 0.7 for an
- *   HMAC (hash-wasm 1.6, noble 2.3, node:crypto 5); of long ones `node:crypto`, which uses the processor's instructions.
- * - AES-GCM: `node:crypto`, 3.1 for 150 bytes of additional data and 120 sealed (noble 17; AES by a kept ECB object of
- *   `node:crypto` and GHASH in TypeScript 3.8).
- * - ECDSA: noble's curves with tables for known keys, 400 on P-384 (noble alone 1300). `node:crypto` verifies no ready
+ * - SHA-256 and HMAC of short messages: `sha256_wasm.ts`, 0.7 for 64 bytes (hash-wasm 0.9, noble 1.5, node:crypto 1.4)
+ *   and 1.0 for an HMAC (hash-wasm 2.1, noble 2.7, node:crypto 5.1); of long ones node:crypto.
+ * - AES-GCM: node:crypto, 3.5 for 150 bytes of additional data and 120 sealed (noble 20). Keeping one of its AES objects
+ *   and hashing here took as long.
+ * - ECDSA: noble's curves with tables for known keys, 400 on P-384 (noble alone 1300). node:crypto verifies no ready
  *   digest.
- * - RSA: `node:crypto`, 1000 for 2048 bits; noble has none.
+ * - RSA: node:crypto, 1000 for 2048 bits.
  *
  * On the write path a small array costs as much as hashing a block, 0.2 and, while garbage is collected, up to 1. So
  * nothing is allocated here but the result. Results have buffers of their own: a view into something shared would take

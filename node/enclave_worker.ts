@@ -5,8 +5,8 @@
  */
 
 import type { EnclaveInput, EnclaveOutput } from "../enclave/messages.ts";
-import type { WorkerInput, WorkerOutput } from "../enclave/worker.ts";
-import { MAX_ENCLAVE_BATCHES_IN_FLIGHT } from "../shared/limits.ts";
+import { type PackedOutputs, packInputs, transferOf, unpackOutputs } from "../enclave/batch.ts";
+import { ENCLAVE_BATCH_INPUTS, MAX_ENCLAVE_BATCHES_IN_FLIGHT } from "../shared/limits.ts";
 
 export class EnclaveWorker {
   readonly #worker: Worker;
@@ -24,10 +24,10 @@ export class EnclaveWorker {
     this.#worker = worker;
     this.#onOutputs = onOutputs;
     this.#onFailure = onFailure;
-    worker.onmessage = ({ data }: MessageEvent<WorkerOutput>) => {
+    worker.onmessage = ({ data }: MessageEvent<PackedOutputs>) => {
       this.#inFlight--;
       this.#flush();
-      this.#onOutputs(data.outputs);
+      this.#onOutputs(unpackOutputs(data));
     };
     worker.onerror = (event) => {
       event.preventDefault();
@@ -69,12 +69,17 @@ export class EnclaveWorker {
     this.#worker.terminate();
   }
 
-  /** While enough batches are under way the next one grows: under load, messages are few and large. */
+  /**
+   * Small batches keep both threads busy: while the enclave works on one, the host writes the answers of the one before.
+   * While enough are under way the next one grows instead: under load, messages are few and large.
+   */
   #flush(): void {
-    if (this.#waiting.length === 0 || this.#inFlight >= MAX_ENCLAVE_BATCHES_IN_FLIGHT) return;
-    const message: WorkerInput = { inputs: this.#waiting, nowMs: Date.now() };
-    this.#waiting = [];
-    this.#inFlight++;
-    this.#worker.postMessage(message);
+    while (this.#waiting.length > 0 && this.#inFlight < MAX_ENCLAVE_BATCHES_IN_FLIGHT) {
+      const isLast = this.#inFlight === MAX_ENCLAVE_BATCHES_IN_FLIGHT - 1;
+      const size = isLast ? this.#waiting.length : ENCLAVE_BATCH_INPUTS;
+      const message = packInputs(this.#waiting.splice(0, size), Date.now());
+      this.#inFlight++;
+      this.#worker.postMessage(message, transferOf(message));
+    }
   }
 }

@@ -172,7 +172,9 @@ export const MAX_HISTORICAL_STATES = 1000;
 
 // Between host and enclave.
 /** Messages to the enclave that are not answered yet; what comes meanwhile waits and travels together. */
-export const MAX_ENCLAVE_BATCHES_IN_FLIGHT = 2;
+export const MAX_ENCLAVE_BATCHES_IN_FLIGHT = 6;
+/** Inputs in a message, unless that many messages are under way already. */
+export const ENCLAVE_BATCH_INPUTS = 8;
 /** How long a host waits for the enclave's last signature. */
 export const MAX_ENCLAVE_STOP_MS = 10_000;
 /** How often the enclave is told of sessions and memory. */

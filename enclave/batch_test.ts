@@ -1,0 +1,52 @@
+import { strict as assert } from "node:assert";
+import fc from "fast-check";
+import { packInputs, packOutputs, unpackInputs, unpackOutputs } from "./batch.ts";
+import type { EnclaveInput, EnclaveOutput } from "./messages.ts";
+
+/** Plain objects, as those that cross. */
+const record = <T>(model: { [K in keyof T]: fc.Arbitrary<T[K]> }) => fc.record(model, { noNullPrototype: true });
+const headers = fc.array(fc.tuple(fc.string(), fc.string()), { maxLength: 4 });
+const body = fc.uint8Array({ maxLength: 20 });
+const number = fc.nat(1_000_000);
+
+const input: fc.Arbitrary<EnclaveInput> = fc.oneof(
+  record({
+    kind: fc.constant("request" as const),
+    session: number,
+    id: number,
+    request: record({ method: fc.string(), target: fc.string(), headers, body }),
+  }),
+  record({ kind: fc.constant("sessionClosed" as const), session: number }),
+  record({ kind: fc.constant("tick" as const) }),
+);
+
+const output: fc.Arbitrary<EnclaveOutput> = fc.oneof(
+  record({
+    kind: fc.constant("response" as const),
+    session: number,
+    id: number,
+    response: record({ status: number, headers, body }),
+  }),
+  record({
+    kind: fc.constant("response" as const),
+    session: number,
+    id: number,
+    response: record({ status: number, headers, body, close: fc.constant(true as const) }),
+  }),
+  record({ kind: fc.constant("ledgerAppend" as const), seqno: number, entry: body, committable: fc.boolean() }),
+  record({ kind: fc.constant("ledgerCommit" as const), seqno: number }),
+);
+
+Deno.test("unpackInputs() gives back what packInputs() took, in order, also through a structured clone", () => {
+  fc.assert(fc.property(fc.array(input, { maxLength: 12 }), number, (inputs, nowMs) => {
+    const packed = structuredClone(packInputs(inputs, nowMs));
+    assert.equal(packed.nowMs, nowMs);
+    assert.deepEqual(unpackInputs(packed), inputs);
+  }));
+});
+
+Deno.test("unpackOutputs() gives back what packOutputs() took, in order, also through a structured clone", () => {
+  fc.assert(fc.property(fc.array(output, { maxLength: 12 }), (outputs) => {
+    assert.deepEqual(unpackOutputs(structuredClone(packOutputs(outputs))), outputs);
+  }));
+});

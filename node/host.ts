@@ -21,6 +21,8 @@ import { resolveRpcInterface } from "./config.ts";
 import { EnclaveWorker } from "./enclave_worker.ts";
 import { choosePort } from "./free_ports.ts";
 import { HostIndex } from "./host_index.ts";
+import { firstDirectoryInUse } from "./ledger_directory.ts";
+import { denoFileSystem } from "./ledger_file_system.ts";
 import { LedgerFiles } from "./ledger_files.ts";
 import { type Exchange, RequestBatcher, type RequestSink, type Session } from "./listener.ts";
 import type { NodeLog } from "./log.ts";
@@ -28,6 +30,8 @@ import type { NodeConfig, RpcInterfaceConfig } from "./node_config.ts";
 import { removePidFile, writeAddresses, writeCertificates, writePidFile } from "./output_files.ts";
 import { SnapshotFiles } from "./snapshot_files.ts";
 import { startConfig } from "./start_config.ts";
+import { StartFailure } from "./start_failure.ts";
+import { StorageError } from "./storage_error.ts";
 import { checkTls } from "./tls_check.ts";
 import { type TlsIdentity, TlsListener } from "./tls_server.ts";
 import { formatAddress } from "./units.ts";
@@ -92,18 +96,20 @@ export class Host {
    */
   static async start(options: HostOptions): Promise<Host> {
     const { config, log } = options;
+    const directories = [config.ledger.directory, ...config.ledger.readOnlyDirectories];
+    const inUse = await firstDirectoryInUse(denoFileSystem, directories);
+    if (inUse !== undefined) {
+      throw new StorageError(
+        `Cannot start a new service: the ledger directory ${inUse} is not empty; ` +
+          "choose another directory, or recover the service from it",
+      );
+    }
     const ledger = await LedgerFiles.open({
       directory: config.ledger.directory,
       readOnlyDirectories: config.ledger.readOnlyDirectories,
       durability: config.durability,
       onFailure: (error) => log.write("fail", "host", error.message),
     });
-    if (ledger.lastSeqno > 0) {
-      throw new Error(
-        `Cannot start a new service: the ledger directory ${config.ledger.directory} already holds a ledger; ` +
-          "choose another directory, or recover the service",
-      );
-    }
     for (const notice of ledger.notices) log.write("info", "host", notice);
     writePidFile(config.outputFiles.pidFile);
     const indexPath = join(dirname(config.ledger.directory), "index.kv");
@@ -160,7 +166,7 @@ export class Host {
       this.#options.log.write("fail", "host", error instanceof Error ? error.message : String(error));
     }
     removePidFile(this.#options.config.outputFiles.pidFile);
-    const failure = new Error(reason ?? "The node was stopped");
+    const failure = new StartFailure(reason ?? "The node was stopped");
     this.#started.reject(failure);
     this.#opened.reject(failure);
     this.#stopped.resolve(reason);
@@ -311,7 +317,6 @@ export class Host {
   async #readLedger(from: number, to: number): Promise<void> {
     let entries: Uint8Array | null = null;
     try {
-      await this.#ledger.flush();
       const range = await this.#ledger.read(from, to);
       if (range?.to === to) entries = range.bytes;
     } catch (error) {
@@ -345,7 +350,7 @@ export class Host {
   async #requireWorkingTls(identity: TlsIdentity): Promise<void> {
     if (!this.#doors.some(({ config }) => config.clientCertificates)) return;
     const check = await checkTls(identity);
-    if (!check.ok) throw new Error(`Cannot serve client certificates on this runtime: ${check.reason}`);
+    if (!check.ok) throw new StartFailure(`Cannot serve client certificates on this runtime: ${check.reason}`);
   }
 
   #reportMetrics(): void {

@@ -11,6 +11,8 @@ import { ExitCode, UsageError } from "./commands/exit.ts";
 import { ledgerCommand } from "./commands/ledger.ts";
 import { nodeCommand } from "./commands/node.ts";
 import { receiptCommand } from "./commands/receipt.ts";
+import { StartFailure } from "./start_failure.ts";
+import { StorageError } from "./storage_error.ts";
 import { FormatError } from "../shared/assert.ts";
 
 const program = new Command("quorate")
@@ -31,7 +33,10 @@ async function run(args: readonly string[]): Promise<number> {
   } catch (error) {
     // Help and version are asked for; every other complaint of the parser is wrong usage.
     if (error instanceof CommanderError) return error.exitCode === 0 ? ExitCode.done : ExitCode.usage;
-    if (error instanceof UsageError || error instanceof FormatError) {
+    if (
+      error instanceof UsageError || error instanceof FormatError || error instanceof StorageError ||
+      error instanceof StartFailure
+    ) {
       console.error(error.message);
       return ExitCode.usage;
     }

@@ -7,6 +7,7 @@ import type { LogLevel, RpcInterface, StartConfig } from "../enclave/messages.ts
 import { codeDigest } from "./code_digest.ts";
 import type { ConfigFiles } from "./config_files.ts";
 import type { NodeConfig } from "./node_config.ts";
+import { StartFailure } from "./start_failure.ts";
 import { formatAddress } from "./units.ts";
 
 const CURVES: Readonly<Record<string, CurveName>> = { Secp384R1: "P-384", Secp256R1: "P-256" };
@@ -15,7 +16,7 @@ const CURVES: Readonly<Record<string, CurveName>> = { Secp384R1: "P-384", Secp25
  * What the enclave is told to start a new service.
  *
  * @param rpcInterfaces as the ledger keeps them, with the ports really bound
- * @throws an Error where the configuration asks for what is not there yet
+ * @throws StartFailure where the configuration asks for what is not there yet
  */
 export function startConfig(
   config: NodeConfig,
@@ -26,10 +27,10 @@ export function startConfig(
 ): StartConfig {
   const { command, network, nodeCertificate } = config;
   if (command.type !== "Start" || files.command.type !== "Start") {
-    throw new Error(`Cannot run the command ${command.type}: only Start is available in this version`);
+    throw new StartFailure(`Cannot run the command ${command.type}: only Start is available in this version`);
   }
   if (config.nativeApp === "smallbank") {
-    throw new Error('Cannot run the native app "smallbank": only "logging" is available in this version');
+    throw new StartFailure('Cannot run the native app "smallbank": only "logging" is available in this version');
   }
   const { publishedAddress, bindAddress } = network.nodeToNode;
   const { recentCoseProposalsWindowSize, ...configuration } = command.serviceConfiguration;

@@ -20,6 +20,7 @@ import {
   type RequestBatcher,
   sessionCapExhausted,
 } from "./listener.ts";
+import { StartFailure } from "./start_failure.ts";
 
 /** What a TLS server shows. Both PEM; the certificate may be a chain, its own first. */
 export interface TlsIdentity {
@@ -79,7 +80,7 @@ export class TlsListener {
     return new Promise((resolve, reject) => {
       const failed = (error: Error): void => {
         clearInterval(listener.#sweep);
-        reject(new Error(`Cannot listen on ${hostname}:${port}: ${error.message}`));
+        reject(new StartFailure(`Cannot listen on ${hostname}:${port}: ${error.message}`));
       };
       listener.#server.once("error", failed);
       listener.#server.listen({ host: hostname, port }, () => {

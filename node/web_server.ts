@@ -27,6 +27,7 @@ import {
   sessionCapExhausted,
   tooManyHeaders,
 } from "./listener.ts";
+import { StartFailure } from "./start_failure.ts";
 import type { TlsIdentity } from "./tls_server.ts";
 
 export interface WebAppOptions {
@@ -281,7 +282,7 @@ export class WebListener {
         // The server before lets go of the port soon, though not at once.
         if (attemptsLeft === 1 || this.#retiring.size === 0) {
           const { message } = error as Error;
-          throw new Error(`Cannot listen on ${this.#options.hostname}:${this.#port}: ${message}`);
+          throw new StartFailure(`Cannot listen on ${this.#options.hostname}:${this.#port}: ${message}`);
         }
         await new Promise((resolve) => setTimeout(resolve, LISTEN_RETRY_MS));
       }

@@ -49,9 +49,20 @@ export function installExactAllocator(instance: WasmInstance, { at, functions }:
 
 let assembled: WebAssembly.Module | undefined;
 
-/** The four functions, in WebAssembly. `state` points to {count, size, limit}: three words, all sizes in bytes. */
+/**
+ * The four functions, in WebAssembly. `state` points to four words: count and size of the blocks, the limit, and one
+ * that QuickJS leaves to its allocator. There we note that a request was refused.
+ */
 function assemble(): Uint8Array<ArrayBuffer> {
-  const I32 = 0x7f, END = 0x0b, ELSE = 0x05, IF_I32 = [0x04, I32], EQZ = 0x45, ADD = 0x6a, SUB = 0x6b, AND = 0x71;
+  const I32 = 0x7f,
+    END = 0x0b,
+    ELSE = 0x05,
+    IF = [0x04, 0x40],
+    IF_I32 = [0x04, I32],
+    EQZ = 0x45,
+    ADD = 0x6a,
+    SUB = 0x6b,
+    AND = 0x71;
   const get = (local: number) => [0x20, local];
   const set = (local: number) => [0x21, local];
   const constant = (value: number) => [0x41, value & 0x7f]; // -64 to 63
@@ -59,7 +70,7 @@ function assemble(): Uint8Array<ArrayBuffer> {
   const load = (offset: number) => [0x28, 2, offset];
   const store = (offset: number) => [0x36, 2, offset];
   const OLD_MALLOC = 0, OLD_FREE = 1, OLD_REALLOC = 2, USABLE_SIZE = 3;
-  const STATE = 0, SIZE = 4;
+  const STATE = 0, SIZE = 4, REFUSED = 12;
 
   // A chunk's size stands in the word before it, with three flags in its low bits, and counts that word too.
   const usableSize = [
@@ -72,11 +83,15 @@ function assemble(): Uint8Array<ArrayBuffer> {
     amount: number[],
   ) => [...get(STATE), ...get(STATE), ...load(SIZE), ...amount, sign, ...store(SIZE)];
   const sizeOf = (local: number) => [...get(local), ...call(USABLE_SIZE)];
+  /** if (block === 0) state.refused = 1 */
+  const noteRefusal = (
+    block: number,
+  ) => [...get(block), EQZ, ...IF, ...get(STATE), ...constant(1), ...store(REFUSED), END];
 
   // malloc(state, bytes): the old one refuses what would pass the limit.
   const malloc = [
     ...[...get(STATE), ...get(1), ...call(OLD_MALLOC), ...set(2)],
-    ...[...count(ADD, sizeOf(2)), ...get(2)],
+    ...[...noteRefusal(2), ...count(ADD, sizeOf(2)), ...get(2)],
   ];
   // free(state, block)
   const free = [...count(SUB, sizeOf(1)), ...get(STATE), ...get(1), ...call(OLD_FREE)];
@@ -87,7 +102,7 @@ function assemble(): Uint8Array<ArrayBuffer> {
     ...[...get(STATE), ...get(1), ...get(2), ...call(OLD_REALLOC), ...set(4)],
     ...count(ADD, [
       ...[...get(4), ...IF_I32, ...sizeOf(4), ELSE],
-      ...[...get(2), ...IF_I32, ...get(3), ELSE, ...constant(0), END, END],
+      ...[...get(2), ...IF_I32, ...noteRefusal(4), ...get(3), ELSE, ...constant(0), END, END],
     ]),
     ...get(4),
   ];

@@ -22,7 +22,7 @@ import { Arguments, type Binding, type Call, type HostFunction } from "./binding
 import { BINDINGS, HOST_FUNCTION_NAMES, HOST_FUNCTIONS, type ScriptKind } from "./bindings/registry.ts";
 import { request as requestBinding } from "./bindings/request.ts";
 import { type AllocatorTable, installExactAllocator } from "./exact_allocator.ts";
-import { Machine, type MachineRoots, PendingException, ScriptError } from "./machine.ts";
+import { HOST_FILE, Machine, type MachineRoots, PendingException, ScriptError } from "./machine.ts";
 import { MAX_SCRIPT_STACK_BYTES, MemoryImage } from "./memory_image.ts";
 import { canonicalModuleName, importedModuleName } from "./module_names.ts";
 import type { QuickJsBuild } from "./wasm_build.ts";
@@ -85,10 +85,11 @@ const MAX_ERROR_MESSAGE_BYTES = 255;
 
 /**
  * Of a stack limit, the part that QuickJS can count. It counts the C stack in memory; the larger part of a frame is in
- * WebAssembly locals on the stack of the JavaScript engine around it, which nobody can measure. For a plain recursion
- * the first is 176 bytes, the second about 370, together what a frame takes in a native build.
+ * WebAssembly locals, on the stack of the JavaScript engine around it, which nobody can measure. For a plain recursion
+ * the first is 176 bytes, the second about 370, and more for recursion through native functions. With this part, and
+ * the default limit, QuickJS is the first to say that the stack is full; larger limits gain nothing.
  */
-const COUNTED_STACK_PART = 1 / 3;
+const COUNTED_STACK_PART = 1 / 4;
 
 /** Loading is not under the configured limits, but under these (js-apps.md §6). */
 const LOADING_LIMITS: ScriptLimits = {
@@ -107,6 +108,7 @@ export class Interpreter implements WasmHost, Call {
   // Of the program.
   #program: Program | undefined;
   #tableNames: string[] = [];
+  #tableIds = new Map<string, number>();
   #modules = new Map<string, LoadedModule>();
   #consoleLines: ConsoleLine[] = [];
   metricsLogging = true;
@@ -181,6 +183,7 @@ export class Interpreter implements WasmHost, Call {
     if (this.#world?.roots !== world.roots) this.#machine = new Machine(this.#instance, world.roots);
     this.#world = world;
     this.#tableNames = [...world.tableNames];
+    this.#tableIds = new Map(world.tableNames.map((name, i) => [name, i + 1]));
     this.#modules = new Map(world.modules);
     this.#consoleLines = [...world.consoleLines];
     this.metricsLogging = world.metricsLogging;
@@ -255,7 +258,7 @@ export class Interpreter implements WasmHost, Call {
   takeException(): Exception {
     const { machine } = this;
     const ROOM_BYTES = 1 << 20; // a full heap or stack must have room for the words that say so
-    const wasFull = machine.heapBytes + ROOM_BYTES / 16 > this.#heapLimit;
+    const wasFull = machine.wasRefusedMemory;
     machine.setLimits(this.#heapLimit + ROOM_BYTES, MAX_SCRIPT_STACK_BYTES);
     const exception = machine.takeException();
     // QuickJS throws null where there is no room for an error.
@@ -386,8 +389,9 @@ export class Interpreter implements WasmHost, Call {
   }
 
   tableId(name: string): number {
-    const known = this.#tableNames.indexOf(name);
-    return known >= 0 ? known + 1 : this.#tableNames.push(name);
+    let id = this.#tableIds.get(name);
+    if (id === undefined) this.#tableIds.set(name, id = this.#tableNames.push(name));
+    return id;
   }
 
   tableName(id: number): string {
@@ -484,7 +488,7 @@ function install(machine: Machine, bindings: readonly Binding[]): Map<Binding, P
   };
   const defineLength = machine.evaluate(
     `(value, length) => { Object.defineProperty(value, "length", { value: length, configurable: true }); }`,
-    "native",
+    HOST_FILE,
   );
   for (const binding of bindings) {
     for (const [path, host] of Object.entries(binding.functions ?? {})) {
@@ -495,7 +499,7 @@ function install(machine: Machine, bindings: readonly Binding[]): Map<Binding, P
     if (binding.setup === undefined) continue;
     const hidden = machine.newValue({});
     for (const [name, host] of Object.entries(binding.hidden ?? {})) add(hidden, name, host);
-    made.set(binding, machine.call(machine.evaluate(binding.setup, "native"), hidden, global));
+    made.set(binding, machine.call(machine.evaluate(binding.setup, HOST_FILE), hidden, global));
   }
   return made;
 }

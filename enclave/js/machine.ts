@@ -40,6 +40,9 @@ const STRING_LENGTH_BEFORE = 12;
 const EVAL = { script: 0, module: 1 } as const;
 const MAX_ARGUMENTS = 8;
 
+/** The file name of JavaScript that belongs to the host; its frames are taken out of traces. */
+export const HOST_FILE = "quorate:host";
+
 /** An exception is pending in QuickJS; host functions let it pass. */
 export class PendingException extends Error {
   override name = "PendingException";
@@ -124,7 +127,7 @@ export class Machine {
     const room = c.malloc(4 * MAX_ARGUMENTS);
     this.roots = { runtime, context, undefined: undefinedValue, arguments: room, primordials, names };
     for (const [name, source] of Object.entries(PRIMORDIALS)) {
-      primordials[name as Primordial] = this.evaluate(source, "primordials");
+      primordials[name as Primordial] = this.evaluate(source, HOST_FILE);
     }
     for (const name of FREQUENT_NAMES) names.set(name, this.newString(name));
     this.#checkLayouts();
@@ -473,11 +476,22 @@ export class Machine {
   setLimits(heapBytes: number, stackBytes: number): void {
     this.#c.QTS_RuntimeSetMemoryLimit(this.roots.runtime, heapBytes);
     this.#c.QTS_RuntimeSetMaxStackSize(this.roots.runtime, stackBytes);
+    this.instance.u32[this.#allocatorState + 3] = 0;
   }
 
-  /** Bytes that the runtime holds now (JSMallocState, behind four function pointers and a count). */
+  /** Bytes that the runtime holds now. */
   get heapBytes(): number {
-    return this.instance.u32[(this.roots.runtime >> 2) + 5]!;
+    return this.instance.u32[this.#allocatorState + 1]!;
+  }
+
+  /** Whether memory was refused since limits were set, be it for the limit or because there is no more. */
+  get wasRefusedMemory(): boolean {
+    return this.instance.u32[this.#allocatorState + 3] !== 0;
+  }
+
+  /** Index of the runtime's JSMallocState, see `exact_allocator.ts`: behind four function pointers. */
+  get #allocatorState(): number {
+    return (this.roots.runtime >> 2) + 4;
   }
 
   #evaluate(source: string, fileName: string, flags: number): Pointer {

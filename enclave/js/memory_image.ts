@@ -25,7 +25,7 @@ import { C_STACK_BYTES } from "./wasm_build.ts";
 import type { Pointer, WasmInstance } from "./wasm_instance.ts";
 
 /** What scripts can reach of the C stack: `MAX_SCRIPT_STACK_BYTES`, and behind it the frames that check no limit. */
-export const MAX_SCRIPT_STACK_BYTES = 400 * 1024;
+export const MAX_SCRIPT_STACK_BYTES = 264 * 1024;
 const REACHED_STACK_BYTES = MAX_SCRIPT_STACK_BYTES + 64 * 1024;
 /** Beside the reached part. If anything was written here, all of the stack is wiped. */
 const GUARD_BYTES = 4096;

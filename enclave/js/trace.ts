@@ -2,20 +2,28 @@
  * Stack traces in the words of CCF's engine.
  *
  * In: the `stack` text of an error, and the sources of the program. Out: the text that CCF would have sent.
- * Both engines are QuickJS and `wasm_build.ts` has removed the columns already. One difference is left: CCF's older
- * QuickJS prints no line for a function that stands, header and body, on one line (js-apps.md §5).
+ * Both engines are QuickJS and `wasm_build.ts` has removed the columns already. Two differences are left: some of what
+ * is native in CCF is a script of the host here, and CCF's older QuickJS prints no line for a function that stands,
+ * header and body, on one line (js-apps.md §5).
  *
  *     at nested (/endpoints/rpc.js:27)
  *     at toJSON (/dir/echo.js)
  *     at map (native)
  */
 
+import { HOST_FILE } from "./machine.ts";
+
+const HOST_FRAMES = new RegExp(`^ {4}at .* \\(${HOST_FILE}:\\d+\\)\\n`, "gm");
+
 /** @param sourceOf source text of a module by the name in its frames, undefined for other frames */
 export function ccfTrace(stack: string, sourceOf: (fileName: string) => string | undefined): string {
-  return stack.replace(/^ {4}at (.*) \((.*):(\d+)\)$/gm, (frame, name: string, file: string, lineNumber: string) => {
-    const line = sourceOf(file)?.split("\n", Number(lineNumber)).at(Number(lineNumber) - 1);
-    return line !== undefined && holdsFunction(line, name) ? `    at ${name} (${file})` : frame;
-  });
+  return stack.replace(HOST_FRAMES, "").replace(
+    /^ {4}at (.*) \((.*):(\d+)\)$/gm,
+    (frame, name: string, file: string, lineNumber: string) => {
+      const line = sourceOf(file)?.split("\n", Number(lineNumber)).at(Number(lineNumber) - 1);
+      return line !== undefined && holdsFunction(line, name) ? `    at ${name} (${file})` : frame;
+    },
+  );
 }
 
 /**

@@ -240,11 +240,18 @@ export function toUtf8(text: string): Uint8Array {
 
 /** @throws FormatError where the bytes are not UTF-8 */
 export function fromUtf8(bytes: Uint8Array): string {
+  // Names of tables pass here with every entry, and a call of the decoder takes several times as long.
+  if (bytes.length <= 64 && isAscii(bytes)) return toByteString(bytes);
   try {
     return strictDecoder.decode(bytes);
   } catch {
     throw new FormatError(`Cannot read ${bytes.length} bytes as text: they are not UTF-8`);
   }
+}
+
+function isAscii(bytes: Uint8Array): boolean {
+  for (let i = 0; i < bytes.length; i++) if (bytes[i]! > 0x7f) return false;
+  return true;
 }
 
 /** For messages to people: what is not UTF-8 becomes U+FFFD. */

@@ -29,8 +29,6 @@ import { object, text, unsigned } from "../json_shape.ts";
 import { MAX_ENDORSEMENT_CHAIN } from "../limits.ts";
 import { formatTxId, parseTxId, sameTxId, type Seqno, type TxId } from "../tx_id.ts";
 
-export const ENDORSEMENT_TABLE = "public:ccf.internal.previous_service_identity_endorsement";
-
 /** One value of the table, written when a service opens. */
 export interface IdentityEndorsement {
   /** Its payload is the endorsed key (SPKI DER): the service's own where it has no predecessor. */

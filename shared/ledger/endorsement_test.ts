@@ -13,7 +13,6 @@ import { teamData, teamTest } from "../../tests/team_data.ts";
 import {
   draftEndorsement,
   draftSelfEndorsement,
-  ENDORSEMENT_TABLE,
   endorsementChain,
   type EndorsementWrite,
   parseIdentityEndorsement,
@@ -23,6 +22,7 @@ import {
 } from "./endorsement.ts";
 import { LedgerEntry } from "./entry.ts";
 import { onlyValueOf } from "./single_value.ts";
+import { IDENTITY_ENDORSEMENT } from "./table_names.ts";
 
 const ROOT = new Uint8Array(32).fill(7);
 const CREATED: TxId[] = [{ view: 2, seqno: 1 }, { view: 4, seqno: 50 }, { view: 6, seqno: 90 }];
@@ -145,7 +145,7 @@ function readEndorsements(name: string): EndorsementWrite[] {
   const writes: EndorsementWrite[] = [];
   for (const bytes of readEntries(ledgerDirectory(name))) {
     const entry = LedgerEntry.parse(bytes);
-    const table = entry.publicTables().find((table) => table.name === ENDORSEMENT_TABLE);
+    const table = entry.publicTables().find((table) => table.name === IDENTITY_ENDORSEMENT);
     if (table === undefined) continue;
     const value = onlyValueOf(table);
     writes.push({ seqno: entry.seqno, value: parseIdentityEndorsement(value) });

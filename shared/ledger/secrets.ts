@@ -7,13 +7,20 @@
  */
 
 import { assert } from "../assert.ts";
-import { toHex, toUtf8 } from "../bytes.ts";
+import { toByteString, toUtf8 } from "../bytes.ts";
 import type { Primitives } from "../crypto/primitives.ts";
 import { formatTxId, type Seqno, type TxId } from "../tx_id.ts";
 
 export const LEDGER_SECRET_BYTES = 32;
 
 const COMMIT_SECRET_LABEL = toUtf8("Commit S");
+const EVIDENCE_PREFIX = toUtf8("ce:");
+const COLON = 0x3a;
+const HEX_DIGITS = toUtf8("0123456789abcdef");
+
+/** Room for the longest: view and seqno have at most 10 and 16 digits. */
+const evidence = new Uint8Array(128);
+evidence.set(EVIDENCE_PREFIX);
 
 /** One ledger secret: an AES-256 key, used as it is, and the root of commit evidence. */
 export class LedgerSecret {
@@ -36,17 +43,35 @@ export class LedgerSecret {
    * The ledger holds only the digest; the text itself is told in receipts of committed transactions and nowhere else.
    */
   commitEvidence(id: TxId): string {
+    return toByteString(this.#evidenceBytes(id));
+  }
+
+  /** sha256 of the commit evidence, as it stands in the entry. */
+  commitEvidenceDigest(id: TxId): Uint8Array {
+    return this.#primitives.sha256(this.#evidenceBytes(id));
+  }
+
+  /**
+   * The evidence as ASCII, in a buffer that the next call reuses.
+   *
+   * Every transaction needs its digest, and going by way of strings would take longer than the two hashes.
+   */
+  #evidenceBytes(id: TxId): Uint8Array {
     if (this.#nonceOf === undefined) {
       const commitSecret = this.#primitives.hmacSha256(this.key)(COMMIT_SECRET_LABEL);
       this.#nonceOf = this.#primitives.hmacSha256(commitSecret);
     }
     const txId = formatTxId(id);
-    return `ce:${txId}:${toHex(this.#nonceOf(toUtf8(txId)))}`;
-  }
-
-  /** sha256 of the commit evidence, as it stands in the entry. */
-  commitEvidenceDigest(id: TxId): Uint8Array {
-    return this.#primitives.sha256(toUtf8(this.commitEvidence(id)));
+    const txIdEnd = EVIDENCE_PREFIX.length + txId.length;
+    for (let i = 0; i < txId.length; i++) evidence[EVIDENCE_PREFIX.length + i] = txId.charCodeAt(i);
+    const nonce = this.#nonceOf(evidence.subarray(EVIDENCE_PREFIX.length, txIdEnd));
+    evidence[txIdEnd] = COLON;
+    let at = txIdEnd + 1;
+    for (let i = 0; i < nonce.length; i++) {
+      evidence[at++] = HEX_DIGITS[nonce[i]! >> 4]!;
+      evidence[at++] = HEX_DIGITS[nonce[i]! & 0xf]!;
+    }
+    return evidence.subarray(0, at);
   }
 }
 

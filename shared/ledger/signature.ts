@@ -27,10 +27,7 @@ import { SINGLETON_KEY } from "../kv/codecs.ts";
 import type { TableWrites, WriteSet } from "../kv/write_set.ts";
 import type { TxId } from "../tx_id.ts";
 import { onlyValueOf } from "./single_value.ts";
-
-export const SIGNATURES_TABLE = "public:ccf.internal.signatures";
-export const COSE_SIGNATURES_TABLE = "public:ccf.internal.cose_signatures";
-export const TREE_TABLE = "public:ccf.internal.tree";
+import { COSE_SIGNATURES, SIGNATURES, TREE } from "./table_names.ts";
 
 /** The node's signature, as `public:ccf.internal.signatures` holds it. */
 export interface NodeSignature {
@@ -59,7 +56,7 @@ export interface SignatureTransaction {
 
 /** Whether these are the tables of a signature transaction, sound or not. */
 export function isSignature(publicTables: readonly TableWrites[]): boolean {
-  return publicTables.some((table) => table.name === SIGNATURES_TABLE);
+  return publicTables.some((table) => table.name === SIGNATURES);
 }
 
 /**
@@ -69,10 +66,10 @@ export function isSignature(publicTables: readonly TableWrites[]): boolean {
  */
 export function parseSignatureTables(publicTables: readonly TableWrites[]): SignatureTransaction {
   const names = publicTables.map((table) => table.name);
-  const allowed = [COSE_SIGNATURES_TABLE, SIGNATURES_TABLE, TREE_TABLE];
-  const expected = names.includes(COSE_SIGNATURES_TABLE) ? allowed : allowed.slice(1);
+  const allowed = [COSE_SIGNATURES, SIGNATURES, TREE];
+  const expected = names.includes(COSE_SIGNATURES) ? allowed : allowed.slice(1);
   if (names.length !== expected.length || names.some((name, i) => name !== expected[i])) {
-    throw new FormatError(`Cannot read a signature transaction: its tables are ${names.join(", ")}`);
+    throw new FormatError(`Cannot read a signature transaction: its tables are ${JSON.stringify(names)}`);
   }
   const [node, tree] = publicTables.slice(-2) as [TableWrites, TableWrites];
   const nodeSignatureBytes = onlyValueOf(node);
@@ -140,9 +137,9 @@ export function buildSignatureWriteSet(content: SignatureContent): WriteSet {
   const table = (name: string, value: Uint8Array) => ({ name, writes: [[SINGLETON_KEY, value] as const], removes: [] });
   return {
     publicTables: [
-      table(COSE_SIGNATURES_TABLE, serialiseCoseSignature(cose)),
-      table(SIGNATURES_TABLE, serialiseNodeSignature(nodeSignature)),
-      table(TREE_TABLE, content.serialisedTree),
+      table(COSE_SIGNATURES, serialiseCoseSignature(cose)),
+      table(SIGNATURES, serialiseNodeSignature(nodeSignature)),
+      table(TREE, content.serialisedTree),
     ],
     privateTables: [],
   };

@@ -86,14 +86,14 @@ Deno.test("parseSignatureTables() takes the tables of a signature and no others"
   assert.equal(parseSignatureTables([node, tree]).coseSignature, undefined);
   const other = { name: "public:records", writes: [], removes: ["a"] };
   const table: [typeof publicTables, string][] = [
-    [[node], "Cannot read a signature transaction: its tables are public:ccf.internal.signatures"],
+    [[node], `Cannot read a signature transaction: its tables are ["public:ccf.internal.signatures"]`],
     [
       [cose, node, tree, other],
-      "Cannot read a signature transaction: its tables are public:ccf.internal.cose_signatures, public:ccf.internal.signatures, public:ccf.internal.tree, public:records",
+      `Cannot read a signature transaction: its tables are ["public:ccf.internal.cose_signatures","public:ccf.internal.signatures","public:ccf.internal.tree","public:records"]`,
     ],
     [
       [cose, tree],
-      "Cannot read a signature transaction: its tables are public:ccf.internal.cose_signatures, public:ccf.internal.tree",
+      `Cannot read a signature transaction: its tables are ["public:ccf.internal.cose_signatures","public:ccf.internal.tree"]`,
     ],
     [
       [node, { ...tree, removes: ["x"] }],

@@ -33,7 +33,10 @@ export interface InlineRequest {
 
 export class InlineNode {
   readonly enclave: Enclave;
+  /** Every entry of the ledger, unless `keepEntries` is false. */
   readonly entries: Uint8Array[] = [];
+  keepEntries = true;
+  ledgerBytes = 0;
   readonly snapshots = new Map<string, Uint8Array>();
   readonly logs: string[] = [];
   committed = 0;
@@ -48,6 +51,7 @@ export class InlineNode {
     return parts.length === to - from + 1 ? concatAll(parts) : null;
   };
   #nextId = 1;
+  #lastSeqno = 0;
   #responses = new Map<number, HttpResponse>();
   readonly #sessions = new Map<string, number>();
 
@@ -131,8 +135,9 @@ export class InlineNode {
   #perform(output: EnclaveOutput): void {
     switch (output.kind) {
       case "ledgerAppend":
-        assert.equal(output.seqno, this.entries.length + 1, "entries are appended in order");
-        this.entries.push(output.entry);
+        assert.equal(output.seqno, ++this.#lastSeqno, "entries are appended in order");
+        this.ledgerBytes += output.entry.length;
+        if (this.keepEntries) this.entries.push(output.entry);
         return;
       case "ledgerCommit":
         this.committed = output.seqno;
@@ -158,7 +163,7 @@ export class InlineNode {
         this.fatal = output.message;
         return;
       case "ledgerTruncate":
-        this.entries.length = output.seqno;
+        this.entries.length = this.#lastSeqno = output.seqno;
         return;
       case "tlsIdentity":
       case "serviceOpened":

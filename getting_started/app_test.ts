@@ -121,6 +121,12 @@ for (
   });
 }
 
+Deno.test("POST /log/private/anonymous says in the record that nobody knows who wrote it", () => {
+  const ccf = new FakeCcf();
+  assert.deepEqual(call(ccf, "post", "/log/private/anonymous", "", '{"id":1,"msg":"hi"}'), { status: 200, body: true });
+  assert.deepEqual(call(ccf, "get", "/log/private", "id=1"), { status: 200, body: { msg: "Anonymous: hi" } });
+});
+
 Deno.test("app.json names functions that its modules export, and no export is left without a route", () => {
   assert.deepEqual(routes.map(({ endpoint }) => endpoint.js_module).filter((module) => module !== "log.js"), []);
   assert.deepEqual(routes.map(({ endpoint }) => endpoint.js_function).sort(), Object.keys(handlers).sort());
@@ -131,19 +137,21 @@ Deno.test("app.json routes the logging paths", () => {
     `get /log/${kind}`,
     `post /log/${kind}`,
     `delete /log/${kind}`,
+    ...(kind === "private" ? ["post /log/private/anonymous"] : []),
     `get /log/${kind}/count`,
     `delete /log/${kind}/all`,
   ]);
   assert.deepEqual(routes.map(({ verb, path }) => `${verb} ${path}`), expected);
 });
 
-Deno.test("app.json reads on any node, writes on the primary, and lets strangers read public records only", () => {
+Deno.test("app.json reads on any node, writes on the primary, and lets strangers read public records and write unsigned ones", () => {
   for (const { path, verb, endpoint } of routes) {
     const how = [endpoint.mode, endpoint.forwarding_required, endpoint.redirection_strategy];
     const expected = verb === "get" ? ["readonly", "sometimes", "none"] : ["readwrite", "always", "to_primary"];
     assert.deepEqual(how, expected, `${verb} ${path}`);
-    const open = `${verb} ${path}` === "get /log/public";
-    assert.deepEqual(endpoint.authn_policies, open ? ["user_cert", "no_auth"] : ["user_cert"], `${verb} ${path}`);
+    const open = { "get /log/public": ["user_cert", "no_auth"], "post /log/private/anonymous": ["no_auth"] };
+    const policies = open[`${verb} ${path}` as keyof typeof open] ?? ["user_cert"];
+    assert.deepEqual(endpoint.authn_policies, policies, `${verb} ${path}`);
   }
 });
 

@@ -12,6 +12,13 @@ import { json } from "../frontend/replies.ts";
 
 export const loggingEndpoints: readonly Endpoint[] = [
   ...log("/log/private", "records", ["user_cert"]),
+  endpoint(
+    "POST",
+    "/log/private/anonymous",
+    "read-write",
+    (context) => write(context, context.tx.openRaw("records"), "Anonymous: "),
+    { policies: ["no_auth"] },
+  ),
   ...log("/log/public", "public:records", ["user_cert", "no_auth"]),
 ];
 
@@ -38,14 +45,14 @@ function read(context: EndpointContext, records: RawTable): HttpResponse {
   return json({ msg: fromUtf8(message) });
 }
 
-function write({ request }: EndpointContext, records: RawTable): HttpResponse {
+function write({ request }: EndpointContext, records: RawTable, prefix = ""): HttpResponse {
   const record = parseJson(request.body);
   const { id, msg } = (typeof record === "object" && record !== null ? record : {}) as { id?: unknown; msg?: unknown };
   const key = recordId(id);
   if (key === undefined || typeof msg !== "string") {
     throw new OdataError(400, "InvalidInput", 'The body must be a JSON object such as {"id": 42, "msg": "hello"}');
   }
-  records.put(keyOf(key), toUtf8(msg));
+  records.put(keyOf(key), toUtf8(prefix + msg));
   return json(true);
 }
 

@@ -59,6 +59,15 @@ const NATIVE: readonly Case[] = [
     batch: RPC_BATCH,
     target: 20_000,
   },
+  {
+    what: "write",
+    method: "POST",
+    path: "/app/log/private/anonymous",
+    body: WRITE,
+    web: true,
+    connections: 64,
+    target: 20_000,
+  },
   { what: "read of a public record", method: "GET", path: "/app/log/public?id={i}", web: true, connections: 64 },
 ];
 const JS: readonly Case[] = [

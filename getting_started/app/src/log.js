@@ -6,7 +6,8 @@
  * synchronous, and each call is one transaction: its writes are kept if the status is 2xx, all together or not at all.
  *
  * Who may call is decided before a function runs, by `authn_policies` in `app.json`: here users with their certificate.
- * Reading one public record is the exception. A caller without a certificate passes there as `no_auth`.
+ * Reading one public record is an exception, as is leaving a message without saying who: there a caller without a
+ * certificate passes as `no_auth`.
  *
  * There are two tables. The ledger encrypts what is in `records`; whatever is in a table whose name begins with
  * `public:` anybody who has the ledger can read. A key is the text of the id and a value is the text of the message,
@@ -26,6 +27,9 @@ export const getPublic = (request) => read(publicRecords(), request);
 export const postPrivate = (request) => write(privateRecords(), request);
 export const postPublic = (request) => write(publicRecords(), request);
 
+/** Anybody may leave a message here, and the record says that nobody knows who did. */
+export const postAnonymous = (request) => write(privateRecords(), request, "Anonymous: ");
+
 export const deletePrivate = (request) => remove(privateRecords(), request);
 export const deletePublic = (request) => remove(publicRecords(), request);
 
@@ -43,14 +47,14 @@ function read(records, request) {
   return ok({ msg: ccf.bufToStr(message) });
 }
 
-function write(records, request) {
+function write(records, request, prefix = "") {
   const record = bodyOf(request);
   const id = record === undefined ? undefined : idOf(record);
   if (id === undefined || typeof record.msg !== "string") {
     return badRequest('The body must be a JSON object such as {"id": 42, "msg": "hello"}');
   }
   // Tables hold bytes; strToBuf and bufToStr are UTF-8.
-  records.set(ccf.strToBuf(id), ccf.strToBuf(record.msg));
+  records.set(ccf.strToBuf(id), ccf.strToBuf(prefix + record.msg));
   return ok(true);
 }
 

@@ -33,7 +33,7 @@ export interface InlineRequest {
 
 export class InlineNode {
   readonly enclave: Enclave;
-  /** Every entry of the ledger, unless `keepEntries` is false. */
+  /** Every entry of the ledger and every snapshot, unless `keepEntries` is false. */
   readonly entries: Uint8Array[] = [];
   keepEntries = true;
   ledgerBytes = 0;
@@ -154,7 +154,7 @@ export class InlineNode {
         this.servicePem = output.servicePem;
         return;
       case "snapshotWrite":
-        this.snapshots.set(output.name, output.snapshot);
+        if (this.keepEntries) this.snapshots.set(output.name, output.snapshot);
         return;
       case "log":
         this.logs.push(`${output.level} ${output.tag} ${output.message}`);

@@ -26,7 +26,10 @@ export interface ReceiptSource {
 }
 
 /** @throws FormatError where the entry is not in the signed tree, or the signature is not one */
-export function buildReceipt(primitives: Primitives, { entry, signatureEntry, commitEvidence }: ReceiptSource): Receipt {
+export function buildReceipt(
+  primitives: Primitives,
+  { entry, signatureEntry, commitEvidence }: ReceiptSource,
+): Receipt {
   const { nodeSignature, serialisedTree } = parseSignatureTables(signatureEntry.publicTables());
   const certificatePem = requireSigned(primitives, nodeSignature, signatureEntry.seqno);
   const common = {
@@ -89,7 +92,9 @@ function pathTo(
   }
   const path = tree.path(entry.seqno);
   if (!equalBytes(tree.leaf(entry.seqno), leaf) || !equalBytes(foldPath(primitives, leaf, path), root)) {
-    throw new FormatError(`Cannot build a receipt: entry ${entry.seqno} is not the one that was signed at ${txId.seqno}`);
+    throw new FormatError(
+      `Cannot build a receipt: entry ${entry.seqno} is not the one that was signed at ${txId.seqno}`,
+    );
   }
   return path;
 }

@@ -1,6 +1,6 @@
 import { strict as assert } from "node:assert";
 import { fromUtf8 } from "../shared/bytes.ts";
-import { type InlineService, startInlineService } from "./bench/inline_service.ts";
+import { type InlineService, startInlineService } from "./inline_service.ts";
 
 /** Every kind of call of the logging app, good and bad, in an order in which they matter. */
 const CALLS: readonly (readonly [method: string, path: string, body?: string])[] = [

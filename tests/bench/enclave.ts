@@ -5,7 +5,7 @@
 import { toUtf8 } from "../../shared/bytes.ts";
 import type { EnclaveInput } from "../../enclave/messages.ts";
 import type { Figure } from "./figure.ts";
-import { startInlineService } from "./inline_service.ts";
+import { startInlineService } from "../inline_service.ts";
 
 const BATCH = 32;
 /** Different IDs that are written. */

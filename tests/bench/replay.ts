@@ -2,18 +2,10 @@
  * Replaying a ledger: every hash and signature checked, every private table decrypted, folded into the store.
  */
 
-import { join } from "node:path";
-import { parsePemBlock } from "../../shared/crypto/pem.ts";
-import type { Primitives } from "../../shared/crypto/primitives.ts";
-import { HISTORICAL_ENCRYPTED_LEDGER_SECRET, RECOVERY_SHARES } from "../../shared/governance/tables.ts";
-import { LedgerEntry } from "../../shared/ledger/entry.ts";
-import { parseRecoveryShares, restoreLedgerSecrets, type SharesWrite } from "../../shared/ledger/recovery_shares.ts";
-import { type ChainLink, parseHistoricalSecret } from "../../shared/ledger/secret_chain.ts";
-import type { LedgerSecrets } from "../../shared/ledger/secrets.ts";
 import { LedgerVerifier } from "../../shared/ledger/replay.ts";
 import { loadNativePrimitives } from "../../enclave/native_primitives.ts";
 import type { Figure } from "./figure.ts";
-import { startInlineService } from "./inline_service.ts";
+import { restoreSecrets, startInlineService } from "../inline_service.ts";
 import { MESSAGE } from "./enclave.ts";
 
 const WRITES = 100_000;
@@ -23,7 +15,8 @@ const PADDING = ".".repeat(80);
 export async function benchReplay(_seconds: number): Promise<Figure[]> {
   const workspace = await Deno.makeTempDir({ prefix: "quorate_bench_" });
   try {
-    const { node, sandbox, userCertificate } = await startInlineService(workspace, "native");
+    const service = await startInlineService(workspace, "native");
+    const { node, userCertificate } = service;
     for (let i = 0; i < WRITES; i++) {
       const body = `{"id":${i % 1000},"msg":"${MESSAGE}${PADDING}"}`;
       node.request({ method: "POST", target: "/app/log/private", body, certificate: userCertificate });
@@ -34,7 +27,7 @@ export async function benchReplay(_seconds: number): Promise<Figure[]> {
     const primitives = loadNativePrimitives();
     const figures: Figure[] = [];
     for (const withSecrets of [false, true]) {
-      const secrets = withSecrets ? restoreSecrets(primitives, entries, sandbox.commonFolder) : undefined;
+      const secrets = withSecrets ? restoreSecrets(primitives, service) : undefined;
       const begin = performance.now();
       const verifier = new LedgerVerifier({ primitives, mode: "strict", ...(secrets && { secrets }) });
       for (const entry of entries) {
@@ -61,24 +54,4 @@ export async function benchReplay(_seconds: number): Promise<Figure[]> {
   } finally {
     await Deno.remove(workspace, { recursive: true });
   }
-}
-
-/** As a recovery would: from the shares in the ledger and the members' keys. */
-function restoreSecrets(primitives: Primitives, entries: readonly Uint8Array[], commonFolder: string): LedgerSecrets {
-  const shares: SharesWrite[] = [];
-  const links: ChainLink[] = [];
-  for (const entry of entries.slice(0, 10).map((bytes) => LedgerEntry.parse(bytes))) {
-    for (const { name, writes } of entry.publicTables()) {
-      const value = writes[0]?.[1];
-      if (value === undefined) continue;
-      if (name === RECOVERY_SHARES.name) shares.push({ seqno: entry.seqno, value: parseRecoveryShares(value) });
-      if (name === HISTORICAL_ENCRYPTED_LEDGER_SECRET.name) {
-        links.push({ seqno: entry.seqno, value: parseHistoricalSecret(value) });
-      }
-    }
-  }
-  const keys = [0, 1, 2].map((i) => {
-    return parsePemBlock(Deno.readTextFileSync(join(commonFolder, `member${i}_enc_privk.pem`)), "PRIVATE KEY");
-  });
-  return restoreLedgerSecrets(primitives, shares, links, keys);
 }

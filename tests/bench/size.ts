@@ -5,7 +5,7 @@
 import { loadNativePrimitives } from "../../enclave/native_primitives.ts";
 import { MESSAGE } from "./enclave.ts";
 import type { Figure } from "./figure.ts";
-import { startInlineService } from "./inline_service.ts";
+import { startInlineService } from "../inline_service.ts";
 
 const KEYS = 200_000;
 

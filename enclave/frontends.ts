@@ -17,8 +17,8 @@ const NATIVE_APPS = { logging: loggingEndpoints } as const;
 
 export function createFrontends(config: StartConfig, powers: EnclavePowers, store: Store): Frontends {
   const common = new EndpointTable(commonEndpoints);
-  const gov = [new EndpointTable([...govEndpoints, ...commonEndpoints])];
-  const node = [new EndpointTable([...nodeEndpoints, ...commonEndpoints])];
+  const gov = [new EndpointTable(govEndpoints)];
+  const node = [new EndpointTable(nodeEndpoints)];
   const app = config.nativeApp === undefined
     ? jsTables(new JsApp(powers, store), common)
     : constant([new EndpointTable([...NATIVE_APPS[config.nativeApp], ...commonEndpoints])]);

@@ -6,7 +6,7 @@
  */
 
 import { FormatError } from "../shared/assert.ts";
-import { toByteString, toHex, toUtf8 } from "../shared/bytes.ts";
+import { fromByteString, fromUtf8Lenient, toByteString, toHex, toUtf8, Writer } from "../shared/bytes.ts";
 import {
   type EndpointProperties,
   ENDPOINTS,
@@ -26,7 +26,7 @@ import {
   DEFAULT_JS_STACK_BYTES,
 } from "../shared/limits.ts";
 import type { AppContext, AppRequest, Program } from "./app_engine.ts";
-import { type Endpoint, type EndpointContext, EndpointTable } from "./frontend/endpoint.ts";
+import { type Endpoint, endpoint, type EndpointContext, EndpointTable } from "./frontend/endpoint.ts";
 import { OdataError, sortedHeaders } from "./frontend/odata_error.ts";
 import type { AppBundle, HttpResponse } from "./messages.ts";
 import type { EnclavePowers } from "./powers.ts";
@@ -73,6 +73,23 @@ export function installBundle(tx: Transaction, bundle: AppBundle): void {
   }
 }
 
+/** A row of the endpoints table. */
+export interface StoredEndpoint {
+  readonly method: string;
+  readonly path: string;
+  /** As members stored it, whatever its form. */
+  readonly value: Uint8Array;
+}
+
+/** Every row, read one by one: what is wrong with one is nothing to the others. */
+export function* storedEndpoints(tx: Transaction): Generator<StoredEndpoint> {
+  for (const [key, value] of tx.openRaw(ENDPOINTS.name).entries()) {
+    const route = fromUtf8Lenient(fromByteString(key));
+    const space = route.indexOf(" ");
+    yield { method: route.slice(0, space), path: route.slice(space + 1), value };
+  }
+}
+
 /** The endpoints of the app that the tables hold, rebuilt when they change. */
 export class JsApp {
   readonly #powers: EnclavePowers;
@@ -98,27 +115,37 @@ export class JsApp {
   }
 
   #read(tx: Transaction): { table: EndpointTable; program: Program } {
-    const sources = new Map(tx.open(MODULES).entries());
-    const listing = [...sources].map(([name, source]) => `${name.length} ${source.length} ${name}${source}`).join("");
+    const sources = new Map<string, Uint8Array>();
+    const listing = new Writer();
+    for (const [key, source] of tx.openRaw(MODULES.name).entries()) {
+      sources.set(fromUtf8Lenient(fromByteString(key)), source);
+      listing.lengthPrefixed(fromByteString(key)).lengthPrefixed(source);
+    }
     const program: Program = {
-      id: toHex(this.#powers.primitives.sha256(toUtf8(listing))),
-      source: (name) => sources.get(name),
+      id: toHex(this.#powers.primitives.sha256(listing.finish())),
+      source: (name) => {
+        const source = sources.get(name);
+        return source && fromUtf8Lenient(source);
+      },
     };
     const endpoints: Endpoint[] = [];
-    for (const [route, properties] of tx.open(ENDPOINTS).entries()) {
-      endpoints.push(this.#endpoint(route, properties, program));
-    }
+    for (const row of storedEndpoints(tx)) endpoints.push(this.#endpoint(row, program));
     return { table: new EndpointTable(endpoints), program };
   }
 
-  /** @param route verb and path, as the table has them for a key */
-  #endpoint(route: string, properties: EndpointProperties, program: Program): Endpoint {
-    const space = route.indexOf(" ");
+  #endpoint({ method, path, value }: StoredEndpoint, program: Program): Endpoint {
+    let properties: EndpointProperties;
+    try {
+      properties = ENDPOINTS.value.decode(value);
+    } catch (error) {
+      if (!(error instanceof FormatError)) throw error;
+      return brokenEndpoint(method, path, error.message);
+    }
     const { js_module: module, js_function: functionName, mode = "readwrite" } = properties;
     const call = (context: EndpointContext) => this.#call(context, properties, program, module, functionName);
     return {
-      method: route.slice(0, space),
-      path: route.slice(space + 1),
+      method,
+      path,
       mode,
       forwarding: properties.forwarding_required,
       redirection: properties.redirection_strategy ?? "to_primary",
@@ -159,6 +186,16 @@ export class JsApp {
     const { status, headers, body } = outcome.response;
     return { status, headers: sortedHeaders(headers.map(([name, value]) => [name.toLowerCase(), value])), body };
   }
+}
+
+/** The endpoint of a row that cannot be used: it is there, and says why it does not work. */
+function brokenEndpoint(method: string, path: string, reason: string): Endpoint {
+  return {
+    ...endpoint(method, path, "read-write", () => {
+      throw new OdataError(500, "InternalError", `Cannot use endpoint ${method} ${path}: ${reason}`);
+    }),
+    openapi: null,
+  };
 }
 
 /** The operation that the app's author wrote, verbatim; an empty one where there is none. */

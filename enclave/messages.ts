@@ -29,8 +29,17 @@ export interface HttpResponse {
   /** Lower-case names, sorted, without `content-length`, which the listener writes. */
   readonly headers: HeaderList;
   readonly body: Uint8Array;
+  /** Where the body is part of a snapshot file, which the host has: `body` is empty, and these bytes are sent. */
+  readonly snapshot?: SnapshotRange;
   /** The connection is closed once this is sent. */
   readonly close?: boolean;
+}
+
+/** Bytes `from` up to `to`, without the latter, of a file. */
+export interface SnapshotRange {
+  readonly name: string;
+  readonly from: number;
+  readonly to: number;
 }
 
 /** Host → enclave. */

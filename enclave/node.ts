@@ -49,7 +49,7 @@ export class Node {
   readonly state: NodeStartupState = "PartOfNetwork";
   readonly historical: HistoricalCache;
   readonly signer: Signer;
-  readonly #snapshotter: Snapshotter;
+  readonly snapshotter: Snapshotter;
   readonly #interfaces: ReadonlyMap<string, InterfaceRules>;
   #appIsOpen = false;
 
@@ -70,7 +70,7 @@ export class Node {
       { ...config.signatures, chunkBytes: config.chunkBytes, snapshotTxCount: config.snapshotTxCount },
       config.service.coseSignatures,
     );
-    this.#snapshotter = new Snapshotter(path, primitives, emit);
+    this.snapshotter = new Snapshotter(path, primitives, emit);
     this.#interfaces = new Map(
       Object.entries(config.rpcInterfaces).map(([name, description]) => [name, {
         features: new Set(description.enabled_operator_features ?? []),
@@ -160,7 +160,7 @@ export class Node {
       node: { id: this.id, key: this.identity.key, endorsedCertificatePem: this.endorsedPem },
       service: this.service,
     }, this.nowMs);
-    this.#snapshotter.onSignature(seqno, snapshot);
+    this.snapshotter.onSignature(seqno, snapshot);
   }
 
   log(level: LogLevel, tag: string, message: string): void {

@@ -12,11 +12,20 @@ import type { Primitives } from "../shared/crypto/primitives.ts";
 import { SNAPSHOT_EVIDENCE } from "../shared/governance/tables.ts";
 import { LedgerEntry } from "../shared/ledger/entry.ts";
 import { formatSnapshotName, sealSnapshot } from "../shared/ledger/snapshot.ts";
+import { MAX_REMEMBERED_SNAPSHOTS } from "../shared/limits.ts";
 import { buildReceipt } from "../shared/receipt/build_receipt.ts";
 import { serialiseReceipt } from "../shared/receipt/receipt.ts";
 import type { Seqno } from "../shared/tx_id.ts";
 import type { CommitPath } from "./commit_path.ts";
 import type { EnclaveOutput } from "./messages.ts";
+
+/** A snapshot that was given to the host, whole. */
+export interface WrittenSnapshot {
+  readonly name: string;
+  /** Of the state it holds. */
+  readonly seqno: Seqno;
+  readonly sizeBytes: number;
+}
 
 interface Pending {
   readonly seqno: Seqno;
@@ -29,6 +38,7 @@ export class Snapshotter {
   readonly #path: CommitPath;
   readonly #primitives: Primitives;
   readonly #emit: (output: EnclaveOutput) => void;
+  readonly #written: WrittenSnapshot[] = [];
   /** At most one: alone, a node commits evidence with the next signature. */
   #pending: Pending | undefined;
 
@@ -36,6 +46,11 @@ export class Snapshotter {
     this.#path = path;
     this.#primitives = primitives;
     this.#emit = emit;
+  }
+
+  /** Snapshots of this process, oldest first. Older files are known to the host alone. */
+  get written(): readonly WrittenSnapshot[] {
+    return this.#written;
   }
 
   /**
@@ -72,6 +87,9 @@ export class Snapshotter {
       commitEvidence: secret.commitEvidence(evidence.txId),
     });
     const name = formatSnapshotName({ seqno, evidenceSeqno: evidence.seqno, committed: true });
-    this.#emit({ kind: "snapshotWrite", name, snapshot: concat(snapshot, toUtf8(serialiseReceipt(receipt))) });
+    const file = concat(snapshot, toUtf8(serialiseReceipt(receipt)));
+    this.#emit({ kind: "snapshotWrite", name, snapshot: file });
+    this.#written.push({ name, seqno, sizeBytes: file.length });
+    if (this.#written.length > MAX_REMEMBERED_SNAPSHOTS) this.#written.shift();
   }
 }

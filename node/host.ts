@@ -15,6 +15,7 @@ import type {
   LogLevel,
   RpcInterface,
   ServiceOpening,
+  SnapshotRange,
 } from "../enclave/messages.ts";
 import type { ConfigFiles } from "./config_files.ts";
 import { resolveRpcInterface } from "./config.ts";
@@ -24,7 +25,7 @@ import { HostIndex } from "./host_index.ts";
 import { firstDirectoryInUse } from "./ledger_directory.ts";
 import { denoFileSystem } from "./ledger_file_system.ts";
 import { LedgerFiles } from "./ledger_files.ts";
-import { type Exchange, RequestBatcher, type RequestSink, type Session } from "./listener.ts";
+import { errorResponse, type Exchange, RequestBatcher, type RequestSink, type Session } from "./listener.ts";
 import type { NodeLog } from "./log.ts";
 import type { NodeConfig, RpcInterfaceConfig } from "./node_config.ts";
 import { removePidFile, writeAddresses, writeCertificates, writePidFile } from "./output_files.ts";
@@ -305,6 +306,7 @@ export class Host {
     const exchange = this.#exchanges.get(id);
     if (exchange === undefined) return;
     this.#exchanges.delete(id);
+    if (response.snapshot !== undefined) return void this.#respondSnapshot(exchange, response, response.snapshot);
     if (this.#options.config.durability === "none") return exchange.respond(response);
     if (this.#mustWait) {
       this.#mustWait = false;
@@ -312,6 +314,17 @@ export class Host {
       this.#durable.catch((error) => void this.stop(error instanceof Error ? error.message : String(error)));
     }
     void this.#durable.then(() => exchange.respond(response), () => {});
+  }
+
+  async #respondSnapshot(exchange: Exchange, response: HttpResponse, { name, from, to }: SnapshotRange): Promise<void> {
+    let body: Uint8Array | undefined;
+    try {
+      body = await this.#snapshots.read(name, from, to);
+    } catch (error) {
+      this.#options.log.write("fail", "host", error instanceof Error ? error.message : String(error));
+    }
+    if (body?.length === to - from) return exchange.respond({ ...response, body });
+    exchange.respond(errorResponse(404, "ResourceNotFound", `This node does not have a snapshot named ${name}`));
   }
 
   async #readLedger(from: number, to: number): Promise<void> {

@@ -57,6 +57,8 @@ export const MAX_UNSIGNED_TRANSACTIONS = 1_000_000;
 export const MAX_PENDING_SNAPSHOTS = 1000;
 /** Transactions between the one a proposal read and the one that wrote it, in a replay that derives proposal IDs. */
 export const MAX_PROPOSAL_ROOT_DISTANCE = 50;
+/** Findings that `ledger verify` lists one by one; of the rest it gives the number. */
+export const MAX_LISTED_FINDINGS = 100_000;
 export const MAX_RECEIPT_BYTES = MIB;
 /** Transactions that one COSE receipt may prove. */
 export const MAX_COSE_RECEIPT_PROOFS = 64;
@@ -169,6 +171,9 @@ export const MAX_INDEX_RESULTS = 10_000;
 // Historical queries.
 /** Past transactions kept ready, with their receipts. */
 export const MAX_HISTORICAL_STATES = 1000;
+
+/** Snapshots whose names and sizes the enclave keeps, to tell joining nodes of them. */
+export const MAX_REMEMBERED_SNAPSHOTS = 1000;
 
 // Between host and enclave.
 /** Messages to the enclave that are not answered yet; what comes meanwhile waits and travels together. */

@@ -94,7 +94,9 @@ export class InlineNode {
     const response = this.#responses.get(id);
     assert(response !== undefined, this.fatal ?? "every request is answered");
     this.#responses.delete(id);
-    return response;
+    if (response.snapshot === undefined) return response;
+    const { name, from, to } = response.snapshot;
+    return { ...response, body: this.snapshots.get(name)!.slice(from, to) };
   }
 
   /** Writes to tables what no request can, as if members had decided it. */

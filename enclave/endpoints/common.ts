@@ -4,15 +4,38 @@
 
 import { FormatError } from "../../shared/assert.ts";
 import { formatTxId, parseTxId, type TxId } from "../../shared/tx_id.ts";
-import { type Endpoint, endpoint, type EndpointContext } from "../frontend/endpoint.ts";
+import { type Endpoint, endpoint, type EndpointContext, type FrontendName } from "../frontend/endpoint.ts";
 import { historicalEndpoint } from "../frontend/historical.ts";
 import { OdataError } from "../frontend/odata_error.ts";
-import { openApiDocument } from "../frontend/openapi.ts";
+import { type DocumentInfo, openApiDocument } from "../frontend/openapi.ts";
 import { json, jsonHandler } from "../frontend/replies.ts";
+import { BOOLEAN, listOf, oneOf, struct, TRANSACTION_ID, UINT64 } from "../frontend/schema.ts";
+
+const TRANSACTION_ID_PARAMETER = { transaction_id: { schema: TRANSACTION_ID, required: true } };
 
 export const commonEndpoints: readonly Endpoint[] = [
-  endpoint("GET", "/commit", "command", jsonHandler(getCommit)),
-  endpoint("GET", "/tx", "command", jsonHandler(getTx)),
+  endpoint("GET", "/commit", "command", jsonHandler(getCommit), {
+    described: {
+      summary: "How far transactions are committed",
+      description: "ID of the last committed transaction, and where views began",
+      query: {
+        view_history: { schema: BOOLEAN, required: false },
+        view_history_since: { schema: UINT64, required: false },
+      },
+      answers: struct("GetCommit__Out", { transaction_id: TRANSACTION_ID }, { view_history: listOf(TRANSACTION_ID) }),
+    },
+  }),
+  endpoint("GET", "/tx", "command", jsonHandler(getTx), {
+    described: {
+      summary: "What became of a transaction",
+      description: "Committed and Invalid are final",
+      query: TRANSACTION_ID_PARAMETER,
+      answers: struct("GetTxStatus__Out", {
+        transaction_id: TRANSACTION_ID,
+        status: oneOf("TxStatus", "Unknown", "Pending", "Committed", "Invalid"),
+      }),
+    },
+  }),
   endpoint(
     "GET",
     "/receipt",
@@ -21,9 +44,33 @@ export const commonEndpoints: readonly Endpoint[] = [
       ({ request }) => request.parameter("transaction_id"),
       (_context, state) => json(state.receiptJson()),
     ),
+    {
+      described: {
+        summary: "Proof that a transaction is in the ledger",
+        description: "Signed by a node of this service, and checked without asking it again",
+        query: TRANSACTION_ID_PARAMETER,
+      },
+    },
   ),
-  endpoint("GET", "/api", "read-only", jsonHandler(openApiDocument)),
+  endpoint("GET", "/api", "read-only", jsonHandler(getApi), { described: { summary: "This document" } }),
 ];
+
+const DOCUMENTS: Readonly<Record<FrontendName, DocumentInfo>> = {
+  node: {
+    title: "CCF Public Node API",
+    description: "What anybody may know about a node and its service",
+    version: "4.14.0",
+  },
+  // Placeholders, as CCF answers for a JavaScript app and for the generated governance document.
+  app: { title: "Empty title", description: "Empty description", version: "0.0.1" },
+  gov: { title: "Empty title", description: "Empty description", version: "0.0.1" },
+};
+
+/** The OpenAPI document of the frontend that was asked. */
+export function getApi({ node, frontend, tx }: EndpointContext): unknown {
+  const tables = node.frontends[frontend].tables(tx);
+  return openApiDocument(frontend, DOCUMENTS[frontend], tables.flatMap(({ endpoints }) => endpoints));
+}
 
 /** `{transaction_id, view_history?}` of the last committed transaction. */
 function getCommit({ request, node }: EndpointContext): unknown {

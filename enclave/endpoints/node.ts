@@ -11,62 +11,86 @@ import {
   SERVICE_PREVIOUS_IDENTITY,
 } from "../../shared/governance/tables.ts";
 import type { Transaction } from "../../shared/kv/transaction.ts";
+import { NODE_CERT } from "../frontend/authentication.ts";
 import { type Endpoint, endpoint, type EndpointContext } from "../frontend/endpoint.ts";
 import { OdataError } from "../frontend/odata_error.ts";
 import { empty, jsonHandler } from "../frontend/replies.ts";
+import { BOOLEAN, JSON_VALUE, type Schema, STRING } from "../frontend/schema.ts";
 import type { HttpResponse } from "../messages.ts";
 import type { Node } from "../node.ts";
 import { jsRuntimeOptions } from "../js_app.ts";
-
-const NEVER = { forwarding: "never" } as const;
+import { commonEndpoints } from "./common.ts";
+import { listed } from "./map_order.ts";
+import * as schemas from "./node_schemas.ts";
+import { snapshotEndpoints } from "./snapshot.ts";
 
 export const nodeEndpoints: readonly Endpoint[] = [
-  endpoint("GET", "/state", "read-only", jsonHandler(getState), NEVER),
-  endpoint("GET", "/version", "command", jsonHandler(getVersion), NEVER),
-  endpoint("GET", "/network", "read-only", jsonHandler(getNetwork)),
-  endpoint("GET", "/network/nodes", "read-only", jsonHandler(getNodes)),
-  endpoint("GET", "/network/nodes/self", "read-only", jsonHandler(getSelf), NEVER),
-  endpoint("GET", "/network/nodes/primary", "read-only", jsonHandler(getPrimaryNode)),
-  endpoint("GET", "/network/nodes/{node_id}", "read-only", jsonHandler(getNode)),
-  endpoint("DELETE", "/network/nodes/{node_id}", "read-write", jsonHandler(deleteNode)),
-  endpoint("GET", "/network/removable_nodes", "read-only", jsonHandler(getRemovableNodes)),
-  endpoint("HEAD", "/primary", "command", () => empty(200), NEVER),
-  endpoint("GET", "/primary", "command", () => empty(200), NEVER),
-  endpoint("GET", "/backup", "command", getBackup, NEVER),
-  endpoint("GET", "/config", "command", jsonHandler(getConfig), NEVER),
-  endpoint("GET", "/consensus", "command", jsonHandler(getConsensus), NEVER),
-  endpoint("GET", "/quotes/self", "read-only", jsonHandler(getOwnQuote), NEVER),
-  endpoint("GET", "/attestations/self", "read-only", jsonHandler(getOwnQuote), NEVER),
-  endpoint("GET", "/quotes", "read-only", jsonHandler((context) => ({ quotes: trustedQuotes(context.tx) }))),
-  endpoint(
-    "GET",
-    "/attestations",
-    "read-only",
-    jsonHandler((context) => ({ attestations: trustedQuotes(context.tx) })),
-  ),
-  endpoint(
-    "GET",
-    "/self_signed_certificate",
-    "command",
-    jsonHandler(({ node }) => ({ self_signed_certificate: node.identity.selfSignedPem })),
-    NEVER,
-  ),
-  endpoint("GET", "/service/previous_identity", "read-only", jsonHandler(getPreviousIdentity)),
-  endpoint("GET", "/service/configuration", "read-only", jsonHandler(({ tx }) => tx.open(SERVICE_CONFIG).get()), NEVER),
-  endpoint("GET", "/memory", "command", jsonHandler(getMemory), NEVER),
-  endpoint("GET", "/metrics", "command", jsonHandler(({ node }) => ({ sessions: node.sessionMetrics })), NEVER),
-  endpoint("GET", "/js_metrics", "read-only", jsonHandler(getJsMetrics)),
-  endpoint(
-    "GET",
-    "/jwt_keys/refresh/metrics",
-    "command",
-    jsonHandler(() => ({ attempts: 0, failures: 0, successes: 0 })),
-  ),
-  endpoint("GET", "/index/strategies", "command", jsonHandler(() => []), NEVER),
-  endpoint("GET", "/ready/app", "command", ({ node }) => empty(node.isReadyForApp ? 204 : 503), NEVER),
-  endpoint("GET", "/ready/gov", "command", ({ node }) => empty(node.isReadyForGov ? 204 : 503), NEVER),
-  endpoint("POST", "/create", "read-write", refuseCreate),
+  get("/state", "read-only", getState, schemas.STATE, "never"),
+  get("/version", "command", getVersion, schemas.VERSION, "never"),
+  get("/network", "read-only", getNetwork, schemas.NETWORK),
+  get("/network/nodes", "read-only", getNodes, schemas.NODES, "sometimes", ["host", "port", "status"]),
+  get("/network/nodes/self", "read-only", getSelf, schemas.NODE, "never"),
+  get("/network/nodes/primary", "read-only", getPrimaryNode, schemas.NODE),
+  get("/network/nodes/{node_id}", "read-only", getNode, schemas.NODE),
+  endpoint("DELETE", "/network/nodes/{node_id}", "read-write", jsonHandler(deleteNode), {
+    described: { answers: BOOLEAN },
+  }),
+  get("/network/removable_nodes", "read-only", getRemovableNodes, schemas.NODES),
+  bare("HEAD", "/primary", () => empty(200), 200),
+  bare("GET", "/primary", () => empty(200), 200),
+  bare("GET", "/backup", getBackup, 200),
+  get("/config", "command", getConfig, schemas.CONFIG, "never"),
+  get("/consensus", "command", getConsensus, schemas.CONSENSUS, "never"),
+  get("/quotes/self", "read-only", getOwnQuote, schemas.QUOTE, "never"),
+  get("/attestations/self", "read-only", getOwnQuote, schemas.ATTESTATION, "never"),
+  get("/quotes", "read-only", ({ tx }) => ({ quotes: trustedQuotes(tx) }), schemas.QUOTES),
+  get("/attestations", "read-only", ({ tx }) => ({ attestations: trustedQuotes(tx) }), schemas.ATTESTATIONS),
+  get("/self_signed_certificate", "command", getSelfSignedCertificate, schemas.SELF_SIGNED_CERTIFICATE, "never"),
+  get("/service/previous_identity", "read-only", getPreviousIdentity, schemas.PREVIOUS_IDENTITY),
+  get("/service/configuration", "read-only", getServiceConfiguration, schemas.SERVICE_CONFIGURATION, "never"),
+  get("/memory", "command", getMemory, schemas.MEMORY, "never"),
+  get("/metrics", "command", ({ node }) => ({ sessions: node.sessionMetrics }), schemas.METRICS, "never"),
+  get("/js_metrics", "read-only", getJsMetrics, schemas.JS_METRICS),
+  get("/jwt_keys/refresh/metrics", "command", getJwtRefreshMetrics, schemas.JWT_REFRESH_METRICS),
+  get("/index/strategies", "command", () => [], JSON_VALUE, "never"),
+  bare("GET", "/ready/app", ({ node }) => empty(node.isReadyForApp ? 204 : 503), 204),
+  bare("GET", "/ready/gov", ({ node }) => empty(node.isReadyForGov ? 204 : 503), 204),
+  ...snapshotEndpoints,
+  // Of no use to people, and left out of the document.
+  endpoint("POST", "/create", "read-write", refuseCreate, { openapi: null }),
+  endpoint("POST", "/jwt_keys/refresh", "read-write", notYet, { openapi: null, policies: [NODE_CERT] }),
+  endpoint("POST", "/network/nodes/set_retired_committed", "read-write", notYet, {
+    openapi: null,
+    policies: [NODE_CERT],
+  }),
+  ...commonEndpoints,
 ];
+
+/** One that answers JSON. `query`: optional parameters. */
+function get(
+  path: string,
+  kind: "command" | "read-only",
+  answer: (context: EndpointContext) => unknown,
+  answers: Schema,
+  forwarding: "never" | "sometimes" = "sometimes",
+  query: readonly string[] = [],
+): Endpoint {
+  const parameters = Object.fromEntries(query.map((name) => [name, { schema: STRING, required: false }]));
+  return endpoint("GET", path, kind, jsonHandler(answer), { forwarding, described: { answers, query: parameters } });
+}
+
+/** One that answers by its status alone. */
+function bare(
+  method: string,
+  path: string,
+  handler: (context: EndpointContext) => HttpResponse,
+  success: 200 | 204,
+): Endpoint {
+  return endpoint(method, path, "command", handler, {
+    forwarding: "never",
+    described: { answers: { nothing: success } },
+  });
+}
 
 function getState({ node, tx }: EndpointContext): unknown {
   tx.open(SERVICE_INFO).get();
@@ -110,7 +134,7 @@ function getNodes({ node, request, tx }: EndpointContext): unknown {
     );
   }
   const nodes: unknown[] = [];
-  for (const [id, info] of tx.open(NODES_INFO).entries()) {
+  for (const [id, info] of listed(tx, NODES_INFO)) {
     if (status !== undefined && info.status !== status) continue;
     if ((host !== undefined || port !== undefined) && !publishes(info, host, port)) continue;
     nodes.push(describeNode(node, tx, id, info));
@@ -173,7 +197,7 @@ function deleteNode({ params, tx }: EndpointContext): unknown {
 function getRemovableNodes({ node, tx }: EndpointContext): unknown {
   const committed = node.store.beginCommitted();
   const nodes: unknown[] = [];
-  for (const [id, info] of committed.open(NODES_INFO).entries()) {
+  for (const [id, info] of listed(committed, NODES_INFO)) {
     if (info.status === "Retired" && info.retired_committed === true) nodes.push(describeNode(node, tx, id, info));
   }
   tx.open(NODES_INFO).has(node.id);
@@ -227,10 +251,14 @@ function getOwnQuote({ node, tx }: EndpointContext): unknown {
 
 function trustedQuotes(tx: Transaction): unknown[] {
   const quotes: unknown[] = [];
-  for (const [id, info] of tx.open(NODES_INFO).entries()) {
+  for (const [id, info] of listed(tx, NODES_INFO)) {
     if (info.status === "Trusted") quotes.push(describeQuote(id, info));
   }
   return quotes;
+}
+
+function getSelfSignedCertificate({ node }: EndpointContext): unknown {
+  return { self_signed_certificate: node.identity.selfSignedPem };
 }
 
 function getPreviousIdentity({ tx }: EndpointContext): unknown {
@@ -261,6 +289,22 @@ function getJsMetrics({ tx }: EndpointContext): unknown {
     max_heap_size: options.max_heap_bytes,
     max_stack_size: options.max_stack_bytes,
   };
+}
+
+function getServiceConfiguration({ tx }: EndpointContext): unknown {
+  const configuration = tx.open(SERVICE_CONFIG).get();
+  if (configuration === undefined) throw new OdataError(404, "ResourceNotFound", "Service state not available.");
+  return configuration;
+}
+
+/** Keys of token issuers are not fetched yet. */
+function getJwtRefreshMetrics(): unknown {
+  return { attempts: 0, failures: 0, successes: 0 };
+}
+
+/** What nodes ask of each other; a service of one has nobody who could. */
+function notYet({ endpoint: { method, path } }: EndpointContext): HttpResponse {
+  throw new OdataError(501, "NotImplemented", `${method} ${path} is not available in this version`);
 }
 
 function refuseCreate(): HttpResponse {

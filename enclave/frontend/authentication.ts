@@ -5,9 +5,10 @@
  * Here are the certificate policies and `no_auth`; JWT and COSE come with the issues that need them.
  */
 
-import { MEMBERS_CERTS, MEMBERS_INFO, USERS_CERTS, USERS_INFO } from "../../shared/governance/tables.ts";
+import { nodeIdOf } from "../../shared/crypto/identifiers.ts";
+import { MEMBERS_CERTS, MEMBERS_INFO, NODES_INFO, USERS_CERTS, USERS_INFO } from "../../shared/governance/tables.ts";
 import type { Transaction } from "../../shared/kv/transaction.ts";
-import type { Caller } from "./caller.ts";
+import type { Caller, PolicyCaller } from "./caller.ts";
 import type { AuthenticationPolicy } from "./endpoint.ts";
 import { type ErrorDetail, OdataError } from "./odata_error.ts";
 import type { CallerCertificate } from "./session.ts";
@@ -23,34 +24,19 @@ type Verdict = Caller | string;
 
 type Policy = (credentials: Credentials, tx: Transaction) => Verdict;
 
-const POLICIES: Readonly<Record<string, Policy>> = {
-  no_auth: () => ({ policy: "no_auth" }),
-
-  any_cert: ({ certificate, nowMs }) => {
-    if (certificate === null) return "No caller certificate";
-    return validityProblem(certificate, nowMs) ?? { policy: "any_cert", cert: certificate.pem };
-  },
-
-  user_cert: ({ certificate, nowMs }, tx) => {
-    if (certificate === null) return "No caller user certificate";
-    const problem = validityProblem(certificate, nowMs);
-    if (problem !== undefined) return problem;
-    const { id, pem } = certificate;
-    if (!tx.open(USERS_CERTS).has(id)) return "Could not find matching user certificate";
-    return { policy: "user_cert", id, data: tx.open(USERS_INFO).get(id)?.user_data ?? null, cert: pem };
-  },
-
-  // Quirk: a member's certificate may be out of date (http-api.md §8).
-  member_cert: ({ certificate }, tx) => {
-    if (certificate === null) return "No caller member certificate";
-    const { id, pem } = certificate;
-    if (!tx.open(MEMBERS_CERTS).has(id)) return "Could not find matching member certificate";
-    return { policy: "member_cert", id, data: tx.open(MEMBERS_INFO).get(id)?.member_data ?? null, cert: pem };
-  },
-};
+/** What apps can name, and this version has. */
+const POLICIES: ReadonlyMap<string, Policy> = new Map<string, Policy>([
+  ["no_auth", () => ({ policy: "no_auth" })],
+  ["any_cert", anyCert],
+  ["user_cert", userCert],
+  ["member_cert", memberCert],
+]);
 
 /** Policies that CCF knows and this version does not have yet. */
 const NOT_YET = new Set(["jwt", "user_cose_sign1"]);
+
+/** For nodes of this service. */
+export const NODE_CERT: AuthenticationPolicy = { native: "node_cert" };
 
 /**
  * The caller by the first policy that succeeds; null where there are no policies.
@@ -65,33 +51,72 @@ export function authenticate(
   if (policies.length === 0) return null;
   const details: ErrorDetail[] = [];
   for (const policy of policies) {
-    const verdict = typeof policy === "string"
-      ? namedPolicy(policy)(credentials, tx)
-      : allOf(policy.all_of, credentials, tx);
+    const verdict = apply(policy, credentials, tx);
     if (typeof verdict !== "string") return verdict;
     details.push({ auth_policy: schemeName(policy), code: "InvalidAuthenticationInfo", message: verdict });
   }
   throw new OdataError(401, "InvalidAuthenticationInfo", "Invalid authentication credentials.", details);
 }
 
+function apply(policy: AuthenticationPolicy, credentials: Credentials, tx: Transaction): Verdict {
+  if (typeof policy === "string") return namedPolicy(policy)(credentials, tx);
+  return "native" in policy ? nodeCert(credentials, tx) : allOf(policy.all_of, credentials, tx);
+}
+
+function anyCert({ certificate, nowMs }: Credentials): Verdict {
+  if (certificate === null) return "No caller certificate";
+  return validityProblem(certificate, nowMs) ?? { policy: "any_cert", cert: certificate.pem };
+}
+
+function userCert({ certificate, nowMs }: Credentials, tx: Transaction): Verdict {
+  if (certificate === null) return "No caller user certificate";
+  const problem = validityProblem(certificate, nowMs);
+  if (problem !== undefined) return problem;
+  const { id, pem } = certificate;
+  if (!tx.open(USERS_CERTS).has(id)) return "Could not find matching user certificate";
+  return { policy: "user_cert", id, data: tx.open(USERS_INFO).get(id)?.user_data ?? null, cert: pem };
+}
+
+/** Quirk: a member's certificate may be out of date (http-api.md §8). */
+function memberCert({ certificate }: Credentials, tx: Transaction): Verdict {
+  if (certificate === null) return "No caller member certificate";
+  const { id, pem } = certificate;
+  if (!tx.open(MEMBERS_CERTS).has(id)) return "Could not find matching member certificate";
+  return { policy: "member_cert", id, data: tx.open(MEMBERS_INFO).get(id)?.member_data ?? null, cert: pem };
+}
+
+/** A node is known by its key, whoever endorsed the certificate. */
+function nodeCert({ certificate }: Credentials, tx: Transaction): Verdict {
+  if (certificate === null) return "No caller node certificate";
+  const id = nodeIdOf(certificate.certificate.spki);
+  if (!tx.open(NODES_INFO).has(id)) return "Could not find matching node certificate";
+  return { policy: "node_cert", id };
+}
+
 /** Every policy of the list, in alphabetical order of names. */
 function allOf(names: readonly string[], credentials: Credentials, tx: Transaction): Verdict {
-  const callers: Record<string, unknown> = {};
   const sorted = [...names].sort();
+  // An empty list would let everybody in.
+  if (sorted.length === 0) throw new OdataError(500, "InternalError", "Exception: all_of lists no auth policy");
+  const callers: Record<string, PolicyCaller> = {};
   for (const name of sorted) {
+    if (Object.hasOwn(callers, name)) {
+      throw new OdataError(500, "InternalError", `Exception: all_of lists auth policy ${name} twice`);
+    }
     const verdict = namedPolicy(name)(credentials, tx);
     if (typeof verdict === "string") return `${name}:${verdict}`;
-    callers[name] = verdict;
+    callers[name] = verdict as PolicyCaller; // none of those with names is made of others
   }
   return { policy: sorted, ...callers };
 }
 
 function schemeName(policy: AuthenticationPolicy): string {
-  return typeof policy === "string" ? policy : [...policy.all_of].sort().join("+");
+  if (typeof policy === "string") return policy;
+  return "native" in policy ? policy.native : [...policy.all_of].sort().join("+");
 }
 
 function namedPolicy(name: string): Policy {
-  const policy = Object.hasOwn(POLICIES, name) ? POLICIES[name] : undefined;
+  const policy = POLICIES.get(name);
   if (policy !== undefined) return policy;
   const why = NOT_YET.has(name)
     ? `Auth policy is not available in this version: ${name}`

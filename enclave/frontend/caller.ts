@@ -32,5 +32,11 @@ export interface AllOfCaller {
   readonly [name: string]: PolicyCaller | readonly string[];
 }
 
-/** The shapes that apps see as `request.caller` (js-apps.md §4). */
-export type Caller = PolicyCaller | AllOfCaller;
+/** Another node of the service, for what apps never see. */
+export interface NodeCaller {
+  readonly policy: "node_cert";
+  readonly id: string;
+}
+
+/** The first two are the shapes that apps see as `request.caller` (js-apps.md §4). */
+export type Caller = PolicyCaller | AllOfCaller | NodeCaller;

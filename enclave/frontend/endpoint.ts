@@ -10,10 +10,11 @@ import type { HttpResponse } from "../messages.ts";
 import type { Node } from "../node.ts";
 import type { Caller } from "./caller.ts";
 import { OdataError } from "./odata_error.ts";
+import type { OperationDescription } from "./openapi.ts";
 import type { ParsedRequest } from "./request.ts";
 
-/** A policy's name, or several that must all succeed. */
-export type AuthenticationPolicy = string | { readonly all_of: readonly string[] };
+/** A policy's name, several that must all succeed, or one that apps cannot name. */
+export type AuthenticationPolicy = string | { readonly all_of: readonly string[] } | { readonly native: "node_cert" };
 
 /** What a handler is given. It is good for one call. */
 export interface EndpointContext {
@@ -26,6 +27,8 @@ export interface EndpointContext {
   readonly node: Node;
   readonly frontend: FrontendName;
   readonly endpoint: Endpoint;
+  /** On which the request came. */
+  readonly interfaceName: string;
   /** Decides over the status whether writes are applied. */
   applyWrites: boolean | undefined;
   /** 32 bytes bound into the receipt of this transaction. */
@@ -46,10 +49,16 @@ export interface Endpoint {
   readonly policies: readonly AuthenticationPolicy[];
   /** Only on interfaces that enable this feature. */
   readonly operatorFeature?: "SnapshotRead";
-  /** Its operation in the frontend's OpenAPI document; absent: a generated one; null: hidden. */
+  /** Its operation in the frontend's OpenAPI document, as an app's author wrote it; null: hidden. */
   readonly openapi?: Readonly<Record<string, unknown>> | null;
+  /** What the generated operation says, where there is no other; absent: it answers some JSON. */
+  readonly described?: OperationDescription;
   handler(context: EndpointContext): HttpResponse;
 }
+
+export type EndpointOptions = Partial<
+  Pick<Endpoint, "forwarding" | "redirection" | "policies" | "operatorFeature" | "openapi" | "described">
+>;
 
 /** Builds an endpoint of our own, with CCF's defaults by kind (http-api.md §4.1). */
 export function endpoint(
@@ -57,7 +66,7 @@ export function endpoint(
   path: string,
   kind: "command" | "read-only" | "read-write",
   handler: (context: EndpointContext) => HttpResponse,
-  options: Partial<Pick<Endpoint, "forwarding" | "redirection" | "policies" | "operatorFeature" | "openapi">> = {},
+  options: EndpointOptions = {},
 ): Endpoint {
   const forwarding = options.forwarding ?? (kind === "read-write" ? "always" : "sometimes");
   return {
@@ -85,16 +94,23 @@ interface Template {
   readonly endpoint: Endpoint;
 }
 
+/** Endpoints by route. It never changes; of two with one route the first counts. */
 export class EndpointTable {
-  readonly #exact = new Map<string, Endpoint>();
+  /** Path, then verb. */
+  readonly #exact = new Map<string, Map<string, Endpoint>>();
   readonly #templates: Template[] = [];
   readonly endpoints: readonly Endpoint[];
 
   constructor(endpoints: readonly Endpoint[]) {
     this.endpoints = endpoints;
     for (const endpoint of endpoints) {
-      if (endpoint.path.includes("{")) this.#templates.push(compileTemplate(endpoint));
-      else this.#exact.set(`${endpoint.method} ${endpoint.path}`, endpoint);
+      if (endpoint.path.includes("{")) {
+        this.#templates.push(compileTemplate(endpoint));
+        continue;
+      }
+      const verbs = this.#exact.get(endpoint.path);
+      if (verbs === undefined) this.#exact.set(endpoint.path, new Map([[endpoint.method, endpoint]]));
+      else if (!verbs.has(endpoint.method)) verbs.set(endpoint.method, endpoint);
     }
   }
 
@@ -104,52 +120,57 @@ export class EndpointTable {
    * @throws OdataError 500 where several templates match
    */
   find(method: string, path: string): Match | undefined {
-    const exact = this.#exact.get(`${method} ${path}`);
+    const exact = this.#exact.get(path)?.get(method);
     if (exact !== undefined) return { endpoint: exact, params: NO_PARAMS };
-    let found: Match | undefined;
-    let candidates: string[] | undefined;
-    for (const { pattern, names, endpoint } of this.#templates) {
-      if (endpoint.method !== method) continue;
-      const values = pattern.exec(path);
+    let found: { readonly template: Template; readonly values: readonly string[] } | undefined;
+    const candidates: string[] = [];
+    for (const template of this.#templates) {
+      if (template.endpoint.method !== method) continue;
+      const values = template.pattern.exec(path);
       if (values === null) continue;
-      if (found !== undefined) (candidates ??= [found.endpoint.path]).push(endpoint.path);
-      const params: Record<string, string> = {};
-      for (let i = 0; i < names.length; i++) params[names[i]!] = values[i + 1]!;
-      found = { endpoint, params };
+      candidates.push(template.endpoint.path);
+      found ??= { template, values };
     }
-    if (candidates !== undefined) {
+    if (found === undefined) return undefined;
+    if (candidates.length > 1) {
       throw new OdataError(
         500,
         "InternalError",
         `Found multiple potential endpoints for ${path}: ${candidates.join(", ")}`,
       );
     }
-    return found;
+    const { template: { endpoint, names }, values } = found;
+    // A template may name any word, `__proto__` too.
+    const params: Record<string, string> = Object.create(null);
+    names.forEach((name, i) => params[name] = values[i + 1]!);
+    return { endpoint, params };
   }
 
   /** Verbs that some endpoint has at this path. */
   verbsAt(path: string): Set<string> {
-    const verbs = new Set<string>();
-    for (const endpoint of this.endpoints) {
-      if (endpoint.path === path) verbs.add(endpoint.method);
-    }
+    const verbs = new Set(this.#exact.get(path)?.keys());
     for (const { pattern, endpoint } of this.#templates) if (pattern.test(path)) verbs.add(endpoint.method);
     return verbs;
   }
 }
 
+/** Names in the braces of a path template, in order. */
+export function templateNames(path: string): string[] {
+  return [...path.matchAll(TEMPLATE)].map(([, name]) => name!);
+}
+
+const TEMPLATE = /\{([^}]*)\}/g;
+
 /** `{name}` captures one or more characters other than `/` and other than the character that follows the brace. */
 function compileTemplate(endpoint: Endpoint): Template {
-  const names: string[] = [];
   let source = "";
   let at = 0;
-  for (const brace of endpoint.path.matchAll(/\{([^}]*)\}/g)) {
+  for (const brace of endpoint.path.matchAll(TEMPLATE)) {
     source += RegExp.escape(endpoint.path.slice(at, brace.index));
     at = brace.index + brace[0].length;
     const next = endpoint.path[at];
     source += next === undefined || next === "/" ? "([^/]+)" : `([^/${RegExp.escape(next)}]+)`;
-    names.push(brace[1]!);
   }
   source += RegExp.escape(endpoint.path.slice(at));
-  return { pattern: new RegExp(`^${source}$`), names, endpoint };
+  return { pattern: new RegExp(`^${source}$`), names: templateNames(endpoint.path), endpoint };
 }

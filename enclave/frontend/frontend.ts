@@ -5,7 +5,7 @@
  * Rules: http-api.md §2, §3.3, §4.5.
  */
 
-import { AssertionFailed, FormatError } from "../../shared/assert.ts";
+import { AssertionFailed } from "../../shared/assert.ts";
 import { formatTxId } from "../../shared/tx_id.ts";
 import type { Transaction } from "../../shared/kv/transaction.ts";
 import type { HeaderList, HttpRequest, HttpResponse } from "../messages.ts";
@@ -81,6 +81,7 @@ function execute(node: Node, session: Session, request: ParsedRequest): HttpResp
     node,
     frontend: frontend.name,
     endpoint,
+    interfaceName: session.interfaceName,
     applyWrites: undefined,
     claimsDigest: undefined,
   };
@@ -163,7 +164,6 @@ function withHeader(headers: HeaderList, name: string, value: string): HeaderLis
 function errorResponse(node: Node, error: unknown): HttpResponse {
   if (error instanceof OdataError) return error.toResponse();
   if (error instanceof AssertionFailed) throw error; // our bug: the node stops
-  if (error instanceof FormatError) return new OdataError(400, "InvalidInput", error.message).toResponse();
   const message = error instanceof Error ? error.message : String(error);
   node.log("fail", "rpc", `Cannot answer a request: ${message}`);
   return new OdataError(500, "InternalError", message).toResponse();

@@ -6,6 +6,8 @@
  */
 
 import { FormatError } from "../../shared/assert.ts";
+import { SERVICE_INFO } from "../../shared/governance/tables.ts";
+import type { Transaction } from "../../shared/kv/transaction.ts";
 import { formatTxId, parseTxId, type TxId } from "../../shared/tx_id.ts";
 import type { HistoricalState } from "../historical_cache.ts";
 import type { HttpResponse } from "../messages.ts";
@@ -22,7 +24,7 @@ export function historicalEndpoint(
   answer: (context: EndpointContext, state: HistoricalState) => HttpResponse,
 ): (context: EndpointContext) => HttpResponse {
   return (context) => {
-    const { node } = context;
+    const { node, tx } = context;
     const id = readTxId(idOf(context));
     const status = node.statusOf(id);
     if (status !== "Committed") {
@@ -30,6 +32,7 @@ export function historicalEndpoint(
       if (status === "Invalid") throw new OdataError(404, "TransactionInvalid", message);
       throw new OdataError(404, "TransactionPendingOrUnknown", message, [], [["cache-control", "no-cache"]]);
     }
+    requireReadable(tx, id);
     const state = node.historical.get(id.seqno);
     if (state === "failed") {
       throw new OdataError(500, "TransactionPendingOrUnknown", `Transaction ${formatTxId(id)} could not be fetched.`);
@@ -40,6 +43,19 @@ export function historicalEndpoint(
     }
     return answer(context, state);
   };
+}
+
+/** Until a recovered service is open, it does not show what was written before its time. */
+function requireReadable(tx: Transaction, id: TxId): void {
+  const service = tx.open(SERVICE_INFO).get();
+  if (service === undefined || service.status === "Open") return;
+  const created = service.current_service_create_txid;
+  if (created === undefined || id.view >= parseTxId(created).view) return;
+  throw new OdataError(
+    404,
+    "TransactionInvalid",
+    `Only transactions of this service can be queried until it is open. Transaction ${formatTxId(id)} is older`,
+  );
 }
 
 function readTxId(idText: string | undefined): TxId {

@@ -57,10 +57,16 @@ export class OdataError extends Error {
     super(message);
   }
 
+  /** Text that is not well-formed is replaced, not refused: messages quote what clients sent (http-api.md §9). */
   toResponse(): HttpResponse {
-    const error = this.details.length === 0
-      ? { code: this.code, message: this.message }
-      : { code: this.code, message: this.message, details: this.details };
+    const details = this.details.map((detail) =>
+      Object.fromEntries(Object.entries(detail).map(([name, value]) => [name, value.toWellFormed()]))
+    );
+    const error = {
+      code: this.code,
+      message: this.message.toWellFormed(),
+      ...(details.length > 0 && { details }),
+    };
     return {
       status: this.status,
       headers: sortedHeaders([...this.headers, ["content-type", "application/json"]]),

@@ -1,111 +1,154 @@
 /**
  * The OpenAPI 3.0 document of one frontend, made from its endpoint tables (http-api.md §5, `/api`).
+ *
+ * In: endpoints, with what each says of its parameters and answers. Out: a document whose paths, names and schemas are
+ * those of CCF's; its sentences are ours.
  */
 
-import type { Endpoint, EndpointContext, FrontendName } from "./endpoint.ts";
+import { type AuthenticationPolicy, type Endpoint, type FrontendName, templateNames } from "./endpoint.ts";
+import { definitionsOf, JSON_VALUE, reference, type Schema } from "./schema.ts";
 
-const TITLES: Readonly<Record<FrontendName, { title: string; description: string; version: string }>> = {
-  node: {
-    title: "CCF Public Node API",
-    description: "This API provides public, uncredentialed access to service and node state.",
-    version: "4.14.0",
+/** What the document says of an operation. */
+export interface OperationDescription {
+  readonly summary?: string;
+  readonly description?: string;
+  readonly query?: Readonly<Record<string, QueryParameter>>;
+  /** What a success answers; null: nothing, with this status. Absent: JSON. */
+  readonly answers?: Schema | { readonly nothing: 200 | 204 };
+}
+
+export interface QueryParameter {
+  readonly schema: Schema;
+  readonly required: boolean;
+}
+
+export interface DocumentInfo {
+  readonly title: string;
+  readonly description: string;
+  readonly version: string;
+}
+
+const RESPONSES = {
+  default: {
+    content: { "application/json": { schema: { $ref: "#/components/schemas/CCFError" } } },
+    description: "Something went wrong",
   },
-  // Placeholders, as CCF answers for a JavaScript app and for the generated governance document.
-  app: { title: "Empty title", description: "Empty description", version: "0.0.1" },
-  gov: { title: "Empty title", description: "Empty description", version: "0.0.1" },
 };
 
-const COMPONENTS = {
-  responses: {
-    default: {
-      content: { "application/json": { schema: { $ref: "#/components/schemas/CCFError" } } },
-      description: "An error occurred",
-    },
-  },
-  schemas: {
-    CCFError: {
+const ERROR_SCHEMA = {
+  properties: {
+    error: {
       properties: {
-        error: {
-          properties: {
-            code: { description: "Error code, stable across versions", type: "string" },
-            message: { description: "What went wrong, for people", type: "string" },
-          },
-          type: "object",
-        },
+        code: { description: "Error code, stable across versions", type: "string" },
+        message: { description: "What went wrong, for people", type: "string" },
       },
       type: "object",
     },
-    json: {},
   },
-  "x-ccf-forwarding": {
-    always: { description: "A backup sends this request on to the primary.", value: "always" },
-    never: { description: "This request always runs on the node that receives it.", value: "never" },
-    sometimes: {
-      description: "A backup sends this request on to the primary once an earlier one of the session was sent on.",
-      value: "sometimes",
-    },
+  type: "object",
+};
+
+const FORWARDING = {
+  always: { description: "A backup sends this request on to the primary.", value: "always" },
+  never: { description: "This request always runs on the node that receives it.", value: "never" },
+  sometimes: {
+    description: "A backup sends this request on to the primary once an earlier one of the session was sent on.",
+    value: "sometimes",
   },
 };
 
-const SECURITY_SCHEMES: Readonly<Record<string, unknown>> = {
-  jwt: { bearerFormat: "JWT", scheme: "bearer", type: "http" },
-  user_cose_sign1: { description: "A COSE Sign1 message signed by a user", scheme: "cose_sign1", type: "http" },
-  user_cert: { description: "TLS client certificate of a user", scheme: "mutual", type: "http" },
-  member_cert: { description: "TLS client certificate of a member", scheme: "mutual", type: "http" },
+const SECURITY_SCHEMES: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   any_cert: { description: "Any valid TLS client certificate", scheme: "mutual", type: "http" },
+  jwt: { bearerFormat: "JWT", scheme: "bearer", type: "http" },
+  member_cert: { description: "TLS client certificate of a member", scheme: "mutual", type: "http" },
+  node_cert: { description: "TLS client certificate of a node", scheme: "mutual", type: "http" },
+  user_cert: { description: "TLS client certificate of a user", scheme: "mutual", type: "http" },
+  user_cose_sign1: { description: "COSE Sign1 message signed by a user", scheme: "cose_sign1", type: "http" },
 };
 
-/** Every endpoint that is not hidden, under its full path. */
-export function openApiDocument({ node, frontend, tx }: EndpointContext): unknown {
-  const paths: Record<string, Record<string, unknown>> = {};
-  const schemes: Record<string, unknown> = {};
-  for (const table of node.frontends[frontend].tables(tx)) {
-    for (const endpoint of table.endpoints) {
-      const { method, path, openapi } = endpoint;
-      if (openapi === null) continue;
-      const operations = paths[`/${frontend}${path}`] ??= {};
-      operations[method.toLowerCase()] ??= openapi ?? generatedOperation(frontend, endpoint, schemes);
+type JsonObject = Record<string, unknown>;
+
+/** Every endpoint that is not hidden, under its full path; of two with one route the first. */
+export function openApiDocument(frontend: FrontendName, info: DocumentInfo, endpoints: Iterable<Endpoint>): unknown {
+  const paths: Record<string, JsonObject> = Object.create(null);
+  const schemas: Schema[] = [JSON_VALUE];
+  const policies = new Set<string>();
+  for (const endpoint of endpoints) {
+    const { method, path, openapi } = endpoint;
+    if (openapi === null) continue;
+    const operations = paths[`/${frontend}${path}`] ??= Object.create(null) as JsonObject;
+    const verb = method.toLowerCase();
+    if (verb in operations) continue;
+    if (openapi !== undefined) {
+      operations[verb] = openapi;
+      continue;
+    }
+    operations[verb] = generatedOperation(frontend, endpoint, schemas, policies);
+    const parameters = templateNames(path);
+    if (parameters.length > 0) {
+      operations.parameters = parameters.map((name) => ({
+        in: "path",
+        name,
+        required: true,
+        schema: { type: "string" },
+      }));
     }
   }
-  const components = Object.keys(schemes).length === 0 ? COMPONENTS : { ...COMPONENTS, securitySchemes: schemes };
-  return { components, info: TITLES[frontend], openapi: "3.0.0", paths, servers: [] };
+  const securitySchemes = Object.fromEntries([...policies].map((name) => [name, SECURITY_SCHEMES[name] ?? {}]));
+  return {
+    components: {
+      responses: RESPONSES,
+      schemas: { ...definitionsOf(schemas), CCFError: ERROR_SCHEMA },
+      ...(policies.size > 0 && { securitySchemes }),
+      "x-ccf-forwarding": FORWARDING,
+    },
+    info,
+    openapi: "3.0.0",
+    paths,
+    servers: [],
+  };
 }
 
+/** @param schemas @param policies are added to */
 function generatedOperation(
   frontend: FrontendName,
-  { method, path, policies, forwarding }: Endpoint,
-  schemes: Record<string, unknown>,
-): unknown {
-  const parameters = [...path.matchAll(/\{([^}]*)\}/g)].map(([, name]) => ({
-    in: "path",
-    name,
-    required: true,
-    schema: { type: "string" },
-  }));
-  const security: Record<string, never[]>[] = [];
-  for (const policy of policies) {
-    const names = typeof policy === "string" ? [policy] : policy.all_of;
-    const requirement: Record<string, never[]> = {};
-    for (const name of names) {
-      if (name === "no_auth") continue;
-      schemes[name] = SECURITY_SCHEMES[name] ?? {};
-      requirement[name] = [];
-    }
-    security.push(requirement);
+  { method, path, policies: accepted, forwarding, described = {} }: Endpoint,
+  schemas: Schema[],
+  policies: Set<string>,
+): JsonObject {
+  const { summary, description, query = {}, answers = JSON_VALUE } = described;
+  const parameters = Object.entries(query).map(([name, { schema, required }]) => {
+    schemas.push(schema);
+    return { in: "query", name, required, schema: reference(schema) };
+  });
+  const security = accepted.map((policy) => {
+    const names = namesOf(policy).filter((name) => name !== "no_auth");
+    for (const name of names) policies.add(name);
+    return Object.fromEntries(names.map((name) => [name, []]));
+  });
+  const responses: JsonObject = { default: { $ref: "#/components/responses/default" } };
+  if ("nothing" in answers) responses[answers.nothing] = { description: "Success, without a body" };
+  else {
+    schemas.push(answers);
+    responses[200] = {
+      content: { "application/json": { schema: reference(answers) } },
+      description: "Success",
+    };
   }
   return {
+    ...(summary !== undefined && { summary }),
+    ...(description !== undefined && { description }),
     operationId: operationId(method, `/${frontend}${path}`),
-    ...(parameters.length === 0 ? {} : { parameters }),
-    responses: {
-      200: {
-        content: { "application/json": { schema: { $ref: "#/components/schemas/json" } } },
-        description: "Default response description",
-      },
-      default: { $ref: "#/components/responses/default" },
-    },
-    ...(security.length === 0 ? {} : { security }),
+    ...(parameters.length > 0 && { parameters }),
+    responses,
+    ...(security.length > 0 && { security }),
     "x-ccf-forwarding": { $ref: `#/components/x-ccf-forwarding/${forwarding}` },
   };
+}
+
+function namesOf(policy: AuthenticationPolicy): readonly string[] {
+  if (typeof policy === "string") return [policy];
+  return "native" in policy ? [policy.native] : policy.all_of;
 }
 
 /** `GetAppLogPrivate`: verb and path, every piece with its first letter capitalised. */

@@ -118,9 +118,13 @@ export class LedgerForge {
     return { id: nodeIdOf(key.publicKey.spki), key, certificatePem: serialiseCertificatePem(der) };
   }
 
-  /** A node with a certificate from this service. */
+  /** A new node with a certificate from this service. */
   makeNode(service: ForgedIdentity): ForgedIdentity {
-    const key = generateEcPrivateKey("P-256", this.random);
+    return this.endorse(generateEcPrivateKey("P-256", this.random), service);
+  }
+
+  /** A node's certificate from a service. */
+  endorse(key: EcPrivateKey, service: ForgedIdentity): ForgedIdentity {
     const issuer = parseCertificatePem(service.certificatePem);
     const fields = {
       ...memberCertificate({
@@ -190,6 +194,12 @@ export class LedgerForge {
 
   nodeInfo(node: ForgedIdentity, status: string): Uint8Array {
     return stableJsonBytes({ public_key: serialisePublicKeyPem(node.key.publicKey), status });
+  }
+
+  /** Has `service.info` name another first transaction. */
+  withCreated(created: TxId): this {
+    this.#created = created;
+    return this;
   }
 
   /** What the first transaction of a new service writes. */

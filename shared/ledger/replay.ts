@@ -14,7 +14,7 @@ import type { TableWrites } from "../kv/write_set.ts";
 import { MAX_UNSIGNED_TRANSACTIONS } from "../limits.ts";
 import { MerkleTree } from "../merkle/tree.ts";
 import { formatTxId, type Seqno, type TxId } from "../tx_id.ts";
-import { type ChunkEnd, type ChunkName, formatChunkName } from "./chunk.ts";
+import type { ChunkEnd, ChunkName } from "./chunk.ts";
 import { EntryType, FORCE_CHUNK_AFTER, FORCE_CHUNK_BEFORE, LedgerEntry } from "./entry.ts";
 import { ChunkChecks } from "./replay/chunks.ts";
 import type { Finding } from "./replay/findings.ts";
@@ -126,7 +126,8 @@ export class LedgerVerifier {
 
   /** A ledger file begins. */
   startChunk(name: ChunkName): readonly Finding[] {
-    return this.#guard(name.first, () => this.#chunks.start(name, this.#last.seqno + 1));
+    const next = this.#last.seqno + 1;
+    return this.#guard(next, () => this.#chunks.start(name, next));
   }
 
   /** The next transaction. */
@@ -216,9 +217,15 @@ export class LedgerVerifier {
 
     // Most transactions change application tables only, and there is little to be said about them.
     const isPlain = !publicTables.some(isServiceTable) && !this.#snapshots.isDue(entry.seqno);
-    const { isSignature, startsService } = isPlain ? PLAIN : this.#checkTables(entry, publicTables, secret);
+    const tx = isPlain
+      ? undefined
+      : { entry, tables: new Map(publicTables.map((table) => [table.name, table])), secret };
+    const isSignature = tx !== undefined && tx.tables.has(SIGNATURES);
+    const startsService = tx !== undefined && this.#services.startsService(tx);
     this.#checkView(entry, isSignature, startsService);
     this.#checkFlags(entry, isSignature, startsService);
+    if (isSignature) this.#checkSignature(tx!);
+    else if (tx !== undefined) this.#checkTables(tx);
     this.#chunks.add(entry.flags, isSignature);
 
     this.#lastLeaf = entry.leaf(primitives);
@@ -274,28 +281,24 @@ export class LedgerVerifier {
     return tables;
   }
 
-  #checkTables(entry: LedgerEntry, publicTables: readonly TableWrites[], secret: LedgerSecret | undefined) {
-    const tables = new Map(publicTables.map((table) => [table.name, table]));
-    const tx: ReplayedTransaction = { entry, tables, secret };
-    if (tables.has(SIGNATURES)) {
-      const service = this.#services.current;
-      if (service === undefined) throw new FormatError("The transaction signs, and there is no service yet");
-      const { root, firstLeaf } = checkSignature(this.#state, tx, service.certificate);
-      this.#lastSignedRoot = root;
-      // The tree is kept from the tree of the signature before on: another primary may know less to be committed.
-      this.#state.tree.flush(Math.max(this.#state.tree.firstIndex, this.#flushNext));
-      this.#flushNext = firstLeaf;
-      return { isSignature: true, startsService: false };
-    }
+  #checkSignature(tx: ReplayedTransaction): void {
+    const service = this.#services.current;
+    assert(service !== undefined, "The first transaction has created a service");
+    const { root, firstLeaf } = checkSignature(this.#state, tx, service.certificate);
+    this.#lastSignedRoot = root;
+    // The tree is kept from the tree of the signature before on: another primary may know less to be committed.
+    this.#state.tree.flush(Math.max(this.#state.tree.firstIndex, this.#flushNext));
+    this.#flushNext = firstLeaf;
+  }
+
+  #checkTables(tx: ReplayedTransaction): void {
     for (const name of [COSE_SIGNATURES, TREE]) {
-      if (tables.has(name)) throw new FormatError(`The transaction changes table ${name}, and is no signature`);
+      if (tx.tables.has(name)) throw new FormatError(`The transaction changes table ${name}, and is no signature`);
     }
-    const startsService = this.#services.startsService(tx);
     this.#services.check(tx, this.#lastSignedRoot);
     this.#secrets.check(tx, this.#services.current);
     checkGovernance(this.#state, tx);
     this.#snapshots.checkEvidence(tx, this.#lastSigned.seqno);
-    return { isSignature: false, startsService };
   }
 
   /** A view begins behind a signature, with a signature; or, two views on, with a recovered service. */
@@ -345,10 +348,7 @@ export class LedgerVerifier {
     if (this.#last !== this.#lastSigned) {
       this.#state.warn(`No signature covers the transactions after ${formatTxId(this.#lastSigned)}`);
     }
-    const tail = this.#chunks.incompleteTail;
-    if (tail !== undefined) {
-      this.#state.warn(`File ${formatChunkName(tail.name)} ends with ${tail.bytes} bytes that are no whole entry`);
-    }
+    this.#chunks.finish();
     for (const name of this.#snapshots.withoutEvidence) {
       this.#state.warn(`The ledger does not go on to the evidence of ${formatSnapshotName(name)}`);
     }
@@ -364,8 +364,6 @@ export class LedgerVerifier {
     }
   }
 }
-
-const PLAIN = { isSignature: false, startsService: false };
 
 function isServiceTable(table: TableWrites): boolean {
   return table.name.startsWith("public:ccf.");

@@ -68,14 +68,22 @@ export class ChunkChecks {
       throw new FormatError(`File ${text} has ${end.entries} entries, not ${name.last - name.first + 1}`);
     }
     if (end.complete && !this.#lastIsSignature) throw new FormatError(`File ${text} does not end with a signature`);
+    if (!end.complete && this.#entries > 0 && (this.#lastFlags & FORCE_CHUNK_AFTER) !== 0) {
+      this.#state.warn(`File ${text} is not complete, and its last entry says that it ends`);
+    }
     this.#previous = { name, end };
     this.#chunk = undefined;
   }
 
-  /** What an interrupted write left at the end of the last file. */
-  get incompleteTail(): { readonly name: ChunkName; readonly bytes: number } | undefined {
-    const previous = this.#previous;
-    if (previous === undefined || previous.end.incompleteBytes === 0) return undefined;
-    return { name: previous.name, bytes: previous.end.incompleteBytes };
+  /** No file follows. */
+  finish(): void {
+    if (this.#previous?.end.complete && (this.#lastFlags & FORCE_CHUNK_AFTER) === 0) {
+      const reason = `File ${formatChunkName(this.#previous.name)} ends where no entry says so`;
+      this.#state.tolerate("chunk boundary without a flag", reason);
+    }
+    const { name, end } = this.#previous ?? {};
+    if (name !== undefined && end !== undefined && end.incompleteBytes > 0) {
+      this.#state.warn(`File ${formatChunkName(name)} ends with ${end.incompleteBytes} bytes that are no whole entry`);
+    }
   }
 }

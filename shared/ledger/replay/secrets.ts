@@ -66,7 +66,7 @@ export class SecretChecks {
 
   #checkForm(what: string, canonical: Uint8Array, bytes: Uint8Array): void {
     if (!equalBytes(canonical, bytes)) {
-      this.#state.tolerate("form of a value", `The ${what} is not written as a current node writes it`);
+      this.#state.tolerate("form of a value", `The value of the ${what} is not written as a current node writes it`);
     }
   }
 
@@ -76,12 +76,15 @@ export class SecretChecks {
     const first = currentFrom(link);
     // After an election in the middle of a recovery the next primary seals the same secrets again (§4.9).
     const isSecondSeal = first === this.#currentFrom && predecessor !== undefined;
+    const isFirst = nextVersion === 1;
+    if (!isFirst && !isSecondSeal && predecessor?.version !== this.#currentFrom) {
+      throw new FormatError(
+        `The new secret seals that from ${
+          predecessor?.version ?? "nowhere"
+        }, and the one before is from ${this.#currentFrom}`,
+      );
+    }
     if (nextVersion === undefined) {
-      if (predecessor?.version !== this.#currentFrom) {
-        throw new FormatError(
-          `The rekey seals the secret from ${predecessor?.version}, and the current one is from ${this.#currentFrom}`,
-        );
-      }
       if (!tx.tables.has(RECOVERY_SHARES) || !tx.tables.has(SECRET_BROADCAST)) {
         throw new FormatError("The rekey does not share the new secret with members and nodes");
       }
@@ -97,7 +100,9 @@ export class SecretChecks {
     const previousWrite = this.#state.lastWriteBefore(HISTORICAL_SECRET);
     if (predecessor !== undefined && predecessor.previousSecretStoredVersion !== previousWrite) {
       throw new FormatError(
-        `The secret from ${predecessor.version} is said to continue ${predecessor.previousSecretStoredVersion}, not ${previousWrite}`,
+        `The secret from ${predecessor.version} is said to be stored at ${
+          predecessor.previousSecretStoredVersion ?? "nowhere"
+        }, not ${previousWrite ?? "nowhere"}`,
       );
     }
     this.#checkBox(link, first);

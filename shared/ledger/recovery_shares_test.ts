@@ -9,6 +9,7 @@ import {
   readExpectedSummary,
   readMemberKeys,
 } from "../../tests/services.ts";
+import { fuzzDecoder, mutated } from "../../tests/mutations.ts";
 import { join } from "../../tests/paths.ts";
 import { teamTest } from "../../tests/team_data.ts";
 import { LedgerEntry } from "./entry.ts";
@@ -62,6 +63,20 @@ Deno.test("parseHistoricalSecret() and parseRecoveryShares() refuse values of an
   for (const [json, message] of shares) {
     assert.throws(() => parseRecoveryShares(toUtf8(json)), { name: "FormatError", message });
   }
+});
+
+Deno.test("parseHistoricalSecret() and parseRecoveryShares() parse any changed value or throw FormatError", () => {
+  const historical = serialiseHistoricalSecret({
+    nextVersion: 35,
+    predecessor: { box: new Uint8Array(60), version: 1, previousSecretStoredVersion: 15 },
+  });
+  fuzzDecoder(mutated(historical), parseHistoricalSecret);
+  const shares = serialiseRecoveryShares({
+    encryptedShares: new Map([["aa", new Uint8Array(8)]]),
+    wrappedLedgerSecret: new Uint8Array(60),
+    previousSecretStoredVersion: 15,
+  });
+  fuzzDecoder(mutated(shares), parseRecoveryShares);
 });
 
 /** Every write of the two tables in a ledger, each also serialised again. */

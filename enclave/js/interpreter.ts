@@ -6,7 +6,7 @@
  * an interpreter is used again with its memory as the last call left it.
  */
 
-import { assert } from "../../shared/assert.ts";
+import { assert, FormatError } from "../../shared/assert.ts";
 import { fromUtf8Lenient, toUtf8 } from "../../shared/bytes.ts";
 import type { RawTable } from "../../shared/kv/table.ts";
 import {
@@ -421,8 +421,10 @@ export class Interpreter implements WasmHost, Call {
       return called.run(this, new Arguments(machine, self, count, first));
     } catch (error) {
       if (error instanceof PendingException) return machine.passException();
-      if (!(error instanceof ScriptError)) throw error;
-      return this.#throwError(error);
+      if (error instanceof ScriptError) return this.#throwError(error);
+      // A script gave us something malformed or too large, and its function does not say so in CCF's words.
+      if (error instanceof FormatError) return this.#throwError(new ScriptError("InternalError", error.message));
+      throw error;
     } finally {
       machine.hostFunctionName = caller;
     }

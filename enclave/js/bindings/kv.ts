@@ -6,7 +6,6 @@
  * Rules and texts: js-apps.md §8.2, CCF src/js/extensions/ccf/kv_helpers.h, src/js/permissions_checks.h
  */
 
-import { FormatError } from "../../../shared/assert.ts";
 import { fromByteString, toByteString } from "../../../shared/bytes.ts";
 import type { RawTable } from "../../../shared/kv/table.ts";
 import { categoryOf, domainOf } from "../../../shared/kv/table_name.ts";
@@ -106,13 +105,8 @@ const BOTH: Rights = { read: true, write: true };
 /** The table of js-apps.md §8.2. */
 export function rightsOn(tableName: string, execution: Execution): Rights {
   const isPublic = domainOf(tableName) === "public";
-  let category;
-  try {
-    category = categoryOf(tableName);
-  } catch (error) {
-    if (error instanceof FormatError) return NONE; // a reserved name is nobody's
-    throw error;
-  }
+  const category = categoryOf(tableName);
+  if (category === undefined) return NONE; // a reserved name is nobody's
   switch (execution) {
     case "application":
       return category === "application" ? BOTH : isPublic ? READ : NONE;

@@ -17,14 +17,19 @@ import { FormatError } from "../shared/assert.ts";
 
 const program = new Command("quorate")
   .description("A confidential consortium ledger: run a node, audit ledgers, verify receipts")
-  .exitOverride()
-  .showHelpAfterError("(add --help for the options)")
   .addCommand(nodeCommand())
   .addCommand(callCommand())
   .addCommand(ledgerCommand())
   .addCommand(receiptCommand());
 
+throwInsteadOfExit(program);
 Deno.exitCode = await run(Deno.args);
+
+/** Commands inside commands do not take this over from those that they are added to. */
+function throwInsteadOfExit(command: Command): void {
+  command.exitOverride().showHelpAfterError("(add --help for the options)");
+  for (const inner of command.commands) throwInsteadOfExit(inner);
+}
 
 async function run(args: readonly string[]): Promise<number> {
   try {

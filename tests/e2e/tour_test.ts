@@ -17,7 +17,7 @@ const EXPECTED: readonly (readonly [command: RegExp, output: RegExp])[] = [
   [/^deno task run call "\/app\/log\/private\?id=42"/m, /\{"msg":"hello"\}/],
   [/^curl .*\/rpc$/m, /"result":true,"tx_id":"2\./],
   [/^deno task run call \/rpc/m, /"result":true,"tx_id":"2\./],
-  [/^curl --cacert .*9000/m, /\{"msg":"for all"\}/],
+  [/^curl --cacert .*log\/public/m, /\{"msg":"for all"\}/],
   [/^deno task run call "\/app\/log\/public/m, /\{"msg":"for all"\}/],
   [/^deno task run receipt verify/m, /^Verified: workspace\/receipt\.json$/m],
   [/^deno task run ledger verify/m, /[Vv]erified/],

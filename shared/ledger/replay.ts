@@ -163,6 +163,8 @@ export class LedgerVerifier {
     if (this.#last === this.#lastSigned) return;
     this.#state.store.rollback(this.#lastSigned.seqno);
     this.#state.tree.retract(this.#lastSigned.seqno + 1);
+    this.#services.rollback(this.#lastSigned.seqno);
+    this.#secrets.load();
     this.#last = this.#lastSigned;
   }
 

@@ -188,7 +188,8 @@ Deno.test("LedgerVerifier.rollbackToLastSigned() takes back what no signature co
   const forge = new LedgerForge(primitives).genesis().open().sign();
   const signed = forge.entries.length;
   const fork = new LedgerForge(primitives).genesis().open().sign();
-  for (const value of ["1", "2"]) forge.write({ records: { a: value }, "public:records": { a: value } });
+  forge.write({ records: { a: "1" }, "public:records": { a: "1" } });
+  forge.rekey();
   const verifier = new LedgerVerifier({ primitives, mode: "strict", secrets: forge.secrets });
   for (const bytes of forge.entries) assert.deepEqual(verifier.add(bytes), []);
   assert.equal(verifier.last.seqno, 6);
@@ -199,6 +200,7 @@ Deno.test("LedgerVerifier.rollbackToLastSigned() takes back what no signature co
 
   fork.recover();
   assert.equal(toHex(fork.entries[signed - 1]!), toHex(forge.entries[signed - 1]!));
+  forge.secrets.rollback(4);
   for (const { first, secret } of fork.secrets) if (first > 1) forge.secrets.add(first, secret);
   for (const bytes of fork.entries.slice(signed)) assert.deepEqual(verifier.add(bytes), []);
   assert.deepEqual(verifier.finish(), []);

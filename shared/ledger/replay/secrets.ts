@@ -31,13 +31,12 @@ export class SecretChecks {
     this.#state = state;
   }
 
-  /** Takes over what a snapshot holds. @throws FormatError */
+  /** Goes on from what the store holds: after a snapshot, and after a rollback. @throws FormatError */
   load(): void {
     const value = this.#state.valueBefore(HISTORICAL_SECRET);
     const seqno = this.#state.lastWriteBefore(HISTORICAL_SECRET);
-    if (value !== undefined && seqno !== undefined) {
-      this.#currentFrom = currentFrom({ seqno, value: parseHistoricalSecret(value) });
-    }
+    const isKnown = value !== undefined && seqno !== undefined;
+    this.#currentFrom = isKnown ? currentFrom({ seqno, value: parseHistoricalSecret(value) }) : 1;
   }
 
   /** @throws FormatError */

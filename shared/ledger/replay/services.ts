@@ -96,6 +96,13 @@ export class ServiceChecks {
     this.#status = info.status;
   }
 
+  /** Forgets what transactions after `to` brought, once the store has. @throws FormatError */
+  rollback(to: Seqno): void {
+    while (this.#identities.length > 0 && this.#identities.at(-1)!.from > to) this.#identities.pop();
+    const value = this.#state.valueBefore(SERVICE_INFO);
+    this.#status = value === undefined ? "" : SERVICE_SHAPE(parseJsonBytes(value), "").status;
+  }
+
   /** Whether a transaction brings another service identity than the current one. @throws FormatError */
   startsService(tx: ReplayedTransaction): boolean {
     const changes = tx.tables.get(SERVICE_INFO);

@@ -1,4 +1,5 @@
 import { strict as assert } from "node:assert";
+import { join } from "node:path";
 import fc from "fast-check";
 import { createLog, formatJsonLine, formatTextLine, type LogLine } from "./log.ts";
 import { withTempDirectory } from "./test_file_system.ts";
@@ -125,7 +126,20 @@ Deno.test("createLog() adds to a file, and refuses unknown levels and files that
 });
 
 Deno.test("createLog() goes on when its file can no longer be written", async () => {
-  const log = createLog({ format: "Text", level: "info", file: "/dev/full", console: "none" });
-  log.write("info", "host", "lost");
-  await log.close();
+  await withTempDirectory(async (directory) => {
+    const log = createLog({ format: "Text", level: "info", file: join(directory, "node.log"), console: "none" });
+    const { writeSync } = Deno.FsFile.prototype;
+    let failed = 0;
+    Deno.FsFile.prototype.writeSync = () => {
+      failed++;
+      throw new Error("No space left on device (os error 28)");
+    };
+    try {
+      log.write("info", "host", "lost");
+    } finally {
+      Deno.FsFile.prototype.writeSync = writeSync;
+    }
+    await log.close();
+    assert.equal(failed, 1);
+  });
 });

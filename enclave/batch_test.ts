@@ -33,6 +33,17 @@ const output: fc.Arbitrary<EnclaveOutput> = fc.oneof(
     id: number,
     response: record({ status: number, headers, body, close: fc.constant(true as const) }),
   }),
+  record({
+    kind: fc.constant("response" as const),
+    session: number,
+    id: number,
+    response: record({
+      status: number,
+      headers,
+      body: fc.constant(new Uint8Array()),
+      snapshot: record({ name: fc.string(), from: number, to: number }),
+    }),
+  }),
   record({ kind: fc.constant("ledgerAppend" as const), seqno: number, entry: body, committable: fc.boolean() }),
   record({ kind: fc.constant("ledgerCommit" as const), seqno: number }),
 );

@@ -150,7 +150,8 @@ export class JsApp {
       forwarding: properties.forwarding_required,
       redirection: properties.redirection_strategy ?? "to_primary",
       policies: properties.authn_policies ?? [],
-      openapi: properties.openapi_hidden === true ? null : operationOf(properties.openapi),
+      openapi: operationOf(properties.openapi),
+      hidden: properties.openapi_hidden === true,
       handler: mode === "historical" ? refuseHistorical : call,
     };
   }
@@ -190,12 +191,9 @@ export class JsApp {
 
 /** The endpoint of a row that cannot be used: it is there, and says why it does not work. */
 function brokenEndpoint(method: string, path: string, reason: string): Endpoint {
-  return {
-    ...endpoint(method, path, "read-write", () => {
-      throw new OdataError(500, "InternalError", `Cannot use endpoint ${method} ${path}: ${reason}`);
-    }),
-    openapi: null,
-  };
+  return endpoint(method, path, "read-write", () => {
+    throw new OdataError(500, "InternalError", `Cannot use endpoint ${method} ${path}: ${reason}`);
+  }, { hidden: true });
 }
 
 /** The operation that the app's author wrote, verbatim; an empty one where there is none. */

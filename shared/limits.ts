@@ -96,6 +96,8 @@ export const MAX_CLOSE_LINGER_MS = 2000;
 
 // JSON-RPC.
 export const MAX_JSON_RPC_BATCH = 1000;
+/** Characters of an unknown name that an error repeats. */
+export const MAX_QUOTED_NAME_CHARACTERS = 200;
 
 // Transactions.
 /** Uncommitted transactions before new ones are refused (operations.md §2, `consensus.max_uncommitted_tx_count`). */

@@ -29,7 +29,7 @@ export function versionedRead(
     return handler(context);
   };
   const described = { query: { "api-version": { schema: STRING, required: true } } };
-  return { ...endpoint("GET", path, "read-only", checked, { openapi: null, described }), since };
+  return { ...endpoint("GET", path, "read-only", checked, { hidden: true, described }), since };
 }
 
 /** @throws OdataError 400 where there is none that has been there since that version */

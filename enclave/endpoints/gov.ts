@@ -26,5 +26,5 @@ function getGovApi(context: EndpointContext): unknown {
   const since = API_VERSIONS.findIndex((known) => known === version);
   const info = { title: "CCF Governance", description: "What members decide, and what they have decided", version };
   const present = versionedEndpoints.filter((each) => API_VERSIONS.indexOf(each.since) <= since);
-  return openApiDocument("gov", info, present.map(({ openapi: _hidden, ...each }) => each));
+  return openApiDocument("gov", info, present.map((each) => ({ ...each, hidden: false })));
 }

@@ -57,10 +57,10 @@ export const nodeEndpoints: readonly Endpoint[] = [
   bare("GET", "/ready/gov", ({ node }) => empty(node.isReadyForGov ? 204 : 503), 204),
   ...snapshotEndpoints,
   // Of no use to people, and left out of the document.
-  endpoint("POST", "/create", "read-write", refuseCreate, { openapi: null }),
-  endpoint("POST", "/jwt_keys/refresh", "read-write", notYet, { openapi: null, policies: [NODE_CERT] }),
+  endpoint("POST", "/create", "read-write", refuseCreate, { hidden: true }),
+  endpoint("POST", "/jwt_keys/refresh", "read-write", notYet, { hidden: true, policies: [NODE_CERT] }),
   endpoint("POST", "/network/nodes/set_retired_committed", "read-write", notYet, {
-    openapi: null,
+    hidden: true,
     policies: [NODE_CERT],
   }),
   ...commonEndpoints,

@@ -12,12 +12,12 @@ import { empty, NO_BODY } from "../frontend/replies.ts";
 import type { HeaderList, HttpResponse } from "../messages.ts";
 import type { WrittenSnapshot } from "../snapshotter.ts";
 
-const SNAPSHOT_READ = { forwarding: "never", operatorFeature: "SnapshotRead", openapi: null } as const;
+const SNAPSHOT_READ = { forwarding: "never", operatorFeature: "SnapshotRead", hidden: true } as const;
 
 export const snapshotEndpoints: readonly Endpoint[] = [
   endpoint("GET", "/snapshot", "command", redirectToNewest, SNAPSHOT_READ),
   endpoint("HEAD", "/snapshot", "command", redirectToNewest, SNAPSHOT_READ),
-  endpoint("GET", "/snapshot/{snapshot_name}", "command", getSnapshot, SNAPSHOT_READ),
+  endpoint("GET", "/snapshot/{snapshot_name}", "command", getSnapshot, { ...SNAPSHOT_READ, sendsFile: true }),
   endpoint("HEAD", "/snapshot/{snapshot_name}", "command", headSnapshot, SNAPSHOT_READ),
 ];
 

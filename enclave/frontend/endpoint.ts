@@ -49,15 +49,19 @@ export interface Endpoint {
   readonly policies: readonly AuthenticationPolicy[];
   /** Only on interfaces that enable this feature. */
   readonly operatorFeature?: "SnapshotRead";
-  /** Its operation in the frontend's OpenAPI document, as an app's author wrote it; null: hidden. */
-  readonly openapi?: Readonly<Record<string, unknown>> | null;
+  /** Its operation in the frontend's OpenAPI document, as an app's author wrote it. */
+  readonly openapi?: Readonly<Record<string, unknown>>;
+  /** Left out of that document. */
+  readonly hidden?: boolean;
   /** What the generated operation says, where there is no other; absent: it answers some JSON. */
   readonly described?: OperationDescription;
+  /** Its answers are parts of files of the host, which JSON-RPC cannot carry. */
+  readonly sendsFile?: boolean;
   handler(context: EndpointContext): HttpResponse;
 }
 
 export type EndpointOptions = Partial<
-  Pick<Endpoint, "forwarding" | "redirection" | "policies" | "operatorFeature" | "openapi" | "described">
+  Pick<Endpoint, "forwarding" | "redirection" | "policies" | "operatorFeature" | "hidden" | "described" | "sendsFile">
 >;
 
 /** Builds an endpoint of our own, with CCF's defaults by kind (http-api.md §4.1). */

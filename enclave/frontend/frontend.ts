@@ -17,7 +17,7 @@ import { empty } from "./replies.ts";
 import { ParsedRequest } from "./request.ts";
 import type { Session } from "./session.ts";
 
-const TRANSACTION_ID_HEADER = "x-ms-ccf-transaction-id";
+export const TRANSACTION_ID_HEADER = "x-ms-ccf-transaction-id";
 
 /** The endpoints of one of `/app`, `/gov`, `/node`. */
 export interface Frontend {

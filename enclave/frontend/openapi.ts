@@ -74,8 +74,8 @@ export function openApiDocument(frontend: FrontendName, info: DocumentInfo, endp
   const schemas: Schema[] = [JSON_VALUE];
   const policies = new Set<string>();
   for (const endpoint of endpoints) {
-    const { method, path, openapi } = endpoint;
-    if (openapi === null) continue;
+    const { method, path, openapi, hidden } = endpoint;
+    if (hidden === true) continue;
     const operations = paths[`/${frontend}${path}`] ??= Object.create(null) as JsonObject;
     const verb = method.toLowerCase();
     if (verb in operations) continue;

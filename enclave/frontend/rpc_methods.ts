@@ -9,31 +9,27 @@
 
 import type { Transaction } from "../../shared/kv/transaction.ts";
 import type { Node } from "../node.ts";
-import type { Endpoint, EndpointTable, FrontendName } from "./endpoint.ts";
+import { type Endpoint, type EndpointTable, type FrontendName, templateNames } from "./endpoint.ts";
 
 export interface Method {
   readonly frontend: FrontendName;
   readonly endpoint: Endpoint;
 }
 
-const FRONTENDS: readonly FrontendName[] = ["app", "gov", "node"];
+/** Frontends, each with what clients of 2019 called it (json-rpc-2019.md). */
+const FRONTENDS = [["app", "users"], ["gov", "members"], ["node", "nodes"]] as const;
 
-/** What clients of 2019 called the frontends (json-rpc-2019.md). */
-const ALIASES: Readonly<Record<string, FrontendName>> = {
-  app: "app",
-  gov: "gov",
-  node: "node",
-  users: "app",
-  members: "gov",
-  nodes: "node",
-};
+const BY_PREFIX: ReadonlyMap<string, FrontendName> = new Map(
+  FRONTENDS.flatMap(([name, oldName]) => [[name, name], [oldName, name]] as const),
+);
+
+/** Answers the document of all methods. */
+export const DISCOVER = "rpc.discover";
 
 /** The endpoint that a method name means, if any. */
 export function findMethod(node: Node, tx: Transaction, name: string): Method | undefined {
   const slash = name.indexOf("/");
-  if (slash === -1) return undefined;
-  const prefix = name.slice(0, slash);
-  const frontend = Object.hasOwn(ALIASES, prefix) ? ALIASES[prefix] : undefined;
+  const frontend = slash === -1 ? undefined : BY_PREFIX.get(name.slice(0, slash));
   if (frontend === undefined) return undefined;
   const endpoint = namesOf(node.frontends[frontend].tables(tx)).get(name.slice(slash + 1));
   return endpoint === undefined ? undefined : { frontend, endpoint };
@@ -41,32 +37,51 @@ export function findMethod(node: Node, tx: Transaction, name: string): Method | 
 
 /** The OpenRPC document of exactly the names that work now. */
 export function discover(node: Node, tx: Transaction): unknown {
-  const methods: unknown[] = [];
-  for (const frontend of FRONTENDS) {
+  const methods: unknown[] = [{
+    name: DISCOVER,
+    description: "This document",
+    params: [],
+    result: { name: "result", schema: { type: "object" } },
+  }];
+  for (const [frontend, oldName] of FRONTENDS) {
     if (!node.frontends[frontend].isOpen(node)) continue;
-    for (const [name, { method, path, openapi }] of namesOf(node.frontends[frontend].tables(tx))) {
-      const summary = typeof openapi?.summary === "string" ? { summary: openapi.summary } : {};
-      methods.push({
-        name: `${frontend}/${name}`,
-        ...summary,
-        description: `${method} /${frontend}${path}`,
-        paramStructure: "by-name",
-        params: [...path.matchAll(/\{([^}]*)\}/g)].map(([, parameter]) => ({
-          name: parameter,
-          required: true,
-          schema: { type: "string" },
-        })),
-        result: { name: "result", schema: {} },
+    for (const [name, endpoint] of namesOf(node.frontends[frontend].tables(tx))) {
+      const method = describeMethod(frontend, endpoint);
+      methods.push({ name: `${frontend}/${name}`, ...method }, {
+        name: `${oldName}/${name}`,
+        deprecated: true,
+        ...method,
       });
     }
   }
   return { openrpc: "1.3.2", info: { title: "Quorate", version: "1.0.0" }, methods };
 }
 
-const cache = new WeakMap<EndpointTable, { tables: readonly EndpointTable[]; names: Map<string, Endpoint> }>();
+function describeMethod(frontend: FrontendName, { method, path, openapi, described }: Endpoint): object {
+  const summary = openapi?.summary ?? described?.summary;
+  const parameters = Object.entries(described?.query ?? {}).map(([name, { schema, required }]) => ({
+    name,
+    required,
+    schema: schema.definition,
+  }));
+  const inPath = [...new Set(templateNames(path))].map((name) => ({
+    name,
+    required: true,
+    schema: { type: "string" },
+  }));
+  return {
+    ...(typeof summary === "string" && { summary: summary.toWellFormed() }),
+    description: `${method} /${frontend}${path}`,
+    paramStructure: "by-name",
+    params: [...inPath, ...parameters],
+    result: { name: "result", schema: {} },
+  };
+}
 
-/** Every name of one frontend; tables are immutable, so the result is kept with the first of them. */
-function namesOf(tables: readonly EndpointTable[]): Map<string, Endpoint> {
+const cache = new WeakMap<EndpointTable, { tables: readonly EndpointTable[]; names: ReadonlyMap<string, Endpoint> }>();
+
+/** Every name of one frontend; tables never change, so the result is kept with the first of them. */
+function namesOf(tables: readonly EndpointTable[]): ReadonlyMap<string, Endpoint> {
   const first = tables[0];
   if (first === undefined) return new Map();
   const known = cache.get(first);
@@ -78,12 +93,13 @@ function namesOf(tables: readonly EndpointTable[]): Map<string, Endpoint> {
   return names;
 }
 
-function buildNames(tables: readonly EndpointTable[]): Map<string, Endpoint> {
+function buildNames(tables: readonly EndpointTable[]): ReadonlyMap<string, Endpoint> {
   const routes = new Map<string, Endpoint>();
   for (const { endpoints } of tables) {
     for (const endpoint of endpoints) {
       const route = `${endpoint.method} ${endpoint.path}`;
-      if (!routes.has(route)) routes.set(route, endpoint); // an app's route hides a built-in one
+      // An app's route hides a built-in one.
+      if (isCallable(endpoint) && !routes.has(route)) routes.set(route, endpoint);
     }
   }
   const short = new Map<string, Endpoint | null>();
@@ -95,6 +111,11 @@ function buildNames(tables: readonly EndpointTable[]): Map<string, Endpoint> {
   const names = new Map(routes);
   for (const [name, endpoint] of short) if (endpoint !== null && !names.has(name)) names.set(name, endpoint);
   return names;
+}
+
+/** Files do not fit into JSON, and some paths that an app may have reach no request (js-apps.md §1). */
+function isCallable({ path, sendsFile }: Endpoint): boolean {
+  return sendsFile !== true && path.startsWith("/") && !path.includes("?");
 }
 
 function shortName({ method, path }: Endpoint): string {
@@ -110,6 +131,8 @@ function capitalised(word: string): string {
   return word.charAt(0).toUpperCase() + word.slice(1);
 }
 
+/** Only what an app's author wrote; names that are generated into OpenAPI documents do not count. */
 function operationId({ openapi }: Endpoint): string | undefined {
-  return typeof openapi?.operationId === "string" ? openapi.operationId : undefined;
+  const id = openapi?.operationId;
+  return typeof id === "string" && id.isWellFormed() ? id : undefined;
 }

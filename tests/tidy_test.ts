@@ -36,9 +36,8 @@ const SHARED_ORDER: Readonly<Record<string, number>> = {
   api: 5,
 };
 
-const CORE_PACKAGES =
-  /^(@noble\/(curves|hashes|ciphers)\/|(@scure\/base|cborg|@peculiar\/asn1-(schema|x509)|sorted-btree)$)/;
-const ENCLAVE_PACKAGES = /^(node:crypto|hash-wasm|quickjs-emscripten-core|@jitl\/quickjs-singlefile-mjs-release-sync)$/;
+const CORE_PACKAGES = /^(@noble\/(curves|hashes|ciphers)\/|@scure\/base$)/;
+const ENCLAVE_PACKAGES = /^(node:crypto|@jitl\/quickjs-singlefile-mjs-release-sync)$/;
 
 /** Words of clocks, entropy, the world and waiting. */
 const IMPURE =

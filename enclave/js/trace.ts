@@ -11,52 +11,60 @@
  *     at map (native)
  */
 
+import { MAX_JS_TRACED_LINE_CHARACTERS } from "../../shared/limits.ts";
 import { HOST_FILE } from "./machine.ts";
 
 const HOST_FRAMES = new RegExp(`^ {4}at .* \\(${HOST_FILE}:\\d+\\)\\n`, "gm");
 
 /** @param sourceOf source text of a module by the name in its frames, undefined for other frames */
 export function ccfTrace(stack: string, sourceOf: (fileName: string) => string | undefined): string {
-  return stack.replace(HOST_FRAMES, "").replace(
-    /^ {4}at (.*) \((.*):(\d+)\)$/gm,
-    (frame, name: string, file: string, lineNumber: string) => {
+  const seen = new Map<string, string>(); // a recursion has the same frame again and again
+  return stack.replace(HOST_FRAMES, "").replace(/^ {4}at (.*) \((.*):(\d+)\)$/gm, (frame, name, file, lineNumber) => {
+    let written = seen.get(frame);
+    if (written === undefined) {
       const line = sourceOf(file)?.split("\n", Number(lineNumber)).at(Number(lineNumber) - 1);
-      return line !== undefined && holdsFunction(line, name) ? `    at ${name} (${file})` : frame;
-    },
-  );
+      written = line !== undefined && holdsFunction(line, name) ? `    at ${name} (${file})` : frame;
+      seen.set(frame, written);
+    }
+    return written;
+  });
 }
 
 /**
  * Whether a line holds all of a function with this name: its header, and a body in braces or after an arrow that ends
  * before the line does. A frame does not say where its function begins, so this is a reading of the text, not a parser:
- * it can be wrong where two functions of one name share a line, or braces stand in strings.
+ * it can be wrong where two functions of one name share a line, or brackets stand in strings.
  */
 function holdsFunction(line: string, name: string): boolean {
-  const escaped = name.replace(/[^\w]/g, "\\$&");
-  const anonymous = name === "<anonymous>";
-  const header = anonymous ? /\bfunction\s*\*?\s*\(|(?:\([^()]*\)|[\w$]+)\s*=>/g : new RegExp(
-    `(?<![\\w$])${escaped}\\s*(?:[:=]\\s*(?:async\\s+)?(?:function\\b\\s*\\*?\\s*\\w*\\s*)?)?(?:\\([^()]*\\)|[\\w$]+)\\s*(?:=>|(?=\\{))`,
+  if (line.length > MAX_JS_TRACED_LINE_CHARACTERS) return true; // packed code: all functions are on one line
+  // Whatever leads up to parameters: `name(`, `name = (`, `name: function (`, `function (`; or to an arrow's only one.
+  const start = name === "<anonymous>" ? /(?:\bfunction\s*\*?\s*)?(?=\()|(?<![\w$])(?=[\w$]+\s*=>)/g : new RegExp(
+    `(?<![\\w$])${
+      name.replace(/[^\w]/g, "\\$&")
+    }\\s*(?:[:=]\\s*)?(?:async\\s+)?(?:function\\b\\s*\\*?\\s*[\\w$]*\\s*)?` +
+      "(?=\\(|[\\w$]+\\s*=>)",
     "g",
   );
-  for (const match of line.matchAll(header)) {
-    const rest = line.slice(match.index + match[0].length);
-    const isArrow = match[0].endsWith("=>");
-    const brace = rest.indexOf("{");
-    if (brace < 0 || (isArrow && rest.slice(0, brace).trim() !== "")) {
-      if (isArrow && endsOutsideBrackets(rest)) return true;
-    } else if (closesIn(rest.slice(brace))) return true;
+  for (const match of line.matchAll(start)) {
+    const at = match.index + match[0].length;
+    const end = line[at] === "(" ? closingOf(line, at) : at + /^[\w$]+/.exec(line.slice(at))![0].length;
+    if (end < 0) continue;
+    const [, arrow, body] = /^\s*(=>)?\s*(.*)$/.exec(line.slice(end))!;
+    if (body!.startsWith("{")) {
+      if ((arrow !== undefined || match[0] !== "") && closingOf(body!, 0) >= 0) return true;
+    } else if (arrow !== undefined && endsOutsideBrackets(body!)) return true;
   }
   return false;
 }
 
-/** Whether the first brace of a text is closed in it. */
-function closesIn(text: string): boolean {
+/** The place behind the bracket that closes the one at a place; -1 where the text ends before. */
+function closingOf(text: string, at: number): number {
   let depth = 0;
-  for (const character of text) {
-    if (character === "{") depth++;
-    else if (character === "}" && --depth === 0) return true;
+  for (let i = at; i < text.length; i++) {
+    if ("([{".includes(text[i]!)) depth++;
+    else if (")]}".includes(text[i]!) && --depth === 0) return i + 1;
   }
-  return false;
+  return -1;
 }
 
 /** Whether an expression that begins a text is over before the text is: no bracket that it opened stays open. */

@@ -18,12 +18,13 @@ import {
   MAX_JS_MODULES,
 } from "../../shared/limits.ts";
 import type { AppContext, AppRequest, Program, ScriptLimits } from "../app_engine.ts";
-import { Arguments, type Binding, type Call, type HostFunction } from "./binding.ts";
+import { Arguments, type Call } from "./binding.ts";
 import { BINDINGS, HOST_FUNCTION_NAMES, HOST_FUNCTIONS, type ScriptKind } from "./bindings/registry.ts";
 import { request as requestBinding } from "./bindings/request.ts";
 import { type AllocatorTable, installExactAllocator } from "./exact_allocator.ts";
-import { HOST_FILE, Machine, type MachineRoots, PendingException, ScriptError } from "./machine.ts";
+import { Machine, type MachineRoots, PendingException, ScriptError } from "./machine.ts";
 import { MAX_SCRIPT_STACK_BYTES, MemoryImage } from "./memory_image.ts";
+import { install } from "./installation.ts";
 import { canonicalModuleName, importedModuleName } from "./module_names.ts";
 import type { QuickJsBuild } from "./wasm_build.ts";
 import { type Pointer, type WasmHost, WasmInstance } from "./wasm_instance.ts";
@@ -476,43 +477,6 @@ export class Interpreter implements WasmHost, Call {
 const WITNESS_GLOBAL = "showNamespace";
 /** The number of a host function that belongs to no binding. */
 const SHOW_NAMESPACE = -1;
-
-/** Puts bindings into a machine. Answers what their setups made. */
-function install(machine: Machine, bindings: readonly Binding[]): Map<Binding, Pointer> {
-  const made = new Map<Binding, Pointer>();
-  const global = machine.globalObject();
-  const add = (object: Pointer, name: string, host: HostFunction) => {
-    const value = machine.newFunction(name, HOST_FUNCTIONS.indexOf(host));
-    const length = machine.newNumber(host.length);
-    machine.free(machine.call(defineLength, value, length));
-    machine.setMember(object, name, value);
-    for (const temporary of [value, length]) machine.free(temporary);
-  };
-  const defineLength = machine.evaluate(
-    `(value, length) => { Object.defineProperty(value, "length", { value: length, configurable: true }); }`,
-    HOST_FILE,
-  );
-  for (const binding of bindings) {
-    for (const [path, host] of Object.entries(binding.functions ?? {})) {
-      const names = path.split(".");
-      const owner = names.slice(0, -1).reduce((object, name) => memberOrNew(machine, object, name), global);
-      add(owner, names.at(-1)!, host);
-    }
-    if (binding.setup === undefined) continue;
-    const hidden = machine.newValue({});
-    for (const [name, host] of Object.entries(binding.hidden ?? {})) add(hidden, name, host);
-    made.set(binding, machine.call(machine.evaluate(binding.setup, HOST_FILE), hidden, global));
-  }
-  return made;
-}
-
-function memberOrNew(machine: Machine, object: Pointer, name: string): Pointer {
-  const member = machine.getMember(object, name);
-  if (!machine.isUndefined(member)) return member;
-  const made = machine.newValue({});
-  machine.setMember(object, name, made);
-  return made;
-}
 
 function stackOf(machine: Machine, error: Pointer): string | undefined {
   const stack = machine.getMember(error, "stack");

@@ -125,7 +125,11 @@ Deno.test("a time limit is kept, and cannot be caught", () => {
     if (loop.includes("toJSON")) {
       assert.match(outcome, /error during JSON conversion of body\) InternalError: interrupted/);
     } else if (loop.includes("class E")) {
-      assert.equal(outcome, "500 Operation took too long to complete.     at E (/m.js)\n    at f (/m.js)\n");
+      assert.match(
+        outcome,
+        /^500 Operation took too long to complete\. {5}at E \(\/m\.js/,
+        "even its text takes too long",
+      );
     } else assert.match(outcome, TOO_LONG, loop);
   }
 });

@@ -10,6 +10,7 @@
 
 import { assert } from "../../shared/assert.ts";
 import { fromUtf8Lenient } from "../../shared/bytes.ts";
+import { HOST_FILE, type Primordial, PRIMORDIALS } from "./primordials.ts";
 import { OutOfWasmMemory, type Pointer, type WasmInstance } from "./wasm_instance.ts";
 
 /** Upper words of a JSValue. Other upper words belong to floating-point numbers. */
@@ -40,9 +41,6 @@ const STRING_LENGTH_BEFORE = 12;
 const EVAL = { script: 0, module: 1 } as const;
 const MAX_ARGUMENTS = 8;
 
-/** The file name of JavaScript that belongs to the host; its frames are taken out of traces. */
-export const HOST_FILE = "quorate:host";
-
 /** An exception is pending in QuickJS; host functions let it pass. */
 export class PendingException extends Error {
   override name = "PendingException";
@@ -54,37 +52,6 @@ export class ScriptError extends Error {
     super(message);
   }
 }
-
-/** The bytes under a typed array, as a buffer of their own; undefined for all else. A DataView is none of these. */
-const VIEWED_BYTES = `((TypedArray) => {
-  const { apply } = Reflect;
-  const getter = (name) => Object.getOwnPropertyDescriptor(TypedArray.prototype, name).get;
-  const kind = getter(Symbol.toStringTag), buffer = getter("buffer");
-  const offset = getter("byteOffset"), length = getter("byteLength");
-  const { slice } = ArrayBuffer.prototype;
-  return (value) => {
-    if (apply(kind, value, []) === undefined) return undefined;
-    const start = apply(offset, value, []);
-    return apply(slice, apply(buffer, value, []), [start, start + apply(length, value, [])]);
-  };
-})(Object.getPrototypeOf(Uint8Array))`;
-
-/** Functions that are taken from QuickJS before any script runs, so that no script can replace them. */
-const PRIMORDIALS = {
-  TypeError: "TypeError",
-  RangeError: "RangeError",
-  InternalError: "InternalError",
-  parse: "JSON.parse",
-  stringify: "JSON.stringify",
-  newArrayBuffer: "(length) => new ArrayBuffer(length)",
-  isFunction: "(value) => typeof value === 'function'",
-  toNumber: "(value) => +value",
-  keys: "Object.keys",
-  ownKeys: "Reflect.ownKeys",
-  viewedBytes: VIEWED_BYTES,
-  setMember: "(object, name, value) => { object[name] = value; }",
-} as const;
-type Primordial = keyof typeof PRIMORDIALS;
 
 /** Members that the host reads in every call: their names are made only once. */
 const FREQUENT_NAMES = ["body", "headers", "statusCode"] as const;

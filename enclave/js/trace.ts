@@ -12,7 +12,7 @@
  */
 
 import { MAX_JS_TRACED_LINE_CHARACTERS } from "../../shared/limits.ts";
-import { HOST_FILE } from "./machine.ts";
+import { HOST_FILE } from "./primordials.ts";
 
 const HOST_FRAMES = new RegExp(`^ {4}at .* \\(${HOST_FILE}:\\d+\\)\\n`, "gm");
 

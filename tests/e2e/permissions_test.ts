@@ -1,0 +1,49 @@
+import { strict as assert } from "node:assert";
+import { join } from "node:path";
+import { ROOT } from "../readme.ts";
+
+/** Every permission that there is, so that a command has something to give up. */
+const NAMES = ["read", "write", "net", "env", "run", "sys", "ffi"] as const;
+
+/** For each command, arguments that it gets along with until it has given up what it does not need. */
+const COMMANDS:
+  readonly (readonly [file: string, factory: string, args: readonly string[], kept: readonly string[]])[] = [
+    ["receipt", "receiptCommand", ["verify", "/nowhere", "--service-cert", "/nowhere"], ["read", "env"]],
+    ["call", "callCommand", ["/app/commit", "--workspace", "/nowhere"], ["read", "net", "env"]],
+    ["call", "callCommand", ["/app/commit", "--workspace", "/nowhere", "-o", "/nowhere/x"], [
+      "read",
+      "write",
+      "net",
+      "env",
+    ]],
+    ["node", "nodeCommand", ["--config", "/nowhere", "--check"], ["read", "write", "net", "env"]],
+    ["ledger", "ledgerCommand", ["verify", "/nowhere"], ["read", "env"]],
+    ["ledger", "ledgerCommand", ["verify", "/nowhere", "--pin", "/nowhere/pin"], ["read", "write", "env"]],
+    ["ledger", "ledgerCommand", ["show", "/nowhere"], ["read", "env"]],
+    ["ledger", "ledgerCommand", ["decrypt", "/nowhere", "--member-key", "/nowhere"], ["read", "env"]],
+  ];
+
+for (const [file, factory, args, kept] of COMMANDS) {
+  Deno.test(`${file} ${args.join(" ")} begins by giving up every permission but ${kept.join(", ")}`, async () => {
+    const script = `
+      import { ${factory} } from ${JSON.stringify(new URL(`../../node/commands/${file}.ts`, import.meta.url).href)};
+      const quiet = (command) => { command.exitOverride(); command.commands.forEach(quiet); return command; };
+      console.error = () => {};
+      try { await quiet(${factory}()).parseAsync(${
+      JSON.stringify(args)
+    }, { from: "user" }); } catch { /* as expected */ }
+      const names = ${JSON.stringify(NAMES)};
+      console.log(JSON.stringify(names.filter((name) => Deno.permissions.querySync({ name }).state === "granted")));
+      Deno.exit(0);
+    `;
+    const path = await Deno.makeTempFile({ suffix: ".ts" });
+    await Deno.writeTextFile(path, script);
+    const { stdout, stderr } = await new Deno.Command("deno", {
+      args: ["run", "--no-prompt", "--allow-all", "--no-check", "--config", join(ROOT, "deno.json"), path],
+    }).output();
+    await Deno.remove(path);
+    const output = new TextDecoder().decode(stdout).trim();
+    assert.notEqual(output, "", new TextDecoder().decode(stderr));
+    assert.deepEqual(JSON.parse(output.split("\n").at(-1)!), NAMES.filter((name) => kept.includes(name)));
+  });
+}

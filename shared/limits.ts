@@ -128,6 +128,8 @@ export const MAX_JS_CACHED_INTERPRETERS = 100;
 export const MAX_JS_PROGRAM_IMAGES = 64;
 /** Modules that fill more memory than this are evaluated anew for each call. */
 export const MAX_JS_IMAGE_BYTES = 4 * MIB;
+/** Calls within 16 MiB after one that needed more, before its memory is given back. */
+export const MAX_JS_CALLS_BEFORE_GIVING_BACK = 10_000;
 /** Of a line that is searched for a function, to write a stack trace. */
 export const MAX_JS_TRACED_LINE_CHARACTERS = 2000;
 /** Modules that one program may import, the entry included. */

@@ -13,6 +13,7 @@ import {
   DEFAULT_JS_EXECUTION_TIME_MS,
   DEFAULT_JS_HEAP_BYTES,
   DEFAULT_JS_STACK_BYTES,
+  MAX_JS_CALLS_BEFORE_GIVING_BACK,
   MAX_JS_EXECUTION_TIME_MS,
   MAX_JS_HEAP_BYTES,
   MAX_JS_MODULES,
@@ -27,7 +28,7 @@ import { MAX_SCRIPT_STACK_BYTES, MemoryImage } from "./memory_image.ts";
 import { install } from "./installation.ts";
 import { canonicalModuleName, importedModuleName } from "./module_names.ts";
 import type { QuickJsBuild } from "./wasm_build.ts";
-import { type Pointer, type WasmHost, WasmInstance } from "./wasm_instance.ts";
+import { INITIAL_MEMORY_BYTES, type Pointer, type WasmHost, WasmInstance } from "./wasm_instance.ts";
 
 /** The build, and two places in it. */
 export interface QuickJs {
@@ -104,6 +105,7 @@ export class Interpreter implements WasmHost, Call {
   readonly #clockMs: () => number;
   readonly #instance: WasmInstance;
   #machine: Machine | undefined;
+  #smallCalls = 0;
   #world!: World;
 
   // Of the program.
@@ -156,9 +158,13 @@ export class Interpreter implements WasmHost, Call {
     return this.#request;
   }
 
-  /** Whether this interpreter's memory has grown: it should be used no more, so that the memory is freed. */
+  /**
+   * Whether its memory has grown for a call long ago, and no call has needed as much since. Then another should take
+   * its place, so that the memory is freed. Not earlier: the collector is in no hurry with memory of this kind, and
+   * heavy calls that left it a hundred megabytes each would fill the machine.
+   */
   get isBloated(): boolean {
-    return this.#instance.hasGrown;
+    return this.#instance.hasGrown && this.#smallCalls >= MAX_JS_CALLS_BEFORE_GIVING_BACK;
   }
 
   // Worlds.
@@ -180,7 +186,8 @@ export class Interpreter implements WasmHost, Call {
 
   /** Sets memory and everything else to a world. */
   enter(world: World): void {
-    world.image.restore(this.#instance);
+    const heapEnd = world.image.restore(this.#instance);
+    this.#smallCalls = heapEnd > INITIAL_MEMORY_BYTES ? 0 : this.#smallCalls + 1;
     if (this.#world?.roots !== world.roots) this.#machine = new Machine(this.#instance, world.roots);
     this.#world = world;
     this.#tableNames = [...world.tableNames];

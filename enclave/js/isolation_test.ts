@@ -3,6 +3,7 @@
  */
 
 import { strict as assert } from "node:assert";
+import { MAX_JS_CALLS_BEFORE_GIVING_BACK } from "../../shared/limits.ts";
 import { endpointCall, FakeContext, moduleOf, requestOf, textOutcome } from "./fake_context.ts";
 import { loadQuickJs, ScriptEngine } from "./runtime.ts";
 
@@ -108,7 +109,7 @@ for (const [ending, end] of Object.entries(ENDINGS)) {
   });
 }
 
-Deno.test("a call that grows the memory leaves nothing, and the memory is given up", () => {
+Deno.test("a call that grows the memory leaves nothing in it", () => {
   const engine = engineWithFastClock();
   const program = moduleOf(
     VICTIM + `
@@ -144,6 +145,24 @@ Deno.test("programs do not see each other, though they share an interpreter", ()
   }
 });
 
+/** Runs something, and answers every WebAssembly memory that it makes. */
+function memoriesOf(run: () => void): WebAssembly.Memory[] {
+  const original = WebAssembly.Memory;
+  const memories: WebAssembly.Memory[] = [];
+  WebAssembly.Memory = class extends original {
+    constructor(descriptor: WebAssembly.MemoryDescriptor) {
+      super(descriptor);
+      memories.push(this);
+    }
+  };
+  try {
+    run();
+  } finally {
+    WebAssembly.Memory = original;
+  }
+  return memories;
+}
+
 Deno.test("the secret of one caller is nowhere in the memory of the next call", () => {
   // A script that has read a secret leaves it in freed blocks and in the dead part of the stack. None of it may stay.
   const engine = engineWithFastClock();
@@ -159,32 +178,31 @@ Deno.test("the secret of one caller is nowhere in the memory of the next call", 
       return {};
     }`);
   const secret = "the very secret text of a caller";
-  const keep = endpointCall(program, new FakeContext(), { functionName: "keep", request: requestOf({ body: secret }) });
-  // The memory is looked at from inside the next call: a host function has it before its eyes.
-  let memory: Uint8Array | undefined;
-  const original = WebAssembly.Memory;
-  const memories: WebAssembly.Memory[] = [];
-  class Watched extends original {
-    constructor(descriptor: WebAssembly.MemoryDescriptor) {
-      super(descriptor);
-      memories.push(this);
-    }
-  }
-  const watched = engineWithFastClock();
-  WebAssembly.Memory = Watched;
-  try {
-    assert.equal(textOutcome(watched.callEndpoint(keep)), `200 ${secret.length}`);
-  } finally {
-    WebAssembly.Memory = original;
-  }
-  const holds = (bytes: Uint8Array, text: string) => new TextDecoder("latin1").decode(bytes).includes(text);
-  assert.ok(memories.some(({ buffer }) => holds(new Uint8Array(buffer), secret)), "the watch sees what it should");
+  const request = requestOf({ body: secret });
+  const memories = memoriesOf(() => {
+    const keep = endpointCall(program, new FakeContext(), { functionName: "keep", request });
+    assert.equal(textOutcome(engine.callEndpoint(keep)), `200 ${secret.length}`);
+  });
+  const holders = () =>
+    memories.filter(({ buffer }) => new TextDecoder("latin1").decode(new Uint8Array(buffer)).includes(secret)).length;
+  assert.equal(holders(), 1, "the secret is there after the call");
   const context = new FakeContext();
-  context.setApplyWrites = () => {
-    memory = new Uint8Array(memories.length);
-    memories.forEach(({ buffer }, i) => memory![i] = holds(new Uint8Array(buffer), secret) ? 1 : 0);
+  let during = -1;
+  context.setApplyWrites = () => during = holders();
+  assert.equal(textOutcome(engine.callEndpoint(endpointCall(program, context))), "200 ");
+  assert.equal(during, 0);
+});
+
+Deno.test("memory that grew for one call is given back after many smaller ones", () => {
+  const engine = engineWithFastClock();
+  const program = moduleOf(`export function f() { return {}; }
+    export function large() { return { body: new ArrayBuffer(30_000_000).byteLength }; }`);
+  const go = (functionName: string, times: number) => {
+    const call = endpointCall(program, new FakeContext(), { functionName });
+    for (let i = 0; i < times; i++) assert.equal(engine.callEndpoint(call).kind, "response");
   };
-  assert.equal(textOutcome(watched.callEndpoint(endpointCall(program, context))), "200 ");
-  assert.equal(memory?.includes(1), false);
-  assert.equal(textOutcome(engine.callEndpoint(keep)), `200 ${secret.length}`);
+  go("large", 3);
+  assert.equal(memoriesOf(() => go("f", MAX_JS_CALLS_BEFORE_GIVING_BACK - 10)).length, 0);
+  assert.equal(memoriesOf(() => go("f", 20)).length, 1);
+  assert.equal(memoriesOf(() => go("f", MAX_JS_CALLS_BEFORE_GIVING_BACK + 10)).length, 0);
 });

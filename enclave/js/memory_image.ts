@@ -15,7 +15,7 @@
  *
  * Copying back everything is cheaper than finding out what changed: JavaScript cannot see which pages were written, and
  * comparing reads as much as copying writes. Measured: 1 µs for each 128 kB copied or 160 kB zeroed; an engine with a
- * small app is 90 kB of static data and 150 kB of heap. Memory that grew cannot shrink: such an instance is given up.
+ * small app is 90 kB of static data and 150 kB of heap. Memory that grew cannot shrink, but nothing in it can tell.
  *
  * In: an instance, between calls. Out: its image; or an instance that equals the image. Knows nothing of JavaScript.
  */
@@ -53,8 +53,12 @@ export class MemoryImage {
     return this.#staticData.length + this.#heap.length;
   }
 
-  /** Makes an instance equal to the image, whatever ran in it since it was made. */
-  restore(instance: WasmInstance): void {
+  /**
+   * Makes an instance equal to the image, whatever ran in it since it was made.
+   *
+   * @returns how far its heap had reached: an address
+   */
+  restore(instance: WasmInstance): Pointer {
     const { u8, u32, stackPointer } = instance;
     const heapEnd = u32[this.#heapEndAt >> 2]!;
     const top = this.#stackTop;
@@ -64,6 +68,7 @@ export class MemoryImage {
     u8.set(this.#heap, top);
     u8.fill(0, top + this.#heap.length, heapEnd);
     stackPointer.value = top;
+    return heapEnd;
   }
 }
 

@@ -188,7 +188,7 @@ export class ScriptEngine implements AppEngine {
     try {
       interpreter.load(module);
       const world = interpreter.capture();
-      if (interpreter.isBloated || world.image.bytes > MAX_JS_IMAGE_BYTES) return { kind: "afresh", world: first };
+      if (world.image.bytes > MAX_JS_IMAGE_BYTES) return { kind: "afresh", world: first };
       return { kind: "image", world };
     } catch (error) {
       if (error instanceof NeedsCall) return { kind: "afresh", world: first };

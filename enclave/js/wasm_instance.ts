@@ -63,6 +63,7 @@ export type CFunctions = { readonly [name in typeof C_NAMES[number]]: (...args: 
 const INITIAL_PAGES = 256;
 const MAX_PAGES = 32768;
 const PAGE_BYTES = 65536;
+export const INITIAL_MEMORY_BYTES = INITIAL_PAGES * PAGE_BYTES;
 
 export class WasmInstance {
   readonly c: CFunctions;
@@ -93,7 +94,7 @@ export class WasmInstance {
 
   /** Whether memory is larger than a fresh instance's; it can never shrink again. */
   get hasGrown(): boolean {
-    return this.u8.length > INITIAL_PAGES * PAGE_BYTES;
+    return this.u8.length > INITIAL_MEMORY_BYTES;
   }
 
   /** Copies text to the heap, with a zero byte behind it. The caller frees it. */

@@ -144,10 +144,6 @@ export class Interpreter implements WasmHost, Call {
     return this.#machine;
   }
 
-  get world(): World {
-    return this.#world;
-  }
-
   get context(): AppContext {
     assert(this.#context !== undefined, "Only functions that depend on nothing but arguments run outside calls");
     return this.#context;

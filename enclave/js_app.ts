@@ -26,6 +26,7 @@ import {
   DEFAULT_JS_STACK_BYTES,
 } from "../shared/limits.ts";
 import type { AppContext, AppRequest, Program } from "./app_engine.ts";
+import { toHttp } from "./frontend/byte_text.ts";
 import { type Endpoint, endpoint, type EndpointContext, EndpointTable } from "./frontend/endpoint.ts";
 import { OdataError, sortedHeaders } from "./frontend/odata_error.ts";
 import type { AppBundle, HttpResponse } from "./messages.ts";
@@ -185,7 +186,11 @@ export class JsApp {
       throw new OdataError(500, "InternalError", message, details);
     }
     const { status, headers, body } = outcome.response;
-    return { status, headers: sortedHeaders(headers.map(([name, value]) => [name.toLowerCase(), value])), body };
+    return {
+      status,
+      headers: sortedHeaders(headers.map(([name, value]) => [toHttp(name.toLowerCase()), toHttp(value)])),
+      body,
+    };
   }
 }
 

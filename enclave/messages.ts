@@ -12,13 +12,13 @@ import type { CurveName } from "../shared/crypto/primitives.ts";
 /** A client connection, numbered by the host; never used again after it is closed. */
 export type SessionId = number;
 
-/** Header names in lower case, in the order sent; of a name sent twice the first counts. */
+/** Names in lower case, in the order sent; of a name sent twice the first counts. Values have one character a byte. */
 export type HeaderList = readonly (readonly [name: string, value: string])[];
 
 export interface HttpRequest {
   /** As sent; upper case for every method that exists. */
   readonly method: string;
-  /** The request target as sent: path and query. */
+  /** The request target as sent, path and query, with one character a byte. */
   readonly target: string;
   readonly headers: HeaderList;
   readonly body: Uint8Array;

@@ -1,15 +1,18 @@
 /**
  * A request as endpoints see it: the target taken apart, headers by name.
  *
- * In: an `HttpRequest` from the host. Knows nothing of frontends, sessions or transactions.
+ * In: an `HttpRequest` from the host, whose target has one character for each byte that was sent. Knows nothing of
+ * frontends, sessions or transactions.
  * Rules: http-api.md §2.1.
  */
 
+import { fromUtf8Lenient } from "../../shared/bytes.ts";
 import type { HttpRequest } from "../messages.ts";
+import { fromHttp, toHttp } from "./byte_text.ts";
 
 export class ParsedRequest {
   readonly method: string;
-  /** Path as sent, not percent-decoded. */
+  /** Not percent-decoded. */
   readonly path: string;
   /** Percent-decoded as a whole, without `?`; a fragment is cut from it. */
   readonly query: string;
@@ -25,10 +28,10 @@ export class ParsedRequest {
     const mark = target.indexOf("?");
     if (mark === -1) {
       // Quirk: without a query, a fragment stays in the path (CCF 7.0.0-dev, http_parser.h).
-      this.path = target;
+      this.path = fromHttp(target);
       this.query = "";
     } else {
-      this.path = target.slice(0, mark);
+      this.path = fromHttp(target.slice(0, mark));
       const rest = target.slice(mark + 1);
       const fragment = rest.indexOf("#");
       this.query = decodeQuery(fragment === -1 ? rest : rest.slice(0, fragment));
@@ -37,14 +40,14 @@ export class ParsedRequest {
 
   /** The first header of that (lower-case) name. */
   header(name: string): string | undefined {
-    for (const header of this.#request.headers) if (header[0] === name) return header[1];
+    for (const header of this.#request.headers) if (header[0] === name) return fromHttp(header[1]);
     return undefined;
   }
 
   /** Headers by name; of a name sent twice the first value. */
   headers(): Record<string, string> {
     const byName: Record<string, string> = Object.create(null);
-    for (const [name, value] of this.#request.headers) if (!(name in byName)) byName[name] = value;
+    for (const [name, value] of this.#request.headers) if (!(name in byName)) byName[name] = fromHttp(value);
     return byName;
   }
 
@@ -68,22 +71,25 @@ export class ParsedRequest {
   }
 }
 
+const NEEDS_DECODING = /[%+\x80-\uffff]/;
+
 /** `%xx` and `+` decoded before the query is split (a quirk of CCF: `%26` separates parameters). */
 function decodeQuery(query: string): string {
-  if (!/[%+]/.test(query)) return query;
+  if (!NEEDS_DECODING.test(query)) return query;
   const bytes: number[] = [];
   for (let i = 0; i < query.length; i++) {
-    const char = query[i]!;
-    if (char === "+") bytes.push(0x20);
-    else if (char === "%" && /^[0-9a-fA-F]{2}$/.test(query.slice(i + 1, i + 3))) {
-      bytes.push(parseInt(query.slice(i + 1, i + 3), 16));
+    const code = query.charCodeAt(i);
+    const hex = code === 0x25 ? query.slice(i + 1, i + 3) : "";
+    if (code === 0x2b) bytes.push(0x20);
+    else if (/^[0-9a-fA-F]{2}$/.test(hex)) {
+      bytes.push(parseInt(hex, 16));
       i += 2;
-    } else bytes.push(query.charCodeAt(i) & 0xff);
+    } else bytes.push(code & 0xff);
   }
-  return new TextDecoder().decode(new Uint8Array(bytes));
+  return fromUtf8Lenient(new Uint8Array(bytes));
 }
 
 /** One path segment with `%xx` decoded. */
 export function decodePathSegment(segment: string): string {
-  return decodeQuery(segment.replaceAll("+", "%2B"));
+  return decodeQuery(toHttp(segment).replaceAll("+", "%2B"));
 }

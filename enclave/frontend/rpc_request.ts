@@ -7,6 +7,7 @@
 import { FormatError } from "../../shared/assert.ts";
 import { fromBase64, toUtf8 } from "../../shared/bytes.ts";
 import type { HeaderList, HttpRequest } from "../messages.ts";
+import { toHttp } from "./byte_text.ts";
 import { templateNames } from "./endpoint.ts";
 import { NO_BODY } from "./replies.ts";
 import { CallError, INVALID_PARAMS } from "./rpc_errors.ts";
@@ -44,7 +45,7 @@ export function buildRequest(
   const { bytes, contentType } = bodyOf(params, inBody);
   return {
     method,
-    target: `/${frontend}${fill(path, inPath)}${query === "" ? "" : `?${query}`}`,
+    target: toHttp(`/${frontend}${fill(path, inPath)}${query === "" ? "" : `?${query}`}`),
     headers: headersOf(member(params, "headers"), contentType, carrier.headers),
     body: bytes,
   };
@@ -73,12 +74,12 @@ function headersOf(
   const headers = new Map<string, string>();
   for (const [name, value] of own) {
     const lowerCase = name.toLowerCase();
-    if (!headers.has(lowerCase)) headers.set(lowerCase, scalar(name, value));
+    if (!headers.has(lowerCase)) headers.set(lowerCase, toHttp(scalar(name, value)));
   }
   for (const [name, value] of carried) {
     if (CARRIED_HEADERS.includes(name) && !headers.has(name)) headers.set(name, value);
   }
-  if (contentType !== undefined && !headers.has("content-type")) headers.set("content-type", contentType);
+  if (contentType !== undefined && !headers.has("content-type")) headers.set("content-type", toHttp(contentType));
   return [...headers];
 }
 

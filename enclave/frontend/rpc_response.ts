@@ -9,6 +9,7 @@ import { FormatError } from "../../shared/assert.ts";
 import { fromUtf8, toBase64 } from "../../shared/bytes.ts";
 import type { Seqno } from "../../shared/tx_id.ts";
 import type { HttpResponse } from "../messages.ts";
+import { fromHttp } from "./byte_text.ts";
 import { TRANSACTION_ID_HEADER } from "./frontend.ts";
 import {
   APP_ERROR,
@@ -46,7 +47,11 @@ export function describeResponse(response: HttpResponse, committed: Seqno): stri
   if (status >= 200 && status < 300 && status !== 202) return `"result":${body}${transaction}`;
   const error = odataError(body);
   const message = messageOf(error) ?? textOf(body) ?? `HTTP status ${status}`;
-  const data = { status, headers: Object.fromEntries(headers), error: error ?? null };
+  const data = {
+    status,
+    headers: Object.fromEntries(headers.map(([name, value]) => [name, fromHttp(value)])),
+    error: error ?? null,
+  };
   return `"error":${JSON.stringify({ code: codeOf(status, error, message), message, data })}${transaction}`;
 }
 

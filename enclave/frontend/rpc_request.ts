@@ -115,7 +115,7 @@ function jsonBody(value: Json): { readonly bytes: Uint8Array; readonly contentTy
   try {
     return { bytes: toUtf8(JSON.stringify(value)), contentType: "application/json" };
   } catch {
-    // The runtime reads deeper than it writes.
+    // The runtime reads some objects deeper than it writes them.
     throw new CallError(INVALID_PARAMS, "The parameters nest too deep");
   }
 }

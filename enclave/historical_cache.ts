@@ -2,17 +2,16 @@
  * Committed transactions of the past, fetched from the host and checked.
  *
  * In: a seqno; later the host's bytes. Out: the transaction with its receipt, or "pending", or "failed".
- * The host's disk is not trusted: an entry counts only if its leaf lies in the tree of the signature that covers it, and
- * that signature is by a node of this service.
+ * The host's disk is not trusted: an entry counts only if it is sealed with this ledger's secret, is the one that was
+ * asked for, and lies in the tree of the signature that covers it, which is sealed likewise. A host that does not answer
+ * is asked again.
  */
 
 import { FormatError } from "../shared/assert.ts";
-import { equalBytes } from "../shared/bytes.ts";
 import type { Primitives } from "../shared/crypto/primitives.ts";
 import type { TableWrites } from "../shared/kv/write_set.ts";
 import { entryBytes, LedgerEntry } from "../shared/ledger/entry.ts";
-import type { LedgerSecrets } from "../shared/ledger/secrets.ts";
-import { MAX_HISTORICAL_STATES } from "../shared/limits.ts";
+import { HISTORICAL_RETRY_MS, MAX_HISTORICAL_BYTES, MAX_HISTORICAL_STATES } from "../shared/limits.ts";
 import { buildReceipt } from "../shared/receipt/build_receipt.ts";
 import { type Receipt, receiptMembers } from "../shared/receipt/receipt.ts";
 import type { Seqno, TxId } from "../shared/tx_id.ts";
@@ -29,101 +28,169 @@ export interface HistoricalState {
   receiptJson(): unknown;
 }
 
-type Slot = HistoricalState | "failed" | { readonly signature: Seqno; entry?: Uint8Array; signatureEntry?: Uint8Array };
+/** What is known of a seqno that somebody asked for. */
+type Slot =
+  | { readonly kind: "waiting"; readonly signature: Seqno; readonly parts: Map<Seqno, Uint8Array>; askedMs: number }
+  | { readonly kind: "there"; readonly state: HistoricalState; readonly bytes: number }
+  | { readonly kind: "failed" };
+type Waiting = Slot & { readonly kind: "waiting" };
 
 export class HistoricalCache {
   readonly #path: CommitPath;
   readonly #primitives: Primitives;
   readonly #emit: (output: EnclaveOutput) => void;
+  readonly #maxBytes: number;
   /** In order of last use; the oldest is forgotten first. */
   readonly #slots = new Map<Seqno, Slot>();
+  /** Of all states that are there. */
+  #bytes = 0;
 
-  constructor(path: CommitPath, primitives: Primitives, emit: (output: EnclaveOutput) => void) {
+  constructor(
+    path: CommitPath,
+    primitives: Primitives,
+    emit: (output: EnclaveOutput) => void,
+    maxBytes: number = MAX_HISTORICAL_BYTES,
+  ) {
+    this.#maxBytes = maxBytes;
     this.#path = path;
     this.#primitives = primitives;
     this.#emit = emit;
   }
 
-  /** A committed transaction, if it is here; asking for one that is not fetches it. A failure is told once. */
-  get(seqno: Seqno): HistoricalState | "pending" | "failed" {
+  /**
+   * A committed transaction, if it is here; asking for one that is not fetches it. A failure is told once.
+   *
+   * @param nowMs by the host's clock, which only delays when it lies
+   */
+  get(seqno: Seqno, nowMs: number): HistoricalState | "pending" | "failed" {
     const slot = this.#slots.get(seqno);
-    if (slot === undefined) {
-      this.#request(seqno);
-      return "pending";
+    switch (slot?.kind) {
+      case undefined:
+        this.#fetch(seqno, nowMs);
+        return "pending";
+      case "failed":
+        this.#slots.delete(seqno);
+        return "failed";
+      case "waiting":
+        this.#touch(seqno, slot);
+        if (nowMs - slot.askedMs >= HISTORICAL_RETRY_MS) this.#ask(seqno, slot, nowMs);
+        return "pending";
+      case "there":
+        this.#touch(seqno, slot);
+        return slot.state;
     }
-    this.#slots.delete(seqno);
-    if (slot === "failed") return "failed";
-    this.#slots.set(seqno, slot);
-    return "txId" in slot ? slot : "pending";
   }
 
   /** Takes what the host read. Entries nobody asked for are ignored. */
   deliver(from: Seqno, to: Seqno, entries: Uint8Array | null): void {
-    const bySeqno = entries === null ? null : splitEntries(from, to, entries);
+    const delivered = entries === null ? null : splitEntries(from, to, entries);
+    const isConcerned = (seqno: Seqno) => seqno >= from && seqno <= to;
     for (const [seqno, slot] of this.#slots) {
-      if (slot === "failed" || "txId" in slot) continue;
-      const { signature } = slot;
-      const concerned = (seqno >= from && seqno <= to) || (signature >= from && signature <= to);
-      if (!concerned) continue;
-      if (bySeqno === null) {
-        this.#slots.set(seqno, "failed");
+      if (slot.kind !== "waiting") continue;
+      const missing = [seqno, slot.signature].filter((each) => isConcerned(each) && !slot.parts.has(each));
+      if (missing.length === 0) continue;
+      if (delivered === null) {
+        this.#fail(seqno, `the host could not read entries ${from} to ${to}`);
         continue;
       }
-      slot.entry ??= bySeqno.get(seqno)!;
-      slot.signatureEntry ??= bySeqno.get(signature)!;
-      if (slot.entry !== undefined && slot.signatureEntry !== undefined) {
-        this.#slots.set(seqno, this.#verify(slot.entry, slot.signatureEntry));
-      }
+      for (const each of missing) slot.parts.set(each, delivered.get(each)!);
+      this.#finish(seqno, slot);
+    }
+    this.#makeRoom();
+  }
+
+  #fetch(seqno: Seqno, nowMs: number): void {
+    const slot: Waiting = {
+      kind: "waiting",
+      signature: this.#path.signatureCovering(seqno),
+      parts: new Map(),
+      askedMs: nowMs,
+    };
+    this.#slots.set(seqno, slot);
+    this.#makeRoom();
+    this.#ask(seqno, slot, nowMs);
+  }
+
+  #ask(seqno: Seqno, slot: Waiting, nowMs: number): void {
+    slot.askedMs = nowMs;
+    for (const each of new Set([seqno, slot.signature])) {
+      if (!slot.parts.has(each)) this.#emit({ kind: "ledgerRead", from: each, to: each });
     }
   }
 
-  #request(seqno: Seqno): void {
-    if (this.#slots.size >= MAX_HISTORICAL_STATES) {
-      const oldest = this.#slots.keys().next().value;
-      if (oldest !== undefined) this.#slots.delete(oldest);
-    }
-    const signature = this.#path.signatureCovering(seqno);
-    this.#slots.set(seqno, { signature });
-    this.#emit({ kind: "ledgerRead", from: seqno, to: seqno });
-    if (signature !== seqno) this.#emit({ kind: "ledgerRead", from: signature, to: signature });
-  }
-
-  #verify(bytes: Uint8Array, signatureBytes: Uint8Array): HistoricalState | "failed" {
+  #finish(seqno: Seqno, { signature, parts }: Waiting): void {
+    const entry = parts.get(seqno);
+    const signatureEntry = parts.get(signature);
+    if (entry === undefined || signatureEntry === undefined) return;
     try {
-      return verifyState(this.#path.secrets, this.#primitives, bytes, signatureBytes);
+      const state = this.#verify(seqno, entry, signature, signatureEntry);
+      const bytes = entry.length + (signature === seqno ? 0 : signatureEntry.length);
+      this.#bytes += bytes;
+      this.#slots.set(seqno, { kind: "there", state, bytes });
     } catch (error) {
       if (!(error instanceof FormatError)) throw error;
-      this.#emit({ kind: "log", level: "fail", tag: "historical", message: error.message });
-      return "failed";
+      this.#fail(seqno, error.message);
+    }
+  }
+
+  /** @throws FormatError where the host gave something else than what this ledger holds */
+  #verify(seqno: Seqno, bytes: Uint8Array, signature: Seqno, signatureBytes: Uint8Array): HistoricalState {
+    const { entry, privateTables, commitEvidence } = this.#open(seqno, bytes);
+    const signatureEntry = signature === seqno ? entry : this.#open(signature, signatureBytes).entry;
+    const receipt = buildReceipt(this.#primitives, { entry, signatureEntry, commitEvidence });
+    return {
+      txId: entry.txId,
+      receipt,
+      publicTables: entry.publicTables(),
+      privateTables,
+      receiptJson: () => receiptMembers(receipt),
+    };
+  }
+
+  /** One entry of this ledger, by its seal: only who has the ledger secret can have written it. */
+  #open(
+    seqno: Seqno,
+    bytes: Uint8Array,
+  ): {
+    readonly entry: LedgerEntry;
+    readonly privateTables: readonly TableWrites[];
+    readonly commitEvidence: string;
+  } {
+    const entry = LedgerEntry.parse(bytes);
+    const secret = this.#path.secrets.at(seqno);
+    const privateTables = secret && entry.privateTables(this.#primitives, secret.key);
+    if (secret === undefined || privateTables === undefined) {
+      throw new FormatError("it is not sealed with our ledger secret");
+    }
+    if (entry.seqno !== seqno || entry.view !== this.#path.viewOf(seqno)) {
+      throw new FormatError(`it is entry ${entry.view}.${entry.seqno}`);
+    }
+    return { entry, privateTables, commitEvidence: secret.commitEvidence(entry.txId) };
+  }
+
+  #fail(seqno: Seqno, reason: string): void {
+    const message = `Cannot use what the host gave for entry ${seqno}: ${reason}`;
+    this.#emit({ kind: "log", level: "fail", tag: "historical", message });
+    this.#slots.set(seqno, { kind: "failed" });
+  }
+
+  #touch(seqno: Seqno, slot: Slot): void {
+    this.#slots.delete(seqno);
+    this.#slots.set(seqno, slot);
+  }
+
+  /** Forgets what was not used for longest. One state alone may be larger than all should be together. */
+  #makeRoom(): void {
+    for (const [seqno, slot] of this.#slots) {
+      const isTooMuch = this.#slots.size > MAX_HISTORICAL_STATES || this.#bytes > this.#maxBytes;
+      if (!isTooMuch || this.#slots.size === 1) return;
+      this.#slots.delete(seqno);
+      if (slot.kind === "there") this.#bytes -= slot.bytes;
     }
   }
 }
 
-/** @throws FormatError where the host gave something else than what this ledger holds */
-function verifyState(
-  secrets: LedgerSecrets,
-  primitives: Primitives,
-  bytes: Uint8Array,
-  signatureBytes: Uint8Array,
-): HistoricalState {
-  const entry = LedgerEntry.parse(bytes);
-  const secret = secrets.at(entry.seqno);
-  const privateTables = secret === undefined ? undefined : entry.privateTables(primitives, secret.key);
-  if (secret === undefined || privateTables === undefined) {
-    throw new FormatError(`Cannot use entry ${entry.seqno} from the host: it is not sealed with our ledger secret`);
-  }
-  const signatureEntry = equalBytes(bytes, signatureBytes) ? entry : LedgerEntry.parse(signatureBytes);
-  const commitEvidence = secret.commitEvidence(entry.txId);
-  const receipt = buildReceipt(primitives, { entry, signatureEntry, commitEvidence });
-  return {
-    txId: entry.txId,
-    receipt,
-    publicTables: entry.publicTables(),
-    privateTables,
-    receiptJson: () => receiptMembers(receipt),
-  };
-}
-
+/** Entries that lie back to back, by seqno; null where there are not as many as there should be. */
 function splitEntries(from: Seqno, to: Seqno, entries: Uint8Array): Map<Seqno, Uint8Array> | null {
   const bySeqno = new Map<Seqno, Uint8Array>();
   let at = 0;
@@ -138,5 +205,5 @@ function splitEntries(from: Seqno, to: Seqno, entries: Uint8Array): Map<Seqno, U
     if (!(error instanceof FormatError)) throw error;
     return null;
   }
-  return bySeqno;
+  return at === entries.length ? bySeqno : null;
 }

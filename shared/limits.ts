@@ -177,6 +177,10 @@ export const MAX_INDEX_RESULTS = 10_000;
 // Historical queries.
 /** Past transactions kept ready, with their receipts. */
 export const MAX_HISTORICAL_STATES = 1000;
+/** Their entries and the signatures over them together (operations.md §2, `historical_cache_soft_limit`). */
+export const MAX_HISTORICAL_BYTES = 512 * MIB;
+/** After which a host that has not answered is asked again. */
+export const HISTORICAL_RETRY_MS = 5000;
 
 /** Snapshots whose names and sizes the enclave keeps, to tell joining nodes of them. */
 export const MAX_REMEMBERED_SNAPSHOTS = 1000;

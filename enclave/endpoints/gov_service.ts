@@ -31,7 +31,6 @@ import {
   VIRTUAL_MEASUREMENTS,
 } from "../../shared/governance/tables.ts";
 import { parseJsonBytes } from "../../shared/json.ts";
-import type { Table } from "../../shared/kv/table.ts";
 import type { Transaction } from "../../shared/kv/transaction.ts";
 import { formatTxId } from "../../shared/tx_id.ts";
 import type { EndpointContext } from "../frontend/endpoint.ts";
@@ -41,7 +40,7 @@ import { decodePathSegment } from "../frontend/request.ts";
 import { storedEndpoints } from "../js_app.ts";
 import type { HttpResponse } from "../messages.ts";
 import { notFound, requireId, requireTxId, type VersionedEndpoint, versionedRead } from "./api_version.ts";
-import { listed } from "./map_order.ts";
+import { listed, listedKeys } from "./map_order.ts";
 
 export const govServiceEndpoints: readonly VersionedEndpoint[] = [
   versionedRead("/service/constitution", getConstitution),
@@ -148,7 +147,7 @@ function inCamelCase(stored: unknown): unknown {
 }
 
 function getJavascriptModules({ tx }: EndpointContext): unknown {
-  return { value: listed(tx, MODULES).map(([moduleName]) => ({ moduleName })) };
+  return { value: listedKeys(tx, MODULES).map((moduleName) => ({ moduleName })) };
 }
 
 function getJavascriptModule({ tx, params }: EndpointContext): HttpResponse {
@@ -159,18 +158,17 @@ function getJavascriptModule({ tx, params }: EndpointContext): HttpResponse {
 }
 
 function getJoinPolicy({ tx }: EndpointContext): unknown {
-  const keys = <K>(table: Table<K, unknown>) => listed(tx, table).map(([key]) => key);
   return {
-    sgx: { measurements: keys(NODES_CODE_IDS) },
+    sgx: { measurements: listedKeys(tx, NODES_CODE_IDS) },
     snp: {
       hostData: Object.fromEntries(tx.open(SNP_HOST_DATA).entries()),
-      measurements: keys(SNP_MEASUREMENTS),
+      measurements: listedKeys(tx, SNP_MEASUREMENTS),
       tcbVersions: Object.fromEntries(tx.open(SNP_TCB_VERSIONS).entries()),
       uvmEndorsements: Object.fromEntries(tx.open(SNP_UVM_ENDORSEMENTS).entries()),
     },
     virtual: {
-      hostData: keys(VIRTUAL_HOST_DATA),
-      measurements: keys(VIRTUAL_MEASUREMENTS),
+      hostData: listedKeys(tx, VIRTUAL_HOST_DATA),
+      measurements: listedKeys(tx, VIRTUAL_MEASUREMENTS),
     },
   };
 }

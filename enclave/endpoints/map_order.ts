@@ -19,6 +19,12 @@ export function listed<K, V>(tx: Transaction, table: Table<K, V>): (readonly [ke
   return inMapOrder([...tx.open(table).entries()], ([key]) => table.key.encode(key));
 }
 
+/** All keys of a table; its values are not looked at. */
+export function listedKeys<K>(tx: Transaction, { name, key }: Table<K, unknown>): K[] {
+  const keys = [...tx.openRaw(name).entries()].map(([bytes]) => bytes);
+  return inMapOrder(keys, (bytes) => bytes).map((bytes) => key.decode(bytes));
+}
+
 /** @param keyOf the bytes that a table has for a key */
 export function inMapOrder<Entry>(entries: readonly Entry[], keyOf: (entry: Entry) => ByteString): Entry[] {
   const hashed = entries.map((entry) => ({ entry, hash: mapOrder(fromByteString(keyOf(entry))) }));

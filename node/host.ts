@@ -105,24 +105,30 @@ export class Host {
           "choose another directory, or recover the service from it",
       );
     }
+    let host: Host | undefined;
     const ledger = await LedgerFiles.open({
       directory: config.ledger.directory,
       readOnlyDirectories: config.ledger.readOnlyDirectories,
       durability: config.durability,
-      onFailure: (error) => log.write("fail", "host", error.message),
+      // A service whose ledger cannot be written must not go on saying that transactions are committed.
+      onFailure: ({ message }) => {
+        log.write("fatal", "host", message);
+        void host?.stop(message);
+      },
     });
     for (const notice of ledger.notices) log.write("info", "host", notice);
-    writePidFile(config.outputFiles.pidFile);
-    const indexPath = join(dirname(config.ledger.directory), "index.kv");
-    const index = await HostIndex.open(indexPath, ledger, (sentence) => log.write("info", "host", sentence));
-    const host = new Host(options, ledger, new SnapshotFiles(config.snapshots.directory), index);
     try {
+      const indexPath = join(dirname(config.ledger.directory), "index.kv");
+      const index = await HostIndex.open(indexPath, ledger, (sentence) => log.write("info", "host", sentence));
+      host = new Host(options, ledger, new SnapshotFiles(config.snapshots.directory), index);
+      writePidFile(config.outputFiles.pidFile);
       await host.#run();
+      return host;
     } catch (error) {
-      await host.stop();
+      if (host === undefined) await ledger.close();
+      else await host.stop();
       throw error;
     }
-    return host;
   }
 
   /** "name" → URL of every interface. */
@@ -160,17 +166,28 @@ export class Host {
     for (const timer of this.#timers) clearInterval(timer);
     await Promise.all(this.#doors.map(({ listener }) => listener.stop()));
     await this.#stopEnclave(reason);
-    try {
-      await this.#index.close();
-      await this.#ledger.close();
-    } catch (error) {
-      this.#options.log.write("fail", "host", error instanceof Error ? error.message : String(error));
-    }
+    // The ledger last: the index reads from it to the end.
+    const unwritten = [await this.#close(this.#index), await this.#close(this.#ledger)].find((why) =>
+      why !== undefined
+    );
+    reason ??= unwritten;
     removePidFile(this.#options.config.outputFiles.pidFile);
     const failure = new StartFailure(reason ?? "The node was stopped");
     this.#started.reject(failure);
     this.#opened.reject(failure);
     this.#stopped.resolve(reason);
+  }
+
+  /** @returns why something could not be closed, which is logged too */
+  async #close(storage: { close(): Promise<void> }): Promise<string | undefined> {
+    try {
+      await storage.close();
+      return undefined;
+    } catch (error) {
+      const message = error instanceof Error ? error.message : String(error);
+      this.#options.log.write("fail", "host", message);
+      return message;
+    }
   }
 
   /** Lets the enclave sign what is left, unless it is the one that failed. */

@@ -23,7 +23,8 @@ const program = new Command("quorate")
   .addCommand(receiptCommand());
 
 throwInsteadOfExit(program);
-Deno.exitCode = await run(Deno.args);
+// A client that holds on to its connection does not keep the process.
+Deno.exit(await run(Deno.args));
 
 /** Commands inside commands do not take this over from those that they are added to. */
 function throwInsteadOfExit(command: Command): void {

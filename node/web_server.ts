@@ -244,7 +244,7 @@ export class WebListener {
   readonly #options: WebListenerOptions;
   readonly #app: Hono;
   #port: number;
-  #server: RunningServer | null = null;
+  #server: Deno.HttpServer<Deno.NetAddr> | null = null;
   /** Servers with older certificates, until their last answers are out. */
   readonly #retiring = new Set<Promise<void>>();
 
@@ -276,7 +276,7 @@ export class WebListener {
     for (let attemptsLeft = MAX_LISTEN_ATTEMPTS;; attemptsLeft--) {
       try {
         this.#server = this.#serve(identity);
-        this.#port = (this.#server.http.addr as Deno.NetAddr).port;
+        this.#port = this.#server.addr.port;
         return;
       } catch (error) {
         // The server before lets go of the port soon, though not at once.
@@ -295,17 +295,14 @@ export class WebListener {
     await Promise.all(this.#retiring);
   }
 
-  #serve(identity: TlsIdentity): RunningServer {
-    const cut = new AbortController();
-    const http = Deno.serve({
+  #serve(identity: TlsIdentity): Deno.HttpServer<Deno.NetAddr> {
+    return Deno.serve({
       hostname: this.#options.hostname,
       port: this.#port,
       cert: identity.certificateChainPem,
       key: identity.privateKeyPem,
-      signal: cut.signal,
       onListen: () => {},
     }, (request) => this.#app.fetch(request));
-    return { http, cut };
   }
 
   #retire(): void {
@@ -317,17 +314,14 @@ export class WebListener {
   }
 }
 
-interface RunningServer {
-  readonly http: Deno.HttpServer;
-  /** Drops whatever the server is still doing. */
-  readonly cut: AbortController;
-}
-
-/** Lets a server finish what it has begun, within the linger time. */
-async function retire({ http, cut }: RunningServer): Promise<void> {
-  const timer = setTimeout(() => cut.abort(), MAX_CLOSE_LINGER_MS);
-  await http.shutdown();
-  await http.finished;
+/**
+ * Lets a server finish what it has begun, within the linger time. A client that holds a request or an answer for longer is
+ * left to itself, since a server that is shutting down cannot be told to drop it: its connection ends with the process.
+ */
+async function retire(server: Deno.HttpServer): Promise<void> {
+  const late = Promise.withResolvers<void>();
+  const timer = setTimeout(late.resolve, MAX_CLOSE_LINGER_MS);
+  await Promise.race([server.shutdown(), late.promise]);
   clearTimeout(timer);
 }
 

@@ -350,6 +350,18 @@ Deno.test("WebListener.stop() lets waiting requests be answered", async () => {
   });
 });
 
+Deno.test("WebListener.stop() does not wait for a client that never sends the rest", async () => {
+  await withListener(echoing(), {}, async (listener) => {
+    const client = await RawClient.connect(listener.port);
+    client.send("POST / HTTP/1.1\r\nhost: h\r\ncontent-length: 100\r\n\r\nabc");
+    await eventually(() => listener.counters.active === 1);
+    await listener.stop();
+    await assert.rejects(RawClient.connect(listener.port));
+    client.close();
+    await eventually(() => listener.counters.active === 0);
+  });
+});
+
 Deno.test("WebListener.listen() says why it cannot listen", async () => {
   await withListener(echoing(), {}, async ({ port }) => {
     await assert.rejects(withListener(echoing(), { port }, () => Promise.resolve()), {

@@ -96,6 +96,8 @@ export const MAX_CLOSE_LINGER_MS = 2000;
 
 // JSON-RPC.
 export const MAX_JSON_RPC_BATCH = 1000;
+/** Characters of JSON in the answers of one JSON-RPC request: a batch multiplies what one small call asks for. */
+export const MAX_JSON_RPC_ANSWER_CHARACTERS = 16 * 1024 * 1024;
 /** Characters of an unknown name that an error repeats. */
 export const MAX_QUOTED_NAME_CHARACTERS = 200;
 

@@ -9,7 +9,7 @@
 import { AssertionFailed } from "../../shared/assert.ts";
 import { fromUtf8, toUtf8 } from "../../shared/bytes.ts";
 import { stableJson } from "../../shared/json.ts";
-import { MAX_JSON_RPC_BATCH, MAX_QUOTED_NAME_CHARACTERS } from "../../shared/limits.ts";
+import { MAX_JSON_RPC_ANSWER_CHARACTERS, MAX_JSON_RPC_BATCH, MAX_QUOTED_NAME_CHARACTERS } from "../../shared/limits.ts";
 import type { HeaderList, HttpRequest, HttpResponse } from "../messages.ts";
 import type { Node } from "../node.ts";
 import { processRequest } from "./frontend.ts";
@@ -60,9 +60,13 @@ export function processJsonRpc(node: Node, session: Session, request: HttpReques
   return door.closing(answers.length === 0 ? empty(204) : reply(200, `[${answers.join(",")}]`));
 }
 
+const TOO_LONG = `the answers of this request have more than ${MAX_JSON_RPC_ANSWER_CHARACTERS} characters; ` +
+  "send fewer calls in one batch, or ask by REST";
+
 /** One HTTP request that carries calls. */
 class Door {
   #mustClose = false;
+  #charactersLeft = MAX_JSON_RPC_ANSWER_CHARACTERS;
 
   constructor(readonly node: Node, readonly session: Session, readonly carrier: HttpRequest) {}
 
@@ -70,12 +74,27 @@ class Door {
     const id = isObject(message) && isId(message.id) ? message.id : null;
     try {
       const { method, params, isNotification } = readCall(message);
-      const answer = this.#answer(id, method, params);
-      return { answer: isNotification ? undefined : answer, isCall: true };
+      if (isNotification) {
+        this.#answer(id, method, params);
+        return { answer: undefined, isCall: true };
+      }
+      return { answer: this.#answerWithinLimit(id, method, params), isCall: true };
     } catch (error) {
       if (!(error instanceof CallError)) throw error;
       return { answer: failure(id, error), isCall: false };
     }
+  }
+
+  /** Once the answers are too long, further calls are not run: their callers would not learn what became of them. */
+  #answerWithinLimit(id: string | number | null, method: string, params: Json): string {
+    if (this.#charactersLeft === 0) return failure(id, new CallError(INTERNAL_ERROR, `Not called: ${TOO_LONG}`));
+    const answer = this.#answer(id, method, params);
+    if (answer.length > this.#charactersLeft) {
+      this.#charactersLeft = 0;
+      return failure(id, new CallError(INTERNAL_ERROR, `Called, but cannot answer: ${TOO_LONG}`));
+    }
+    this.#charactersLeft -= answer.length;
+    return answer;
   }
 
   #answer(id: string | number | null, method: string, params: Json): string {

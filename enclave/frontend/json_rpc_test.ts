@@ -1,6 +1,6 @@
 import { strict as assert } from "node:assert";
 import { toBase64 } from "../../shared/bytes.ts";
-import { MAX_JSON_RPC_BATCH } from "../../shared/limits.ts";
+import { MAX_JSON_RPC_ANSWER_CHARACTERS, MAX_JSON_RPC_BATCH } from "../../shared/limits.ts";
 import { bodyText, headerOf, serviceTest } from "../../tests/inline_app.ts";
 import type { InlineService } from "../../tests/inline_service.ts";
 import type { HeaderList, HttpResponse } from "../messages.ts";
@@ -473,5 +473,25 @@ serviceTest("parameters that nest deeply are refused, and the node goes on", { "
   assert.equal(ask(deep).error.code, -32602);
   assert.equal(post(service, deep).status, 400);
   assert.equal(post(service, `[${deep}]`).status, 200);
+  assert.equal(service.node.fatal, undefined);
+});
+
+serviceTest("a batch whose answers are too long is answered in part, and the node goes on", "native", (service) => {
+  const msg = "x".repeat(900_000);
+  assert.equal(call(service, "app/postLogPublic", { id: 7, msg }).result, true);
+  const read = { jsonrpc: "2.0", id: 1, method: "app/getLogPublic", params: { id: 7 } };
+  const write = { jsonrpc: "2.0", id: 2, method: "app/postLogPublic", params: { id: 8, msg: "y" } };
+  const notification = { ...write, id: undefined, params: { id: 9, msg: "z" } };
+  const response = post(service, [...Array(997).fill(read), write, notification]);
+  assert.equal(response.status, 200);
+  assert.ok(response.body.length <= MAX_JSON_RPC_ANSWER_CHARACTERS + 998 * 300);
+  const answers = JSON.parse(bodyText(response));
+  assert.equal(answers.length, 998);
+  const whole = Math.floor(MAX_JSON_RPC_ANSWER_CHARACTERS / 900_100);
+  assert.equal(answers[whole - 1].result.msg, msg);
+  assert.match(answers[whole].error.message, /^Called, but cannot answer: the answers/);
+  assert.match(answers[whole + 1].error.message, /^Not called: the answers/);
+  assert.equal(call(service, "app/getLogPublic", { id: 8 }).error.code, -32050);
+  assert.equal(call(service, "app/getLogPublic", { id: 9 }).result.msg, "z");
   assert.equal(service.node.fatal, undefined);
 });

@@ -18,7 +18,7 @@ import { openService } from "./service_opening.ts";
 import { startService } from "./start.ts";
 
 /** Where JSON-RPC calls are sent, on every RPC interface. */
-const JSON_RPC_PATH = "/rpc";
+const JSON_RPC_TARGET = /^\/rpc(?:\?|$)/;
 
 export class Enclave {
   readonly #powers: EnclavePowers;
@@ -109,8 +109,7 @@ export class Enclave {
     if (this.#node === undefined || session === undefined) {
       return new OdataError(503, "InternalError", "This node has not started yet; try again later").toResponse();
     }
-    const path = request.target.split("?", 1)[0];
-    return path === JSON_RPC_PATH
+    return JSON_RPC_TARGET.test(request.target)
       ? processJsonRpc(this.#node, session, request)
       : processRequest(this.#node, session, request);
   }

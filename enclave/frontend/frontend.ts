@@ -12,7 +12,7 @@ import type { HeaderList, HttpRequest, HttpResponse } from "../messages.ts";
 import type { Node } from "../node.ts";
 import { authenticate } from "./authentication.ts";
 import type { Endpoint, EndpointContext, EndpointTable, FrontendName, Match } from "./endpoint.ts";
-import { OdataError, sortedHeaders } from "./odata_error.ts";
+import { OdataError } from "./odata_error.ts";
 import { empty } from "./replies.ts";
 import { ParsedRequest } from "./request.ts";
 import type { Session } from "./session.ts";
@@ -107,11 +107,9 @@ function finish(node: Node, context: EndpointContext, response: HttpResponse): H
 
 /** `/app`, `/gov` and `/node` choose a frontend; everything else is the app's, with its path whole. */
 function selectFrontend(frontends: Frontends, path: string): [Frontend, string] {
-  const second = path.indexOf("/", 1);
-  if (path.startsWith("/") && second > 1) {
-    const name = path.slice(1, second);
-    if (name === "app" || name === "gov" || name === "node") return [frontends[name], path.slice(second)];
-  }
+  if (path.startsWith("/app/")) return [frontends.app, path.slice("/app".length)];
+  if (path.startsWith("/node/")) return [frontends.node, path.slice("/node".length)];
+  if (path.startsWith("/gov/")) return [frontends.gov, path.slice("/gov".length)];
   return [frontends.app, path];
 }
 
@@ -156,8 +154,11 @@ function refusedByInterface(
   return rules.unsecured ? empty(503) : undefined;
 }
 
+/** Puts a header in its place among sorted ones, instead of one of the same name. */
 function withHeader(headers: HeaderList, name: string, value: string): HeaderList {
-  return sortedHeaders([...headers, [name, value]]);
+  let at = 0;
+  while (at < headers.length && headers[at]![0] < name) at++;
+  return headers.toSpliced(at, headers[at]?.[0] === name ? 1 : 0, [name, value]);
 }
 
 /** Expected failures as they are; the rest as 500 with its text (http-api.md §3.3). */

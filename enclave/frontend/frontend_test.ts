@@ -150,6 +150,13 @@ serviceTest("a response's headers are lower case and in order, and text in them 
   assert.equal(headers[3]![0], TX_ID);
 });
 
+serviceTest("a script cannot say that its answer holds at another transaction", {
+  "GET /h": { js: "return { headers: { 'X-Ms-Ccf-Transaction-Id': '9.9', 'z': '1' } }" },
+}, (service) => {
+  const { headers } = ask(service, "GET /app/h");
+  assert.deepEqual(headers, [[TX_ID, `2.${service.node.entries.length}`], ["z", "1"]]);
+});
+
 serviceTest("claims that a script sets are those of its transaction", {
   "POST /c": {
     js: "ccf.kv.t.set(ccf.strToBuf('k'), ccf.strToBuf('v'));" +

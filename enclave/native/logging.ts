@@ -3,7 +3,8 @@
  * `getting_started/app`, linked into the enclave. Chosen by configuration (`"native_app": "logging"`).
  */
 
-import { type ByteString, fromUtf8, toByteString, toUtf8 } from "../../shared/bytes.ts";
+import { type ByteString, fromUtf8, toUtf8 } from "../../shared/bytes.ts";
+import { textKey } from "../../shared/kv/codecs.ts";
 import type { RawTable } from "../../shared/kv/table.ts";
 import { type Endpoint, endpoint, type EndpointContext } from "../frontend/endpoint.ts";
 import { OdataError } from "../frontend/odata_error.ts";
@@ -79,7 +80,7 @@ function recordId(id: unknown): string | undefined {
 }
 
 function keyOf(id: string): ByteString {
-  return toByteString(toUtf8(id));
+  return textKey.encode(id);
 }
 
 function parseJson(body: Uint8Array): unknown {

@@ -109,8 +109,15 @@ export class RunningSandbox implements AsyncDisposable {
     this.#clients.clear();
     if (this.#status === undefined) this.#kill(signal);
     const status = await this.#process.status;
-    await Promise.allSettled([this.#process.stdout.cancel(), this.#process.stderr.cancel()]);
+    await Promise.allSettled(
+      [this.#process.stdout, this.#process.stderr].map((stream) => stream.locked || stream.cancel()),
+    );
     return status;
+  }
+
+  /** Waits for a node that ends by itself. */
+  ended(): Promise<CommandOutput> {
+    return outputOf(this.#process);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

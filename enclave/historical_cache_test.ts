@@ -1,5 +1,6 @@
 import { strict as assert } from "node:assert";
 import { concat } from "../shared/bytes.ts";
+import { SERVICE_INFO } from "../shared/governance/tables.ts";
 import { LedgerEntry } from "../shared/ledger/entry.ts";
 import { HISTORICAL_RETRY_MS, MAX_HISTORICAL_STATES } from "../shared/limits.ts";
 import { parseReceipt } from "../shared/receipt/receipt.ts";
@@ -247,6 +248,25 @@ serviceTest("what is unknown, invalid or no ID has no receipt", "native", ({ nod
     const mayCome = code === "TransactionPendingOrUnknown";
     assert.equal(headerOf(response, "cache-control"), mayCome ? "no-cache" : undefined);
   }
+});
+
+serviceTest("a recovered service that is not open yet shows nothing of before its time", "native", (service) => {
+  const { node } = service;
+  fill(service);
+  const become = (status: "Recovering" | "Open", created: string) =>
+    node.write((tx) => {
+      const info = tx.open(SERVICE_INFO).get()!;
+      tx.open(SERVICE_INFO).put({ ...info, status, current_service_create_txid: created });
+    });
+  become("Recovering", "3.9");
+  const response = receipt(service, 3);
+  assert.equal(response.status, 404);
+  assert.equal(odataError(response).code, "TransactionInvalid");
+  assert.match(odataError(response).message, /Transaction 2\.3 is older$/);
+  become("Recovering", "2.9");
+  assert.equal(receipt(service, 3).status, 202);
+  become("Open", "3.9");
+  assert.equal(receipt(service, 3).status, 202);
 });
 
 serviceTest("what is not committed yet has no receipt yet", "native", ({ node, userCertificate: certificate }) => {

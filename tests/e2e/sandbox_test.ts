@@ -46,6 +46,17 @@ Deno.test("a sandbox is written to and read, its receipts and its ledger verify,
     assert.equal(nothing.error.code, -32601);
   });
 
+  await t.step("a joining node would find the newest snapshot, and get the file as it is", async () => {
+    const [name] = namesOf(sandbox.snapshotsFolder);
+    const found = await sandbox.request("GET", "/node/snapshot", { as: "user0" });
+    assert.equal(found.status, 308);
+    assert.equal(found.headers.get("location"), `${sandbox.url}/node/snapshot/${name}`);
+    const file = await sandbox.request("GET", `/node/snapshot/${name}`, { as: "user0" });
+    assert.equal(file.status, 206);
+    assert.equal(file.text, Deno.readTextFileSync(join(sandbox.snapshotsFolder, name!)));
+    assert.equal((await sandbox.request("GET", "/node/snapshot")).status, 404, "only where the configuration says so");
+  });
+
   await t.step("a receipt verifies with nothing but the service certificate", async () => {
     const answer = await sandbox.eventually("GET", `/app/receipt?transaction_id=${txId}`, { as: "user0" });
     assert.equal(answer.status, 200);

@@ -66,7 +66,7 @@ export class HistoricalCache {
     const slot = this.#slots.get(seqno);
     switch (slot?.kind) {
       case undefined:
-        this.#fetch(seqno, nowMs);
+        this.#want(seqno, nowMs);
         return "pending";
       case "failed":
         this.#slots.delete(seqno);
@@ -99,7 +99,7 @@ export class HistoricalCache {
     this.#makeRoom();
   }
 
-  #fetch(seqno: Seqno, nowMs: number): void {
+  #want(seqno: Seqno, nowMs: number): void {
     const slot: Waiting = {
       kind: "waiting",
       signature: this.#path.signatureCovering(seqno),

@@ -29,7 +29,10 @@ export function checkClaims(steps: Steps, { claimsDigest }: Expected, proven: Ui
 export function checkTxId(steps: Steps, { txId }: Expected, commitEvidence: string | undefined): void {
   const proven = commitEvidence === undefined ? undefined : txIdOf(commitEvidence);
   if (txId === undefined) {
-    steps.skip("transaction", "not checked", proven ? `the receipt is for ${formatTxId(proven)}` : "none was given");
+    const what = proven === undefined
+      ? "the receipt proves a signed root alone, and names no transaction"
+      : `the receipt is for ${formatTxId(proven)}`;
+    steps.skip("transaction", "not checked", what);
   } else if (proven === undefined) {
     steps.skip("transaction", "cannot be checked", "the receipt of a signature transaction does not name it");
   } else {

@@ -2,12 +2,23 @@ import { strict as assert } from "node:assert";
 import { join } from "node:path";
 import fc from "fast-check";
 import { FormatError } from "../assert.ts";
-import { fromHex, fromUtf8, toHex } from "../bytes.ts";
+import { concat, fromHex, fromUtf8, toHex, toUtf8 } from "../bytes.ts";
+import { ecdsaSignDigest, type EcPrivateKey, generateEcPrivateKey, serialiseDerSignature } from "../crypto/ecdsa.ts";
 import { noblePrimitives } from "../crypto/primitives.ts";
 import { serialiseCoseSign1 } from "../crypto/cose.ts";
+import { type Certificate, parseCertificate, serialiseCertificatePem } from "../crypto/x509.ts";
+import {
+  type CertificateFields,
+  randomSerial,
+  serviceCertificate,
+  signCertificate,
+  validityOfDays,
+} from "../crypto/x509_build.ts";
+import { basicConstraintsExtension } from "../crypto/x509_extensions.ts";
+import { nameFromConfiguration } from "../crypto/x509_name.ts";
 import { teamData, teamTest } from "../../tests/team_data.ts";
 import { buildCoseReceipt, parseCoseReceipt, verifyCoseReceipt } from "./cose_receipt.ts";
-import { parseReceipt, serialiseReceipt } from "./receipt.ts";
+import { parseReceipt, type Receipt, serialiseReceipt } from "./receipt.ts";
 import { verifyReceipt } from "./verify_receipt.ts";
 
 const recovery = teamData("ccf/testdata/recorded_recovery");
@@ -81,6 +92,59 @@ teamTest("verifyReceipt() cannot tell which transaction the receipt of a signatu
   const verdict = verifyReceipt(noblePrimitives, receipt, service, { txId: { view: 2, seqno: 24 } });
   assert.equal(verdict.verdict, "refused");
   assert.equal(verdict.steps.find(({ name }) => name === "transaction")!.result, "cannot be checked");
+});
+
+teamTest("verifyReceipt() refuses a node of the tree in place of a leaf: it proves no transaction", () => {
+  const { bytes, service } = recorded(0, ".json").find(({ name }) => name === "2.16.json")!;
+  const { leaf_components, proof, ...members } = JSON.parse(fromUtf8(bytes));
+  assert(leaf_components !== undefined && proof.length > 1);
+  const { sha256 } = noblePrimitives;
+  const { write_set_digest, commit_evidence, claims_digest } = leaf_components;
+  const leaf = sha256(concat(fromHex(write_set_digest), sha256(toUtf8(commit_evidence)), fromHex(claims_digest)));
+  const [{ left, right }, ...rest] = proof;
+  const parent = sha256(left === undefined ? concat(leaf, fromHex(right)) : concat(fromHex(left), leaf));
+  for (const forged of [{ leaf: toHex(leaf), proof }, { leaf: toHex(parent), proof: rest }]) {
+    const receipt = parseReceipt(JSON.stringify({ ...members, ...forged }));
+    const { verdict, reason, steps } = verifyReceipt(noblePrimitives, receipt, service, {});
+    assert.equal(verdict, "refused");
+    assert.match(reason!, /^leaf: /);
+    assert.equal(steps.find(({ name }) => name === "signature")!.result, "verified");
+  }
+});
+
+Deno.test("verifyReceipt() accepts an older service key's endorsement, and no node's", () => {
+  const random = (length: number) => crypto.getRandomValues(new Uint8Array(length));
+  const validity = validityOfDays(Date.UTC(2026, 0), 30);
+  const [serviceKey, olderKey, nodeKey] = [0, 1, 2].map(() => generateEcPrivateKey("P-384", random));
+  const subject = nameFromConfiguration("CN=CCF Network");
+  const certify = (fields: CertificateFields, key: EcPrivateKey) => parseCertificate(signCertificate(fields, key));
+  const selfSigned = (key: EcPrivateKey) =>
+    certify(serviceCertificate({ key: key.publicKey, subject, validity, serial: randomSerial(random) }), key);
+  const service = selfSigned(serviceKey!);
+  const endorse = (key: EcPrivateKey, ca: boolean, issuer: Certificate, issuerKey: EcPrivateKey) =>
+    certify({
+      ...selfSigned(key),
+      issuer: issuer.subject,
+      extensions: [basicConstraintsExtension({ ca, pathLength: undefined })],
+      serial: randomSerial(random),
+      signatureAlgorithm: issuer.signatureAlgorithm,
+    }, issuerKey);
+  for (const ca of [true, false]) {
+    const older = endorse(olderKey!, ca, service, serviceKey!);
+    const node = endorse(nodeKey!, false, older, olderKey!);
+    const root = random(32);
+    const receipt: Receipt = {
+      certificatePem: serialiseCertificatePem(node.der),
+      nodeId: toHex(noblePrimitives.sha256(node.spki)),
+      signature: serialiseDerSignature(ecdsaSignDigest(nodeKey!, root)),
+      proof: [],
+      leaf: { kind: "digest", digest: root },
+      serviceEndorsementsPem: [serialiseCertificatePem(older.der)],
+    };
+    const verdict = verifyReceipt(noblePrimitives, receipt, serialiseCertificatePem(service.der), {});
+    assert.equal(verdict.verdict, ca ? "verified" : "refused", verdict.reason);
+    if (!ca) assert.match(verdict.reason!, /^endorsement: /);
+  }
 });
 
 teamTest("verifyReceipt() refuses a receipt with any one character of a digest, key or signature changed", () => {

@@ -12,6 +12,7 @@ import { ecdsaVerifyDigest, type EcPublicKey, parseDerSignature } from "../crypt
 import { nodeIdOf } from "../crypto/identifiers.ts";
 import type { Primitives } from "../crypto/primitives.ts";
 import { type Certificate, isSignedBy, parseCertificatePem, publicKeyOf } from "../crypto/x509.ts";
+import { basicConstraints } from "../crypto/x509_extensions.ts";
 import { leafOf } from "../merkle/leaf.ts";
 import { foldPath } from "../merkle/path.ts";
 import { Steps, type Verdict } from "../verdict.ts";
@@ -46,6 +47,10 @@ function check(
   expected: Expected,
   steps: Steps,
 ): void {
+  const { leaf } = receipt;
+  // The digest alone could be any node of the tree: with steps behind it, it would show that something was hashed.
+  const isNamed = leaf.kind === "components" || receipt.proof.length === 0;
+  if (!isNamed) steps.check("leaf", false, "a bare digest with a path behind it does not say what it is the digest of");
   const root = foldPath(primitives, leafBytes(primitives, receipt.leaf), receipt.proof);
   steps.check("root", true, `the leaf and ${receipt.proof.length} steps lead to root ${toHex(root)}`);
 
@@ -59,7 +64,6 @@ function check(
 
   checkEndorsement(primitives, node, receipt.serviceEndorsementsPem, service, steps);
 
-  const { leaf } = receipt;
   const claims = leaf.kind === "components" ? leaf.claimsDigest : undefined;
   checkClaims(steps, expected, claims);
   checkTxId(steps, expected, leaf.kind === "components" ? leaf.commitEvidence : undefined);
@@ -97,9 +101,10 @@ function checkEndorsement(
   let signed = node;
   for (const pem of endorsementsPem) {
     const issuer = parseCertificatePem(pem);
-    if (
-      !steps.check("endorsement", isSignedBy(primitives, signed, publicKeyOf(issuer)), "an older service key signed")
-    ) {
+    // The service has signed nodes' certificates too, and nodes must not endorse nodes.
+    const isAuthority = basicConstraints(issuer.extensions)?.ca === true;
+    const isEndorsed = isAuthority && isSignedBy(primitives, signed, publicKeyOf(issuer));
+    if (!steps.check("endorsement", isEndorsed, "the certificate of an older service key, an authority's, signed")) {
       return;
     }
     signed = issuer;

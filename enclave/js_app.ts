@@ -49,7 +49,7 @@ export function jsRuntimeOptions(tx: Transaction): Required<JsRuntimeOptions> {
 /**
  * Writes a bundle to the tables as the action `set_js_app` does, without a bytecode cache.
  *
- * @throws FormatError where an endpoint names a module that is not in the bundle
+ * @throws FormatError where an endpoint is no object, or names a module that is not in the bundle
  */
 export function installBundle(tx: Transaction, bundle: AppBundle): void {
   const modules = tx.open(MODULES);
@@ -61,10 +61,10 @@ export function installBundle(tx: Transaction, bundle: AppBundle): void {
   tx.open(MODULES_QUICKJS_BYTECODE).clear();
   tx.open(MODULES_QUICKJS_VERSION).clear();
   tx.open(INTERPRETER_FLUSH).put(true);
-  for (const [path, methods] of Object.entries(bundle.metadata.endpoints)) {
-    for (const [method, properties] of Object.entries(methods)) {
+  for (const [path, methods] of Object.entries(objectOf(bundle.metadata?.endpoints, '"endpoints" of app.json'))) {
+    for (const [method, properties] of Object.entries(objectOf(methods, path))) {
       const route = `${method.toUpperCase()} ${path}`;
-      const info = properties as Partial<EndpointProperties>;
+      const info: Partial<EndpointProperties> = objectOf(properties, route);
       if (info.js_module === undefined || !names.has(info.js_module)) {
         throw new FormatError(`Cannot install the app: ${route} names module '${info.js_module}', not found in bundle`);
       }
@@ -72,6 +72,11 @@ export function installBundle(tx: Transaction, bundle: AppBundle): void {
       endpoints.put(toByteString(toUtf8(route)), toUtf8(JSON.stringify({ ...info, js_module: `/${info.js_module}` })));
     }
   }
+}
+
+function objectOf(value: unknown, what: string): Record<string, unknown> {
+  if (typeof value === "object" && value !== null && !Array.isArray(value)) return value as Record<string, unknown>;
+  throw new FormatError(`Cannot install the app: ${what} is not an object`);
 }
 
 /** A row of the endpoints table. */

@@ -15,7 +15,7 @@ import { serialiseCertificatePem } from "../shared/crypto/x509.ts";
 import { memberCertificate, randomSerial, signCertificate, validityOfDays } from "../shared/crypto/x509_build.ts";
 import { nameFromConfiguration } from "../shared/crypto/x509_name.ts";
 import type { AppBundle, ServiceOpening } from "../enclave/messages.ts";
-import { UsageError } from "./commands/exit.ts";
+import { readTextFile, reasonOf, UsageError } from "./commands/exit.ts";
 import { formatAddress } from "./units.ts";
 
 export interface SandboxOptions {
@@ -57,14 +57,26 @@ export function sandboxPorts(port: number): { rpc: number; web: number; nodeToNo
   return { rpc: port, web: port + WEB_PORT_STEP, nodeToNode: port + NODE_PORT_STEP };
 }
 
-/**
- * Makes keys, certificates and configuration in an empty workspace.
- *
- * @throws UsageError where the app or the constitution cannot be read
- */
-export function createSandbox(options: SandboxOptions, random: Random, nowMs: number): Sandbox {
-  const opening: { app?: AppBundle } = options.nativeApp === undefined ? { app: readBundle(options.appFolder) } : {};
-  const constitution = readConstitution(options.constitutionFolder);
+/** What a sandbox is made from, apart from numbers. */
+export interface SandboxInputs {
+  readonly app?: AppBundle;
+  /** Paths of the constitution's files. */
+  readonly constitution: readonly string[];
+}
+
+/** Reads app and constitution, and writes nothing. @throws UsageError where either cannot be used */
+export function readSandboxInputs({ nativeApp, appFolder, constitutionFolder }: SandboxOptions): SandboxInputs {
+  const constitution = readConstitution(constitutionFolder);
+  return nativeApp === undefined ? { app: readBundle(appFolder), constitution } : { constitution };
+}
+
+/** Makes keys, certificates and configuration in an empty workspace. */
+export function createSandbox(
+  options: SandboxOptions,
+  random: Random,
+  nowMs: number,
+  { app, constitution }: SandboxInputs = readSandboxInputs(options),
+): Sandbox {
   const commonFolder = join(options.workspace, "sandbox_common");
   const nodeFolder = join(options.workspace, "node0");
   Deno.mkdirSync(commonFolder, { recursive: true });
@@ -86,7 +98,7 @@ export function createSandbox(options: SandboxOptions, random: Random, nowMs: nu
   const config = nodeConfig(options, nodeFolder, commonFolder, members, constitution);
   const configFile = join(nodeFolder, "config.json");
   Deno.writeTextFileSync(configFile, JSON.stringify(config, null, 2) + "\n");
-  return { commonFolder, nodeFolder, configFile, opening: { users, ...opening } };
+  return { commonFolder, nodeFolder, configFile, opening: { users, ...(app !== undefined && { app }) } };
 }
 
 function nodeConfig(
@@ -172,45 +184,92 @@ function writeSecret(path: string, text: string): void {
   Deno.writeTextFileSync(path, text, { mode: 0o600 });
 }
 
-/** Paths of a constitution's files: the four with fixed names, then the others by name. */
+/** Paths of a constitution's files: the four with fixed names, then the others by name. Each can be read. */
 function readConstitution(folder: string): string[] {
   const names = listFolder(folder, "constitution").filter((name) => name.endsWith(".js"));
   for (const name of CONSTITUTION_FILES) {
     if (!names.includes(name)) throw new UsageError(`Cannot use the constitution in ${folder}: it has no ${name}`);
   }
   const others = names.filter((name) => !CONSTITUTION_FILES.includes(name)).sort();
-  return [...CONSTITUTION_FILES, ...others].map((name) => join(folder, name));
+  const files = [...CONSTITUTION_FILES, ...others].map((name) => join(folder, name));
+  for (const file of files) readTextFile(file, "the constitution's file");
+  return files;
 }
 
-/** A bundle on disk: `app.json`, and every file of `src` as a module named by its path there (js-apps.md §1). */
+/**
+ * A bundle on disk: `app.json`, and every file of `src` as a module named by its path there (js-apps.md §1).
+ *
+ * @throws UsageError that names the file, and the endpoint if it is about one
+ */
 export function readBundle(folder: string): AppBundle {
-  let metadata: AppBundle["metadata"];
-  try {
-    metadata = JSON.parse(Deno.readTextFileSync(join(folder, "app.json")));
-  } catch (error) {
-    throw new UsageError(
-      `Cannot use the app in ${folder}: app.json: ${error instanceof Error ? error.message : error}`,
-    );
+  const refuse = (why: string): never => {
+    throw new UsageError(`Cannot use the app in ${folder}: ${why}`);
+  };
+  const metadata = readMetadata(folder, refuse);
+  const modules = listModules(join(folder, "src"), "", refuse);
+  const names = new Set(modules.map(({ name }) => name));
+  for (const [path, methods] of Object.entries(metadata.endpoints)) {
+    if (!isObject(methods)) refuse(`app.json: the endpoint ${path} must be an object with a method for each name`);
+    for (const [method, properties] of Object.entries(methods)) {
+      const route = `${method.toUpperCase()} ${path}`;
+      const { js_module: module, js_function: name } = isObject(properties)
+        ? properties
+        : refuse(`app.json: ${route} must be an object with js_module and js_function`);
+      if (typeof module !== "string") refuse(`app.json: ${route} has no js_module, the name of a file in src`);
+      if (typeof name !== "string") refuse(`app.json: ${route} has no js_function, the name of a function it exports`);
+      if (!names.has(module as string)) refuse(`app.json: ${route} names the module ${module}, which is not in src`);
+    }
   }
-  if (typeof metadata?.endpoints !== "object" || metadata.endpoints === null) {
-    throw new UsageError(`Cannot use the app in ${folder}: app.json has no "endpoints"`);
-  }
-  const modules = listModules(join(folder, "src"), "");
   return { metadata, modules };
 }
 
-function listModules(folder: string, prefix: string): { name: string; module: string }[] {
-  return [...Deno.readDirSync(folder)].sort((a, b) => a.name < b.name ? -1 : 1).flatMap(({ name, isDirectory }) =>
-    isDirectory
-      ? listModules(join(folder, name), `${prefix}${name}/`)
-      : [{ name: `${prefix}${name}`, module: Deno.readTextFileSync(join(folder, name)) }]
-  );
+type Refuse = (why: string) => never;
+
+function readMetadata(folder: string, refuse: Refuse): AppBundle["metadata"] {
+  let text: string;
+  try {
+    text = Deno.readTextFileSync(join(folder, "app.json"));
+  } catch (error) {
+    return refuse(`app.json: ${reasonOf(error)}`);
+  }
+  let metadata: unknown;
+  try {
+    metadata = JSON.parse(text);
+  } catch (error) {
+    return refuse(`app.json is not JSON: ${reasonOf(error)}`);
+  }
+  if (isObject(metadata) && isObject(metadata.endpoints)) return metadata as unknown as AppBundle["metadata"];
+  return refuse('app.json has no "endpoints", an object with a path for each name');
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function listModules(folder: string, prefix: string, refuse: Refuse): { name: string; module: string }[] {
+  const read = <T>(what: string, reader: () => T): T => {
+    try {
+      return reader();
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound && prefix === "" && what === "src/") {
+        return refuse("it has no folder src with the modules");
+      }
+      return refuse(`${what}: ${reasonOf(error)}`);
+    }
+  };
+  const entries = read(`src/${prefix}`, () => [...Deno.readDirSync(folder)]);
+  return entries.sort((a, b) => a.name < b.name ? -1 : 1).flatMap(({ name, isDirectory }) => {
+    const path = join(folder, name);
+    if (isDirectory) return listModules(path, `${prefix}${name}/`, refuse);
+    const module = read(`src/${prefix}${name}`, () => Deno.readTextFileSync(path));
+    return [{ name: `${prefix}${name}`, module }];
+  });
 }
 
 function listFolder(folder: string, what: string): string[] {
   try {
     return [...Deno.readDirSync(folder)].map(({ name }) => name);
   } catch (error) {
-    throw new UsageError(`Cannot read the ${what} folder ${folder}: ${error instanceof Error ? error.message : error}`);
+    throw new UsageError(`Cannot read the ${what} folder ${folder}: ${reasonOf(error)}`);
   }
 }

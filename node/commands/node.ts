@@ -5,7 +5,7 @@
  */
 
 import { Command, Option } from "commander";
-import pc from "picocolors";
+import picocolors from "picocolors";
 import { join, resolve } from "node:path";
 import type { LogLevel } from "../../enclave/messages.ts";
 import type { Random } from "../../shared/crypto/primitives.ts";
@@ -14,16 +14,34 @@ import { parseConfig } from "../config.ts";
 import { readConfigFiles } from "../config_files.ts";
 import { requireFreePorts } from "../free_ports.ts";
 import { Host } from "../host.ts";
-import { createLog } from "../log.ts";
+import { createLog, type NodeLog } from "../log.ts";
 import {
   createSandbox,
   DEFAULT_APP_FOLDER,
   DEFAULT_CONSTITUTION_FOLDER,
+  readSandboxInputs,
   type Sandbox,
   type SandboxOptions,
   sandboxPorts,
 } from "../sandbox.ts";
+import { Workspace } from "../workspace.ts";
 import { ExitCode, keepPermissions, readTextFile, UsageError } from "./exit.ts";
+
+const pc = picocolors.createColors(Deno.stdout.isTerminal() && !Deno.noColor);
+
+/** Options that a real node takes from its configuration. */
+const SANDBOX_OPTIONS = [
+  "workspace",
+  "host",
+  "port",
+  "nodes",
+  "members",
+  "users",
+  "app",
+  "constitution",
+  "nativeApp",
+  "fresh",
+];
 
 interface Options {
   readonly config?: string;
@@ -70,12 +88,29 @@ export function nodeCommand(): Command {
       ])
         .default("info"),
     )
-    .action(async (options: Options) => {
+    .action(async (options: Options, command: Command) => {
       keepPermissions(["read", "write", "net", "env"]);
+      requireFittingOptions(options, command);
       Deno.exitCode = options.config === undefined
         ? await runSandbox(options)
         : await runConfigured(options.config, options);
     });
+}
+
+/** @throws UsageError where an option would silently do nothing */
+function requireFittingOptions({ config, check }: Options, command: Command): void {
+  if (config === undefined) {
+    if (check === true) throw new UsageError("Cannot use --check alone: name a configuration with --config FILE");
+    return;
+  }
+  const given = command.options.filter((option) =>
+    SANDBOX_OPTIONS.includes(option.attributeName()) && command.getOptionValueSource(option.attributeName()) === "cli"
+  );
+  if (given.length === 0) return;
+  const names = given.map(({ long }) => long).join(", ");
+  throw new UsageError(
+    `Cannot use ${names} with --config: a real node takes everything from its configuration ${config}`,
+  );
 }
 
 async function runConfigured(file: string, { check, logLevel }: Options): Promise<number> {
@@ -85,11 +120,13 @@ async function runConfigured(file: string, { check, logLevel }: Options): Promis
     console.log(`${file} is a valid configuration`);
     return ExitCode.done;
   }
+  using signals = new StopSignals(config.ignoreFirstSigterm);
   const log = createLog({ format: config.logFormat, level: logLevel });
   for (const warning of config.warnings) log.write("info", "host", warning);
   try {
     const host = await Host.start({ config, files, log, logLevel, allowOpenService: false });
-    return await untilStopped(host, config.ignoreFirstSigterm);
+    signals.stopFromNowOn(host);
+    return await untilStopped(host, signals);
   } finally {
     await log.close();
   }
@@ -97,32 +134,38 @@ async function runConfigured(file: string, { check, logLevel }: Options): Promis
 
 async function runSandbox(options: Options): Promise<number> {
   const sandboxOptions = readSandboxOptions(options);
-  const { workspace, host, port } = sandboxOptions;
-  // Everything that can be refused is refused before anything is written.
+  const { workspace: path, host, port, appFolder, constitutionFolder } = sandboxOptions;
+  // Everything that can be refused is refused before anything is written or wiped.
+  const inputs = readSandboxInputs(sandboxOptions);
   const { rpc, web, nodeToNode } = sandboxPorts(port);
   requireFreePorts(host, [rpc, web, nodeToNode]);
-  prepareWorkspace(workspace, options.fresh === true);
-  const random: Random = (length) => crypto.getRandomValues(new Uint8Array(length));
-  const sandbox = createSandbox(sandboxOptions, random, Date.now());
-
-  const config = parseConfig(Deno.readTextFileSync(sandbox.configFile), sandbox.configFile);
-  const files = await readConfigFiles(config, (path) => Deno.readTextFile(path));
-  const log = createLog({
-    format: config.logFormat,
-    level: options.logLevel,
-    file: join(sandbox.nodeFolder, "node.log"),
-    console: "none",
+  using signals = new StopSignals(false);
+  const workspace = Workspace.prepare({
+    path,
+    fresh: options.fresh === true,
+    inputs: [appFolder, constitutionFolder],
   });
+  let running: RunningNode | undefined;
   try {
-    const running = await Host.start({ config, files, log, logLevel: options.logLevel, allowOpenService: true });
-    await running.openService(sandbox.opening);
-    announce(running, sandbox, workspace);
-    return await untilStopped(running, false);
+    const random: Random = (length) => crypto.getRandomValues(new Uint8Array(length));
+    const sandbox = createSandbox(sandboxOptions, random, Date.now(), inputs);
+    running = await openSandbox(sandbox, path, options.logLevel, signals);
+  } catch (error) {
+    workspace.discard();
+    throw error;
+  }
+  if (running === undefined) {
+    workspace.discard();
+    console.error("Stopped before the service was open; nothing is left of it");
+    return signals.exitCode;
+  }
+  try {
+    return await untilStopped(running.host, signals);
   } finally {
-    await log.close();
+    await running.log.close();
+    workspace.release();
   }
 }
-
 function readSandboxOptions(options: Options): SandboxOptions {
   const members = wholeNumber("--members", options.members, 1, MAX_SANDBOX_MEMBERS);
   if (wholeNumber("--nodes", options.nodes, 1, 1000) !== 1) {
@@ -140,30 +183,53 @@ function readSandboxOptions(options: Options): SandboxOptions {
   };
 }
 
-/** @throws UsageError where something is there already, or it cannot be written */
-function prepareWorkspace(workspace: string, fresh: boolean): void {
+/**
+ * Runs the node of a sandbox and opens its service.
+ *
+ * Out: the node, told to everybody; or undefined if a signal came first, and then all is closed again.
+ */
+async function openSandbox(
+  sandbox: Sandbox,
+  workspace: string,
+  logLevel: LogLevel,
+  signals: StopSignals,
+): Promise<RunningNode | undefined> {
+  const config = parseConfig(Deno.readTextFileSync(sandbox.configFile), sandbox.configFile);
+  const files = await readConfigFiles(config, (path) => Deno.readTextFile(path));
+  const log = createLog({
+    format: config.logFormat,
+    level: logLevel,
+    file: join(sandbox.nodeFolder, "node.log"),
+    console: "none",
+  });
+  let host: Host | undefined;
   try {
-    if (fresh) Deno.removeSync(workspace, { recursive: true });
+    await signals.arrived();
+    if (signals.requireStop) return await giveUp(host, log);
+    host = await Host.start({ config, files, log, logLevel, allowOpenService: true });
+    signals.stopFromNowOn(host);
+    await host.openService(sandbox.opening);
+    if (signals.requireStop) return await giveUp(host, log);
+    announce(host, sandbox, workspace);
+    return { host, log };
   } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw unwritable(workspace, error);
-  }
-  try {
-    Deno.mkdirSync(workspace, { recursive: true });
-    if ([...Deno.readDirSync(workspace)].length > 0) {
-      throw new UsageError(
-        `Cannot start a sandbox: the workspace ${workspace} is not empty; ` +
-          "give --fresh to wipe it, or another --workspace",
-      );
-    }
-  } catch (error) {
-    if (error instanceof UsageError) throw error;
-    throw unwritable(workspace, error);
+    await giveUp(host, log);
+    if (signals.requireStop) return undefined;
+    throw error;
   }
 }
 
-function unwritable(workspace: string, error: unknown): UsageError {
-  const why = error instanceof Error ? error.message : String(error);
-  return new UsageError(`Cannot write to the workspace ${workspace}: ${why}; choose another --workspace`);
+/** A node with the log that is to be closed after it. */
+interface RunningNode {
+  readonly host: Host;
+  readonly log: NodeLog;
+}
+
+async function giveUp(host: Host | undefined, log: NodeLog): Promise<undefined> {
+  // It may be stopping already: then the first line does not wait, and the second does.
+  await host?.stop();
+  await host?.stopped;
+  await log.close();
 }
 
 /** Tells scripts by `sandbox.json`, which appears complete, and people on the terminal. */
@@ -197,30 +263,69 @@ or, without curl:
 Ctrl-C stops it.`);
 }
 
-/** Waits for SIGINT, SIGTERM or a failure. */
-async function untilStopped(host: Host, ignoreFirstSigterm: boolean): Promise<number> {
-  let interrupted = false;
-  let ignore = ignoreFirstSigterm;
-  const onInterrupt = () => {
-    interrupted = true;
-    void host.stop();
-  };
-  const onTerminate = () => {
-    if (!ignore) return void host.stop();
-    ignore = false;
-    host.giveStopNotice();
-  };
-  Deno.addSignalListener("SIGINT", onInterrupt);
-  Deno.addSignalListener("SIGTERM", onTerminate);
-  try {
-    const reason = await host.stopped;
-    if (reason === undefined) return interrupted ? ExitCode.interrupted : ExitCode.done;
-    console.error(reason);
-    return ExitCode.refused;
-  } finally {
-    Deno.removeSignalListener("SIGINT", onInterrupt);
-    Deno.removeSignalListener("SIGTERM", onTerminate);
+/**
+ * SIGINT and SIGTERM, from before anything is written until the end.
+ *
+ * What comes before there is a node to stop is kept, and stops it as soon as it has started.
+ */
+class StopSignals implements Disposable {
+  #received: "SIGINT" | "SIGTERM" | undefined;
+  #ignoreTerminate: boolean;
+  #noticeDue = false;
+  #host: Host | undefined;
+
+  constructor(ignoreFirstSigterm: boolean) {
+    this.#ignoreTerminate = ignoreFirstSigterm;
+    Deno.addSignalListener("SIGINT", this.#onInterrupt);
+    Deno.addSignalListener("SIGTERM", this.#onTerminate);
   }
+
+  /** Whether one came that is not ignored. */
+  get requireStop(): boolean {
+    return this.#received !== undefined;
+  }
+
+  get exitCode(): number {
+    return this.#received === "SIGINT" ? ExitCode.interrupted : ExitCode.done;
+  }
+
+  /** Resolves when those have been delivered that came while the process was busy. */
+  arrived(): Promise<void> {
+    return new Promise((done) => setTimeout(done, 0));
+  }
+
+  stopFromNowOn(host: Host): void {
+    this.#host = host;
+    if (this.#noticeDue) host.giveStopNotice();
+    if (this.requireStop) void host.stop();
+  }
+
+  [Symbol.dispose](): void {
+    Deno.removeSignalListener("SIGINT", this.#onInterrupt);
+    Deno.removeSignalListener("SIGTERM", this.#onTerminate);
+  }
+
+  readonly #onInterrupt = () => this.#stop("SIGINT");
+
+  readonly #onTerminate = () => {
+    if (!this.#ignoreTerminate) return this.#stop("SIGTERM");
+    this.#ignoreTerminate = false;
+    if (this.#host === undefined) this.#noticeDue = true;
+    else this.#host.giveStopNotice();
+  };
+
+  #stop(signal: "SIGINT" | "SIGTERM"): void {
+    if (this.#received !== "SIGINT") this.#received = signal;
+    void this.#host?.stop();
+  }
+}
+
+/** Waits for a signal or a failure. */
+async function untilStopped(host: Host, signals: StopSignals): Promise<number> {
+  const reason = await host.stopped;
+  if (reason === undefined) return signals.exitCode;
+  console.error(reason);
+  return ExitCode.refused;
 }
 
 function wholeNumber(option: string, text: string, least: number, most: number): number {

@@ -2,15 +2,20 @@
  * `call`: one request to a node, for machines without curl.
  *
  * In: a URL, or a path of the sandbox's node. Out: the body on standard output, status and transaction on standard error;
- * exit code 0 for a 2xx, 1 for another status, 3 where the node cannot be reached.
+ * exit code 0 for a 2xx, 1 for another status, 2 for a request that cannot be sent, 3 where the node cannot be reached.
  */
 
 import { Command, Option } from "commander";
 import { join, resolve } from "node:path";
+import { FormatError } from "../../shared/assert.ts";
+import { concat, toUtf8 } from "../../shared/bytes.ts";
+import { parseCertificateBundle } from "../../shared/crypto/x509.ts";
+import { parseJsonText } from "../../shared/json.ts";
+import { listOf, object, text } from "../../shared/json_shape.ts";
 import { MAX_CALL_ATTEMPTS } from "../../shared/limits.ts";
-import { ExitCode, keepPermissions, readFile, readTextFile, reasonOf, UsageError } from "./exit.ts";
+import { ExitCode, keepPermissions, readFile, readTextFile, reasonOf, requireWritable, UsageError } from "./exit.ts";
 
-interface Options {
+export interface CallOptions {
   readonly request?: string;
   readonly data?: string;
   readonly dataFile?: string;
@@ -24,13 +29,25 @@ interface Options {
   readonly wait?: boolean;
 }
 
-/** Where to, and with which credentials (PEM). */
+/** Where to, and the files of the credentials to use. */
 interface Target {
   readonly url: string;
   readonly serviceCert: string;
-  readonly cert?: string;
-  readonly key?: string;
+  readonly own: { readonly cert: string; readonly key: string } | undefined;
 }
+
+/** What is read of the sandbox's description. */
+const SANDBOX = object({
+  nodes: listOf(object({ url: text, web_url: text })),
+  service_cert: text,
+  common_dir: text,
+});
+
+/** The characters of a method (RFC 9110 §9.1). */
+const METHOD = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
+/** Methods that the runtime does not send. */
+const UNSENT_METHODS = ["CONNECT", "TRACE", "TRACK"];
+const METHODS_WITHOUT_BODY = ["GET", "HEAD"];
 
 const DEFAULT_RETRY_SECONDS = 1;
 
@@ -42,16 +59,16 @@ export function callCommand(): Command {
     .addOption(new Option("-d, --data <TEXT>", "request body").conflicts("dataFile"))
     .option("--data-file <FILE>", "request body from a file")
     .option("-H, --header <NAME: VALUE>", "a request header; may be repeated", collect, [])
-    .option("--as <NAME>", "who calls, of the sandbox: user0, member1, …")
+    .addOption(new Option("--as <NAME>", "who calls, of the sandbox: user0, member1, …").conflicts(["cert", "key"]))
     .option("--workspace <DIR>", "the sandbox", "./workspace")
     .option("--service-cert <FILE>", "certificate of the service to trust (PEM)")
     .option("--cert <FILE>", "client certificate (PEM)")
     .option("--key <FILE>", "its private key (PEM)")
     .option("-o, --output <FILE>", "write the body to a file")
     .option("--wait", "ask again while the answer is 202, or the transaction is not committed yet")
-    .action(async (url: string, options: Options) => {
+    .action(async (url: string, options: CallOptions) => {
       keepPermissions(options.output === undefined ? ["read", "net", "env"] : ["read", "write", "net", "env"]);
-      Deno.exitCode = await call(readTarget(url, options), options);
+      Deno.exitCode = await runCall(url, options);
     });
 }
 
@@ -59,58 +76,184 @@ function collect(value: string, all: readonly string[]): string[] {
   return [...all, value];
 }
 
-/** Completes what the user gave from the sandbox's own description. */
-function readTarget(url: string, options: Options): Target {
-  const own = {
-    ...(options.cert !== undefined && { cert: readTextFile(options.cert, "the client certificate") }),
-    ...(options.key !== undefined && { key: readTextFile(options.key, "the private key") }),
-  };
-  if (!url.startsWith("/")) {
-    if (options.serviceCert === undefined) throw new UsageError("Cannot trust the node: give --service-cert FILE");
-    return { url, serviceCert: readTextFile(options.serviceCert, "the service certificate"), ...own };
-  }
-  const file = join(resolve(options.workspace), "sandbox.json");
-  const sandbox = JSON.parse(readTextFile(file, "the description of the sandbox"));
-  const [node] = sandbox.nodes;
-  const named = options.as === undefined ? {} : {
-    cert: readTextFile(join(sandbox.common_dir, `${options.as}_cert.pem`), "the client certificate"),
-    key: readTextFile(join(sandbox.common_dir, `${options.as}_privk.pem`), "the private key"),
-  };
-  // Callers without a certificate use the interface that does not ask for one.
-  const base = named.cert === undefined && own.cert === undefined ? node.web_url : node.url;
-  const serviceCert = readTextFile(options.serviceCert ?? sandbox.service_cert, "the service certificate");
-  return { url: `${base}${url}`, serviceCert, ...named, ...own };
-}
-
-async function call({ url, serviceCert, cert, key }: Target, options: Options): Promise<number> {
-  if ((cert === undefined) !== (key === undefined)) {
-    throw new UsageError("Cannot show a certificate: give --cert and --key");
-  }
-  const body = options.dataFile === undefined ? options.data : readFile(options.dataFile, "the request body");
-  const method = options.request ?? (body === undefined ? "GET" : "POST");
-  const client = Deno.createHttpClient({ caCerts: [serviceCert], ...(cert && key && { cert, key }) });
+/**
+ * `call`, all but its permissions.
+ *
+ * @param note for what a person reads beside the answer
+ * @throws UsageError where the request cannot be sent as it is given, or the answer cannot be kept
+ */
+export async function runCall(
+  url: string,
+  options: CallOptions,
+  note: (text: string) => void = console.error,
+): Promise<number> {
+  const target = readTarget(url, options);
+  const init = readRequest(options);
+  if (options.output !== undefined) requireWritable(options.output, "write the answer to");
+  const client = makeClient(target);
   try {
-    for (let attempt = 1;; attempt++) {
-      const response = await fetch(url, {
-        client,
-        method,
-        headers: readHeaders(options.header, body !== undefined),
-        redirect: "manual",
-        ...(body !== undefined && { body: body as string | Uint8Array<ArrayBuffer> }),
-      });
-      const bytes = new Uint8Array(await response.arrayBuffer());
-      if (options.wait === true && attempt < MAX_CALL_ATTEMPTS && isNotThereYet(response.status, bytes)) {
-        await new Promise((done) => setTimeout(done, DEFAULT_RETRY_SECONDS * 1000));
-        continue;
-      }
-      return report(response, bytes, options);
-    }
+    const { response, body } = await exchange(target.url, { ...init, client }, options.wait === true);
+    report(response, body, options.output, note);
+    return response.ok ? ExitCode.done : ExitCode.refused;
   } catch (error) {
-    if (error instanceof UsageError) throw error;
-    console.error(`Cannot reach ${url}: ${reasonOf(error)}; is the node running, and is this its service?`);
+    if (!(error instanceof Unreachable)) throw error;
+    note(error.message);
     return ExitCode.unreachable;
   } finally {
     client.close();
+  }
+}
+
+/** Completes what the user gave from the sandbox's own description. */
+function readTarget(url: string, options: CallOptions): Target {
+  const { as: name, cert, key } = options;
+  if ((cert === undefined) !== (key === undefined)) {
+    throw new UsageError("Cannot show a certificate: give both --cert and --key");
+  }
+  const given = cert === undefined || key === undefined ? undefined : { cert, key };
+  if (!url.startsWith("/")) {
+    const address = readUrl(url);
+    if (name !== undefined) {
+      throw new UsageError(`Cannot call ${url} as ${name}: --as is for paths of the sandbox; give --cert and --key`);
+    }
+    if (options.serviceCert === undefined) throw new UsageError("Cannot trust the node: give --service-cert FILE");
+    return { url: address, serviceCert: options.serviceCert, own: given };
+  }
+  const { nodes: [node], service_cert, common_dir } = readSandbox(options.workspace);
+  const own = name === undefined ? given : {
+    cert: join(common_dir, `${name}_cert.pem`),
+    key: join(common_dir, `${name}_privk.pem`),
+  };
+  // Callers without a certificate use the interface that does not ask for one.
+  const base = own === undefined ? node.web_url : node.url;
+  return { url: readUrl(`${base}${url}`), serviceCert: options.serviceCert ?? service_cert, own };
+}
+
+function readUrl(url: string): string {
+  const parsed = URL.parse(url);
+  if (parsed === null) {
+    throw new UsageError(`Cannot call ${JSON.stringify(url)}: give an https URL, or a path that begins with /`);
+  }
+  if (parsed.protocol !== "https:") {
+    const scheme = parsed.protocol.slice(0, -1);
+    throw new UsageError(`Cannot call ${JSON.stringify(url)}: its scheme is ${scheme}, and nodes speak https`);
+  }
+  return url;
+}
+
+function readSandbox(workspace: string) {
+  const file = join(resolve(workspace), "sandbox.json");
+  const content = readTextFile(file, "the description of the sandbox");
+  try {
+    const { nodes, ...rest } = SANDBOX(parseJsonText(content), "");
+    const [node] = nodes;
+    if (node === undefined) throw new FormatError("it names no node");
+    return { nodes: [node] as const, ...rest };
+  } catch (error) {
+    if (!(error instanceof FormatError)) throw error;
+    throw new UsageError(
+      `Cannot read the description of the sandbox ${file}: ${error.message}; the sandbox writes it again when it starts`,
+    );
+  }
+}
+
+/** Method, headers and body. */
+function readRequest(options: CallOptions): RequestInit {
+  const body = options.dataFile === undefined ? options.data : readFile(options.dataFile, "the request body");
+  const method = options.request ?? (body === undefined ? "GET" : "POST");
+  if (!METHOD.test(method)) {
+    throw new UsageError(`Cannot send the method ${JSON.stringify(method)}: it must be one word, such as PUT`);
+  }
+  if (UNSENT_METHODS.includes(method.toUpperCase())) {
+    throw new UsageError(`Cannot send the method ${method}: the runtime does not send it`);
+  }
+  if (body !== undefined && METHODS_WITHOUT_BODY.includes(method.toUpperCase())) {
+    throw new UsageError(`Cannot send a request body with ${method}: leave out the data, or the method`);
+  }
+  return {
+    method,
+    headers: readHeaders(options.header, body !== undefined),
+    redirect: "manual",
+    ...(body !== undefined && { body: body as string | Uint8Array<ArrayBuffer> }),
+  };
+}
+
+function readHeaders(lines: readonly string[], hasBody: boolean): Headers {
+  const headers = new Headers();
+  for (const line of lines) {
+    const refuse = (why: string): never => {
+      throw new UsageError(`Cannot send the header ${JSON.stringify(line)}: ${why}`);
+    };
+    const colon = line.indexOf(":");
+    if (colon <= 0) refuse('it must look like "name: value"');
+    const [name, value] = [line.slice(0, colon).trim(), line.slice(colon + 1).trim()];
+    if (!isHeader(name, "")) refuse(`${JSON.stringify(name)} cannot be the name of a header`);
+    if (!isHeader(name, value)) refuse("its value has characters that a header cannot have");
+    headers.append(name, value);
+  }
+  if (hasBody && !headers.has("content-type")) headers.set("content-type", "application/json");
+  return headers;
+}
+
+function isHeader(name: string, value: string): boolean {
+  try {
+    new Headers([[name, value]]);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function makeClient({ serviceCert, own }: Target): Deno.HttpClient {
+  const caCerts = [readServiceCertificate(serviceCert)];
+  if (own === undefined) return Deno.createHttpClient({ caCerts });
+  const cert = readTextFile(own.cert, "the client certificate");
+  const key = readTextFile(own.key, "the private key");
+  try {
+    return Deno.createHttpClient({ caCerts, cert, key });
+  } catch (error) {
+    const reason = reasonOf(error);
+    const why = reason.includes("KeyMismatch") ? "the key is not that of the certificate" : reason;
+    throw new UsageError(`Cannot use the client certificate ${own.cert} with the private key ${own.key}: ${why}`);
+  }
+}
+
+/** Here, since the runtime takes a text without any certificate, and trusts nobody then. */
+function readServiceCertificate(path: string): string {
+  const pem = readTextFile(path, "the service certificate");
+  try {
+    if (parseCertificateBundle(pem).length === 0) throw new FormatError("there is no certificate (PEM) in it");
+  } catch (error) {
+    if (!(error instanceof FormatError)) throw error;
+    throw new UsageError(`Cannot use the service certificate ${path}: ${error.message}`);
+  }
+  return pem;
+}
+
+/** No answer, and why, as a sentence. */
+class Unreachable extends Error {
+  override name = "Unreachable";
+}
+
+/** Sends the request, again where the answer may change and the user waits for that. @throws Unreachable */
+async function exchange(url: string, init: RequestInit & { readonly client: Deno.HttpClient }, waits: boolean) {
+  for (let attempt = 1;; attempt++) {
+    const answer = await exchangeOnce(url, init);
+    if (!waits || attempt >= MAX_CALL_ATTEMPTS || !isNotThereYet(answer.response.status, answer.body)) return answer;
+    await new Promise((done) => setTimeout(done, DEFAULT_RETRY_SECONDS * 1000));
+  }
+}
+
+async function exchangeOnce(url: string, init: RequestInit & { readonly client: Deno.HttpClient }) {
+  try {
+    const response = await fetch(url, init);
+    return { response, body: new Uint8Array(await response.arrayBuffer()) };
+  } catch (error) {
+    const reason = reasonOf(error).replace(/^error sending request for url \(\S*\): /, "");
+    const remedy = reason.includes("invalid peer certificate")
+      ? "is the service certificate that of its service?"
+      : "is the node running?";
+    throw new Unreachable(`Cannot reach ${url}: ${reason}; ${remedy}`);
   }
 }
 
@@ -119,26 +262,26 @@ function isNotThereYet(status: number, body: Uint8Array): boolean {
   return status === 202 || (status === 404 && new TextDecoder().decode(body).includes("TransactionPendingOrUnknown"));
 }
 
-function report(response: Response, bytes: Uint8Array, { output }: Options): number {
+function report(response: Response, body: Uint8Array, output: string | undefined, note: (text: string) => void): void {
   const txId = response.headers.get("x-ms-ccf-transaction-id");
-  console.error(`${response.status} ${response.statusText}${txId === null ? "" : `, transaction ${txId}`}`);
+  note(`${response.status} ${response.statusText}${txId === null ? "" : `, transaction ${txId}`}`);
   if (output === undefined) {
-    Deno.stdout.writeSync(bytes);
-    if (bytes.length > 0) console.log();
-  } else {
-    Deno.writeFileSync(output, bytes);
+    if (body.length > 0) print(body);
+    return;
   }
-  return response.ok ? ExitCode.done : ExitCode.refused;
+  try {
+    Deno.writeFileSync(output, body);
+  } catch (error) {
+    throw new UsageError(`Cannot write the answer to ${output}: ${reasonOf(error)}`);
+  }
 }
 
-function readHeaders(lines: readonly string[], hasBody: boolean): [string, string][] {
-  const headers = lines.map((line): [string, string] => {
-    const colon = line.indexOf(":");
-    if (colon <= 0) {
-      throw new UsageError(`Cannot read the header ${JSON.stringify(line)}: it must look like "name: value"`);
-    }
-    return [line.slice(0, colon).trim(), line.slice(colon + 1).trim()];
-  });
-  const isTyped = headers.some(([name]) => name.toLowerCase() === "content-type");
-  return hasBody && !isTyped ? [...headers, ["content-type", "application/json"]] : headers;
+/** Body and line end, whole; a reader that goes away early is no fault. */
+function print(body: Uint8Array): void {
+  let rest = concat(body, toUtf8("\n"));
+  try {
+    while (rest.length > 0) rest = rest.subarray(Deno.stdout.writeSync(rest));
+  } catch (error) {
+    if (!(error instanceof Deno.errors.BrokenPipe)) throw error;
+  }
 }

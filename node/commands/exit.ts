@@ -2,6 +2,8 @@
  * How commands end: exit codes, and the error that means the fault is in what the user gave.
  */
 
+import { dirname } from "node:path";
+
 export const ExitCode = {
   done: 0,
   /** Checked, and refused. */
@@ -47,11 +49,53 @@ export function readFile(path: string, what: string): Uint8Array {
   }
 }
 
-/** Why the runtime refused, without its own preamble. */
+/**
+ * Before long work: that there is a directory for a file to write.
+ *
+ * @param doing what the file is for, e.g. "write the pin"
+ * @throws UsageError
+ */
+export function requireDirectoryOf(path: string, doing: string): void {
+  const refuse = (why: string): never => {
+    throw new UsageError(`Cannot ${doing} ${path}: ${why}`);
+  };
+  if (path === "") throw new UsageError(`Cannot ${doing} a file without a name`);
+  const folder = dirname(path);
+  try {
+    if (!Deno.statSync(folder).isDirectory) refuse(`${folder} is a file, and no directory`);
+  } catch (error) {
+    if (error instanceof UsageError) throw error;
+    refuse(
+      error instanceof Deno.errors.NotFound
+        ? `there is no directory ${folder}; make it, or name another file`
+        : reasonOf(error),
+    );
+  }
+}
+
+/** The same, and that what is there already can be overwritten. Changes nothing. @throws UsageError */
+export function requireWritable(path: string, doing: string): void {
+  requireDirectoryOf(path, doing);
+  const refuse = (why: string): never => {
+    throw new UsageError(`Cannot ${doing} ${path}: ${why}`);
+  };
+  try {
+    const there = Deno.statSync(path);
+    if (there.isDirectory) refuse("it is a directory");
+    if (there.isFile) Deno.openSync(path, { write: true }).close();
+  } catch (error) {
+    if (error instanceof UsageError) throw error;
+    if (!(error instanceof Deno.errors.NotFound)) refuse(reasonOf(error));
+  }
+}
+
+/** Why the runtime refused, without its own preamble; where it names a cause, that. */
 export function reasonOf(error: unknown): string {
+  if (error instanceof Error && error.cause instanceof Error) return reasonOf(error.cause);
   if (error instanceof Deno.errors.NotFound) return "there is no such file";
   if (error instanceof Deno.errors.PermissionDenied) return "access is denied";
   if (error instanceof Deno.errors.NotCapable) return "the command was not given the Deno permission for it";
   if (error instanceof Deno.errors.IsADirectory) return "it is a directory";
+  if (error instanceof Deno.errors.NotADirectory) return "its path leads through a file";
   return error instanceof Error ? error.message : String(error);
 }

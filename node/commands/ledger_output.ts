@@ -5,8 +5,8 @@
  */
 
 import cliProgress from "cli-progress";
-import pc from "picocolors";
 import { concat, toUtf8 } from "../../shared/bytes.ts";
+import { type Colours, stdoutColours } from "./colours.ts";
 
 /** What the commands write to; tests give another one. */
 export interface LedgerOutput {
@@ -18,10 +18,8 @@ export interface LedgerOutput {
   progress(bytes: number, of: number): void;
   /** Writes out what is still held. */
   finish(): void;
-  readonly colors: Colors;
+  readonly colors: Colours;
 }
-
-export type Colors = ReturnType<typeof pc.createColors>;
 
 /** Output is collected up to here: a system call for each line would cost more than the line. */
 const BUFFER_BYTES = 64 * 1024;
@@ -30,7 +28,7 @@ const PROGRESS_STEP_MS = 100;
 
 /** Standard output and error. */
 export class TerminalOutput implements LedgerOutput {
-  readonly colors: Colors;
+  readonly colors: Colours;
   readonly #showsProgress: boolean;
   #bar: cliProgress.SingleBar | undefined;
   #drawnMs = 0;
@@ -40,9 +38,8 @@ export class TerminalOutput implements LedgerOutput {
 
   /** @param plain for machines: no progress */
   constructor(plain: boolean) {
-    const isTerminal = Deno.stdout.isTerminal();
-    this.colors = pc.createColors(isTerminal && pc.isColorSupported);
-    this.#showsProgress = !plain && isTerminal && Deno.stderr.isTerminal();
+    this.colors = stdoutColours();
+    this.#showsProgress = !plain && Deno.stdout.isTerminal() && Deno.stderr.isTerminal();
   }
 
   line(text: string): boolean {

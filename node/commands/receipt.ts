@@ -5,10 +5,10 @@
  */
 
 import { Command, Option } from "commander";
-import pc from "picocolors";
 import { FormatError } from "../../shared/assert.ts";
 import { fromHex, fromUtf8 } from "../../shared/bytes.ts";
 import type { Primitives } from "../../shared/crypto/primitives.ts";
+import { parseCertificatePem } from "../../shared/crypto/x509.ts";
 import { MAX_RECEIPT_BYTES } from "../../shared/limits.ts";
 import { parseCoseReceipt, verifyCoseReceipt } from "../../shared/receipt/cose_receipt.ts";
 import type { Expected } from "../../shared/receipt/expected.ts";
@@ -17,9 +17,10 @@ import { verifyReceipt } from "../../shared/receipt/verify_receipt.ts";
 import { parseTxId } from "../../shared/tx_id.ts";
 import type { Step, Verdict } from "../../shared/verdict.ts";
 import { loadNativePrimitives } from "../../enclave/native_primitives.ts";
+import { type Colours, stdoutColours } from "./colours.ts";
 import { ExitCode, keepPermissions, readFile, readTextFile, UsageError } from "./exit.ts";
 
-interface Options {
+export interface ReceiptOptions {
   readonly serviceCert: string;
   readonly claims?: string;
   readonly claimsDigest?: string;
@@ -36,26 +37,42 @@ export function receiptCommand(): Command {
     .addOption(new Option("--claims-digest <HEX>", "the SHA-256 itself").conflicts("claims"))
     .option("--tx-id <V.S>", "the transaction that the receipt must be for")
     .option("--json", "print one JSON document instead of text")
-    .action(async (files: string[], options: Options) => {
+    .action(async (files: string[], options: ReceiptOptions) => {
       keepPermissions(["read", "env"]);
       Deno.exitCode = verifyFiles(await loadNativePrimitives(), files, options);
     });
   return new Command("receipt").description("Proofs that a transaction is in a ledger").addCommand(verify);
 }
 
-function verifyFiles(primitives: Primitives, files: readonly string[], options: Options): number {
-  const serviceCertificate = readTextFile(options.serviceCert, "the service certificate");
+/** `receipt verify`, all but its permissions. @throws UsageError */
+export function verifyFiles(primitives: Primitives, files: readonly string[], options: ReceiptOptions): number {
+  const serviceCertificate = readServiceCertificate(options.serviceCert);
   const expected = readExpected(primitives, options);
   const results = files.map((file) => ({
     file,
     ...verifyOne(primitives, readFile(file, "the receipt"), file, serviceCertificate, expected),
   }));
   if (options.json === true) console.log(JSON.stringify(results.length === 1 ? results[0] : results, null, 2));
-  else for (const { file, ...verdict } of results) printVerdict(file, verdict);
+  else {
+    const colours = stdoutColours();
+    for (const { file, ...verdict } of results) printVerdict(file, verdict, colours);
+  }
   return results.every(({ verdict }) => verdict === "verified") ? ExitCode.done : ExitCode.refused;
 }
 
-function readExpected(primitives: Primitives, { claims, claimsDigest, txId }: Options): Expected {
+/** @throws UsageError where it is none, so that no receipt is blamed for it */
+function readServiceCertificate(path: string): string {
+  const pem = readTextFile(path, "the service certificate");
+  try {
+    parseCertificatePem(pem);
+  } catch (error) {
+    if (!(error instanceof FormatError)) throw error;
+    throw new UsageError(`Cannot use the service certificate ${path}: ${error.message}`);
+  }
+  return pem;
+}
+
+function readExpected(primitives: Primitives, { claims, claimsDigest, txId }: ReceiptOptions): Expected {
   const digest = claims !== undefined
     ? primitives.sha256(readFile(claims, "the claims"))
     : claimsDigest === undefined
@@ -92,15 +109,14 @@ function verifyOne(
   }
 }
 
-const MARKS: Readonly<Record<Step["result"], string>> = {
-  verified: pc.green("ok "),
-  failed: pc.red("BAD"),
-  "not checked": pc.dim(" - "),
-  "cannot be checked": pc.yellow(" ? "),
-};
-
-function printVerdict(file: string, { verdict, steps, reason }: Verdict): void {
-  for (const { name, result, detail } of steps) console.log(`  ${MARKS[result]} ${name}: ${detail}`);
-  if (verdict === "verified") console.log(`${pc.green("Verified")}: ${file}`);
-  else console.log(`${pc.red("Refused")}: ${file}: ${reason}`);
+function printVerdict(file: string, { verdict, steps, reason }: Verdict, { dim, green, red, yellow }: Colours): void {
+  const marks: Readonly<Record<Step["result"], string>> = {
+    verified: green("ok "),
+    failed: red("BAD"),
+    "not checked": dim(" - "),
+    "cannot be checked": yellow(" ? "),
+  };
+  for (const { name, result, detail } of steps) console.log(`  ${marks[result]} ${name}: ${detail}`);
+  if (verdict === "verified") console.log(`${green("Verified")}: ${file}`);
+  else console.log(`${red("Refused")}: ${file}: ${reason}`);
 }

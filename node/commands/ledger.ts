@@ -18,7 +18,7 @@ import { type LedgerListing, listLedger, listSnapshots } from "../ledger_listing
 import { readPin } from "../ledger_pin.ts";
 import { type MemberKey, type RestoredSecrets, restoreSecrets } from "../ledger_secret_search.ts";
 import { chooseStart } from "../ledger_start.ts";
-import { keepPermissions, readTextFile, UsageError } from "./exit.ts";
+import { keepPermissions, readTextFile, requireDirectoryOf, UsageError } from "./exit.ts";
 import { type LedgerOutput, TerminalOutput } from "./ledger_output.ts";
 import { showLedger, type ShowRequest } from "./ledger_show.ts";
 import { parseKey } from "./ledger_values.ts";
@@ -99,13 +99,14 @@ export function runVerify(
   options: VerifyOptions,
   output: LedgerOutput,
 ): number {
+  if (options.pin !== undefined) requireDirectoryOf(options.pin, "write the pin");
   const request = {
     audit: {
       primitives: loadNativePrimitives(),
       memberKeys: readMemberKeys(options),
       serviceCertificatePem: readServiceCertificate(options.serviceCert),
       snapshots: options.snapshots === undefined ? [] : listSnapshots(options.snapshots),
-      listing: listLedger(directory, others),
+      listing: list(directory, others),
       mode: options.lenient === true ? "lenient" as const : "strict" as const,
       pin: options.pin === undefined ? undefined : readPin(options.pin),
     },
@@ -148,7 +149,7 @@ export function runShow(
   output: LedgerOutput,
 ): number {
   const primitives = loadNativePrimitives();
-  return show(readSelection(options, primitives, listLedger(directory, others)), output);
+  return show(readSelection(options, primitives, list(directory, others)), output);
 }
 
 export interface DecryptOptions extends ShowOptions {
@@ -191,7 +192,7 @@ export function runDecrypt(
     throw new UsageError("Cannot decrypt without secrets: give --member-key, or --secrets");
   }
   const primitives = loadNativePrimitives();
-  const listing = listLedger(directory, others);
+  const listing = list(directory, others);
   const request = readSelection(options, primitives, listing);
   return show({ ...request, ...readSecrets(options, primitives, listing) }, output);
 }
@@ -213,12 +214,39 @@ function selectionOptions(command: Command): Command {
     .option("--json", "print one JSON object a line, with values in full");
 }
 
+/** @throws UsageError */
+function list(directory: string, others: readonly string[]): LedgerListing {
+  for (const path of [directory, ...others]) {
+    if (isFile(path)) {
+      throw new UsageError(
+        `Cannot read the ledger directory ${path}: it is a file; give the directory that ledger files are in`,
+      );
+    }
+  }
+  return listLedger(directory, others);
+}
+
+function isFile(path: string): boolean {
+  try {
+    return Deno.statSync(path).isFile;
+  } catch {
+    // Whoever reads it says why it cannot be read.
+    return false;
+  }
+}
+
 function readSelection(options: ShowOptions, primitives: Primitives, { files }: LedgerListing): ShowRequest {
+  const from = options.from === undefined ? undefined : readSeqno("--from", options.from);
+  const to = options.to === undefined ? undefined : readSeqno("--to", options.to);
+  if (from !== undefined && to !== undefined && from > to) {
+    throw new UsageError(`Cannot show transactions ${from} to ${to}: --from must not be behind --to`);
+  }
+  if (options.table === "") throw new UsageError("Cannot use --table: it is empty; give the name of a table");
   return {
     primitives,
     files,
-    from: options.from === undefined ? undefined : readSeqno("--from", options.from),
-    to: options.to === undefined ? undefined : readSeqno("--to", options.to),
+    from,
+    to,
     table: options.table,
     key: options.key === undefined ? undefined : readKey(options.key),
     json: options.json === true,

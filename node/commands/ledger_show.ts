@@ -53,6 +53,7 @@ export function showLedger(request: ShowRequest, output: LedgerOutput): number {
     const last = name.last ?? (request.files[i + 1]?.name.first ?? MAX_SEQNO) - 1;
     return name.first <= to && last >= from;
   });
+  let found = 0;
   let damagedFiles = 0;
   let closed = 0;
   let damaged = 0;
@@ -69,6 +70,7 @@ export function showLedger(request: ShowRequest, output: LedgerOutput): number {
         const privateTables = openPrivateTables(request, entry);
         const shown = selection(request, entry, privateTables);
         if (shown === undefined) break;
+        found++;
         if (privateTables.kind === "closed") closed++;
         if (privateTables.kind === "damaged") damaged++;
         const text = json
@@ -90,6 +92,7 @@ export function showLedger(request: ShowRequest, output: LedgerOutput): number {
         }
     }
   }
+  if (found === 0) output.note("There are no such transactions in these files");
   if (request.secrets !== undefined && closed > 0) {
     output.note(`${closed} transactions stay encrypted: no ledger secret is known for them`);
   }

@@ -234,6 +234,11 @@ teamTest("ledger show and decrypt say what is wrong with how they were called", 
     [() => show("/nowhere"), /^UsageError: Cannot read the ledger directory \/nowhere/],
     [() => show(directory.ledger, { from: "0" }), /^UsageError: Cannot use --from 0: it must be a seqno/],
     [() => show(directory.ledger, { to: "2.5" }), /^UsageError: Cannot use --to 2\.5: it must be a seqno/],
+    [
+      () => show(directory.ledger, { from: "5", to: "2" }),
+      /^UsageError: Cannot show transactions 5 to 2: --from must not be behind --to$/,
+    ],
+    [() => show(directory.ledger, { table: "" }), /^UsageError: Cannot use --table: it is empty/],
     [() => show(directory.ledger, { key: "0xabc" }), /^UsageError: Cannot use --key 0xabc: Cannot read "abc" as hex/],
     [
       () => decrypt(directory.ledger, {}),
@@ -249,6 +254,17 @@ teamTest("ledger show and decrypt say what is wrong with how they were called", 
     ],
   ];
   for (const [run, message] of bad) assert.throws(run, message);
+});
+
+teamTest("ledger show says where there is nothing to show", () => {
+  const { ledger } = ledgerDirectory("recorded_join");
+  for (const options of [{ from: "1000" }, { table: "public:nothing" }, { from: "1000", json: true }]) {
+    const { code, lines, notes } = show(ledger, options);
+    assert.deepEqual([code, lines, notes], [0, [], [
+      NOTHING_VERIFIED,
+      "There are no such transactions in these files",
+    ]]);
+  }
 });
 
 teamTest("ledger show goes on behind what is missing or damaged, and says so", async () => {

@@ -244,7 +244,7 @@ teamTest(
       }
       assert.throws(
         () => verify([copy], { pin: join(copy, "none", "ledger.pin") }),
-        /^UsageError: Cannot write the pin .*: there is no such file$/,
+        /^UsageError: Cannot write the pin .*: there is no directory .*none; make it, or name another file$/,
       );
     });
   },
@@ -320,6 +320,11 @@ teamTest("ledger verify says what is wrong with how it was called", () => {
   const bad: [readonly string[], VerifyOptions, RegExp][] = [
     [["/nowhere"], {}, /^UsageError: Cannot read the ledger directory \/nowhere: there is no such directory$/],
     [[ledger, "/nowhere"], {}, /^UsageError: Cannot read the ledger directory \/nowhere/],
+    [
+      [join(common, "service_cert.pem")],
+      {},
+      /^UsageError: Cannot read the ledger directory .*service_cert\.pem: it is a file; give the directory that/,
+    ],
     [[common], {}, /^UsageError: Cannot find a ledger in .*: there are no files like ledger_1-14\.committed/],
     [
       [ledger],

@@ -30,9 +30,15 @@ export interface HistoricalState {
 
 /** What is known of a seqno that somebody asked for. */
 type Slot =
-  | { readonly kind: "waiting"; readonly signature: Seqno; readonly parts: Map<Seqno, Uint8Array>; askedMs: number }
+  | {
+    readonly kind: "waiting";
+    readonly signature: Seqno;
+    readonly parts: Map<Seqno, Uint8Array>;
+    bytes: number;
+    askedMs: number;
+  }
   | { readonly kind: "there"; readonly state: HistoricalState; readonly bytes: number }
-  | { readonly kind: "failed" };
+  | { readonly kind: "failed"; readonly bytes: 0 };
 type Waiting = Slot & { readonly kind: "waiting" };
 
 export class HistoricalCache {
@@ -42,7 +48,7 @@ export class HistoricalCache {
   readonly #maxBytes: number;
   /** In order of last use; the oldest is forgotten first. */
   readonly #slots = new Map<Seqno, Slot>();
-  /** Of all states that are there. */
+  /** Of all slots. */
   #bytes = 0;
 
   constructor(
@@ -93,7 +99,12 @@ export class HistoricalCache {
         this.#fail(seqno, `the host could not read entries ${from} to ${to}`);
         continue;
       }
-      for (const each of missing) slot.parts.set(each, delivered.get(each)!);
+      for (const each of missing) {
+        const entry = delivered.get(each)!;
+        slot.parts.set(each, entry);
+        slot.bytes += entry.length;
+        this.#bytes += entry.length;
+      }
       this.#finish(seqno, slot);
     }
     this.#makeRoom();
@@ -104,6 +115,7 @@ export class HistoricalCache {
       kind: "waiting",
       signature: this.#path.signatureCovering(seqno),
       parts: new Map(),
+      bytes: 0,
       askedMs: nowMs,
     };
     this.#slots.set(seqno, slot);
@@ -124,9 +136,8 @@ export class HistoricalCache {
     if (entry === undefined || signatureEntry === undefined) return;
     try {
       const state = this.#verify(seqno, entry, signature, signatureEntry);
-      const bytes = entry.length + (signature === seqno ? 0 : signatureEntry.length);
-      this.#bytes += bytes;
-      this.#slots.set(seqno, { kind: "there", state, bytes });
+      // The entry that is kept, and at most as much again: its private tables in the clear.
+      this.#set(seqno, { kind: "there", state, bytes: 2 * entry.length });
     } catch (error) {
       if (!(error instanceof FormatError)) throw error;
       this.#fail(seqno, error.message);
@@ -171,7 +182,13 @@ export class HistoricalCache {
   #fail(seqno: Seqno, reason: string): void {
     const message = `Cannot use what the host gave for entry ${seqno}: ${reason}`;
     this.#emit({ kind: "log", level: "fail", tag: "historical", message });
-    this.#slots.set(seqno, { kind: "failed" });
+    this.#set(seqno, { kind: "failed", bytes: 0 });
+  }
+
+  /** Takes the place of what was there. */
+  #set(seqno: Seqno, slot: Slot): void {
+    this.#bytes += slot.bytes - (this.#slots.get(seqno)?.bytes ?? 0);
+    this.#slots.set(seqno, slot);
   }
 
   #touch(seqno: Seqno, slot: Slot): void {
@@ -185,7 +202,7 @@ export class HistoricalCache {
       const isTooMuch = this.#slots.size > MAX_HISTORICAL_STATES || this.#bytes > this.#maxBytes;
       if (!isTooMuch || this.#slots.size === 1) return;
       this.#slots.delete(seqno);
-      if (slot.kind === "there") this.#bytes -= slot.bytes;
+      this.#bytes -= slot.bytes;
     }
   }
 }

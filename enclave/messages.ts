@@ -83,7 +83,10 @@ export type EnclaveOutput =
   /** Answer with `ledgerEntries`. */
   | { readonly kind: "ledgerRead"; readonly from: Seqno; readonly to: Seqno }
   | { readonly kind: "response"; readonly session: SessionId; readonly id: number; readonly response: HttpResponse }
-  /** Certificate chain and key for the listeners of one authority; replaces what was there, running sessions go on. */
+  /**
+   * Certificate chain and key for the listeners of one authority; replaces what was there, running sessions go on. It is
+   * the key that signs the ledger, as in CCF: while TLS ends in the host, the host can sign as this node.
+   */
   | {
     readonly kind: "tlsIdentity";
     readonly authority: "Service" | "Node";

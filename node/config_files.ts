@@ -7,6 +7,9 @@
  */
 
 import { FormatError } from "../shared/assert.ts";
+import { parsePemBlock } from "../shared/crypto/pem.ts";
+import { parseRsaPublicKey } from "../shared/crypto/rsa.ts";
+import { parseCertificate } from "../shared/crypto/x509.ts";
 import { MAX_CONFIGURED_FILE_BYTES } from "../shared/limits.ts";
 import type { CommandConfig, NodeConfig } from "./node_config.ts";
 
@@ -105,12 +108,12 @@ async function readCommandFiles(
     case "Join":
       return {
         type: "Join",
-        serviceCertificatePem: await files.pem(serviceCertificateFile, "/command/service_certificate_file"),
+        serviceCertificatePem: await files.certificate(serviceCertificateFile, "/command/service_certificate_file"),
       };
     case "Recover":
       return {
         type: "Recover",
-        previousServiceIdentityPem: await files.pem(
+        previousServiceIdentityPem: await files.certificate(
           command.previousServiceIdentityFile,
           "/command/recover/previous_service_identity_file",
         ),
@@ -125,10 +128,10 @@ async function readCommandFiles(
         const key = `/command/start/members/${i}`;
         const keyFile = member.encryptionPublicKeyFile;
         members.push({
-          certificatePem: await files.pem(member.certificateFile, `${key}/certificate_file`),
+          certificatePem: await files.certificate(member.certificateFile, `${key}/certificate_file`),
           encryptionPublicKeyPem: keyFile === undefined
             ? undefined
-            : await files.pem(keyFile, `${key}/encryption_public_key_file`),
+            : await files.rsaPublicKey(keyFile, `${key}/encryption_public_key_file`),
           data: await files.json(member.dataJsonFile, `${key}/data_json_file`),
           recoveryRole: keyFile === undefined ? undefined : member.recoveryRole,
         });
@@ -162,13 +165,28 @@ class NamedFiles {
     return await this.optional(path, key) ?? "";
   }
 
-  async pem(path: string, key: string): Promise<string> {
+  certificate(path: string, key: string): Promise<string> {
+    return this.#pem(path, key, (text) => void parseCertificate(parsePemBlock(text, "CERTIFICATE")));
+  }
+
+  rsaPublicKey(path: string, key: string): Promise<string> {
+    return this.#pem(path, key, (text) => void parseRsaPublicKey(parsePemBlock(text, "PUBLIC KEY")));
+  }
+
+  /** Read here as the enclave will read it, so that an operator learns beforehand that it cannot. */
+  async #pem(path: string, key: string, parse: (text: string) => void): Promise<string> {
     const text = await this.optional(path, key);
     if (text === undefined) return "";
-    if (!text.includes("-----BEGIN ")) this.#refuse(path, key, "it is not PEM: it has no BEGIN line");
     // Whoever names a private key here has mixed up two files, and it must go no further.
     if (text.includes("PRIVATE KEY-----")) {
       this.#refuse(path, key, "it is a private key; name the certificate or the public key");
+      return text;
+    }
+    try {
+      parse(text);
+    } catch (error) {
+      if (!(error instanceof FormatError)) throw error;
+      this.#refuse(path, key, error.message);
     }
     return text;
   }

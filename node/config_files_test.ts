@@ -1,11 +1,29 @@
 import { strict as assert } from "node:assert";
+import { generateKeyPairSync } from "node:crypto";
 import { FormatError } from "../shared/assert.ts";
+import { generateEcPrivateKey } from "../shared/crypto/ecdsa.ts";
+import { serialiseCertificatePem } from "../shared/crypto/x509.ts";
+import { memberCertificate, signCertificate, validityOfDays } from "../shared/crypto/x509_build.ts";
+import { nameFromConfiguration } from "../shared/crypto/x509_name.ts";
 import { parseConfig } from "./config.ts";
 import { expandEnvironment, readAttestationFiles, readConfigFiles } from "./config_files.ts";
 import type { NodeConfig } from "./node_config.ts";
 
-const CERTIFICATE = "-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n";
-const PUBLIC_KEY = "-----BEGIN PUBLIC KEY-----\nAA==\n-----END PUBLIC KEY-----\n";
+const key = generateEcPrivateKey("P-256", (length) => crypto.getRandomValues(new Uint8Array(length)));
+const CERTIFICATE = serialiseCertificatePem(signCertificate(
+  memberCertificate({
+    key: key.publicKey,
+    subject: nameFromConfiguration("CN=member"),
+    validity: validityOfDays(0, 1),
+    serial: new Uint8Array([1]),
+  }),
+  key,
+));
+const { publicKey: PUBLIC_KEY } = generateKeyPairSync("rsa", {
+  modulusLength: 2048,
+  publicKeyEncoding: { type: "spki", format: "pem" },
+  privateKeyEncoding: { type: "pkcs8", format: "pem" },
+});
 const PRIVATE_KEY = "-----BEGIN PRIVATE KEY-----\nAA==\n-----END PRIVATE KEY-----\n";
 
 function config(command: object, rest: object = {}): NodeConfig {
@@ -88,13 +106,31 @@ Deno.test("readConfigFiles() names every file it cannot use, with the key that n
       `Cannot read "actions.js", named by /command/start/constitution_files/0: there is no such file`,
       `Cannot read "m0.pem", named by /command/start/members/0/certificate_file: it is a private key; name the ` +
       "certificate or the public key",
-      `Cannot read "m0_enc.pem", named by /command/start/members/0/encryption_public_key_file: it is not PEM: it has no ` +
-      "BEGIN line",
+      `Cannot read "m0_enc.pem", named by /command/start/members/0/encryption_public_key_file: Cannot read PEM: there ` +
+      "is no block, expected PUBLIC KEY",
       `Cannot read "m1.pem", named by /command/start/members/1/certificate_file: there is no such file`,
       `Cannot read "m1.json", named by /command/start/members/1/data_json_file: it is not JSON`,
       `Cannot read "node.json", named by /node_data_json_file: there is no such file`,
     ].join("\n")),
   );
+});
+
+Deno.test("readConfigFiles() refuses what the enclave could not use: one kind of PEM for another, and nonsense", async () => {
+  const nonsense = "-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n";
+  for (const certificate of [PUBLIC_KEY, nonsense]) {
+    const read = reader({
+      "actions.js": "",
+      "apply.js": "",
+      "m0.pem": certificate,
+      "m0_enc.pem": PUBLIC_KEY,
+      "m1.pem": CERTIFICATE,
+      "m1.json": "{}",
+    });
+    await assert.rejects(
+      readConfigFiles(config(start), read),
+      /^FormatError: Cannot read "m0.pem", named by \/command\/start\/members\/0\/certificate_file: Cannot [^\n]*$/,
+    );
+  }
 });
 
 Deno.test("readConfigFiles() says what kept a real file from being read", async () => {

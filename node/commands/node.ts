@@ -5,7 +5,6 @@
  */
 
 import { Command, Option } from "commander";
-import picocolors from "picocolors";
 import { join, resolve } from "node:path";
 import type { LogLevel } from "../../enclave/messages.ts";
 import type { Random } from "../../shared/crypto/primitives.ts";
@@ -24,10 +23,10 @@ import {
   type SandboxOptions,
   sandboxPorts,
 } from "../sandbox.ts";
+import { storageError } from "../storage_error.ts";
 import { Workspace } from "../workspace.ts";
+import { stdoutColours } from "./colours.ts";
 import { ExitCode, keepPermissions, readTextFile, UsageError } from "./exit.ts";
-
-const pc = picocolors.createColors(Deno.stdout.isTerminal() && !Deno.noColor);
 
 /** Options that a real node takes from its configuration. */
 const SANDBOX_OPTIONS = [
@@ -243,11 +242,16 @@ function announce(host: Host, { commonFolder }: Sandbox, workspace: string): voi
     common_dir: commonFolder,
   };
   const path = join(workspace, "sandbox.json");
-  Deno.writeTextFileSync(`${path}.new`, JSON.stringify(description, null, 2) + "\n");
-  Deno.renameSync(`${path}.new`, path);
+  try {
+    Deno.writeTextFileSync(`${path}.new`, JSON.stringify(description, null, 2) + "\n");
+    Deno.renameSync(`${path}.new`, path);
+  } catch (error) {
+    throw storageError(`write ${JSON.stringify(path)}`, error, "choose another --workspace");
+  }
+  const colours = stdoutColours();
   console.log(`
-${pc.bold("The service is open.")} ${
-    pc.yellow("Virtual platform: nothing is protected from whoever runs this machine.")
+${colours.bold("The service is open.")} ${
+    colours.yellow("Virtual platform: nothing is protected from whoever runs this machine.")
   }
   with client certificates  ${url}
   for browsers and scripts  ${webUrl}

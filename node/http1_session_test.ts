@@ -35,7 +35,7 @@ function setUp(sink = new RecordingSink()) {
 }
 
 /** The batch of this turn, and the writes that its answers cause. */
-const turn = () => new Promise<void>((resolve) => setTimeout(resolve, 0));
+const turn = () => new Promise<void>((resolve) => setImmediate(() => setTimeout(resolve, 0)));
 const get = (target: string) => `GET ${target} HTTP/1.1\r\n\r\n`;
 const answer = (text: string) =>
   `HTTP/1.1 200 OK\r\ncontent-length: ${text.length}\r\ncontent-type: text/plain\r\n\r\n${text}`;

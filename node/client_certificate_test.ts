@@ -11,10 +11,8 @@ import {
 } from "../shared/crypto/x509_build.ts";
 import { nameFromText } from "../shared/crypto/x509_name.ts";
 import { isPossessionChecked } from "./client_certificate.ts";
-import { RequestBatcher } from "./listener.ts";
-import { derOf, echoing, selfSigned, SMALL_LIMITS } from "./listener_fixtures.ts";
+import { derOf, echoing, listenTls, selfSigned } from "./listener_fixtures.ts";
 import { impersonate } from "./tls_impostor.ts";
-import { TlsListener } from "./tls_server.ts";
 
 const random = (length: number) => crypto.getRandomValues(new Uint8Array(length));
 const victim = generateEcPrivateKey("P-384", random);
@@ -81,18 +79,7 @@ Deno.test("isPossessionChecked() remembers a limited number of certificates, the
 Deno.test("TlsListener believes no certificate whose key the client may not have", async () => {
   const sink = echoing();
   const errors: string[] = [];
-  const listener = await TlsListener.listen({
-    interfaceName: "rpc",
-    hostname: "127.0.0.1",
-    port: 0,
-    identity: selfSigned("node"),
-    limits: SMALL_LIMITS,
-    maxOpenSessionsSoft: 100,
-    maxOpenSessionsHard: 100,
-    idleTimeoutMs: null,
-    batcher: new RequestBatcher(sink),
-    onConnectionError: (message) => errors.push(message),
-  });
+  const listener = await listenTls(sink, { onConnectionError: (message) => errors.push(message) });
   const show = async (shown: Uint8Array, key: EcPrivateKey) => {
     const before = sink.opened.length;
     const verdict = await impersonate(listener.port, shown, serialisePrivateKeyFile(key));

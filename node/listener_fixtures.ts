@@ -20,8 +20,8 @@ import {
 import { parseSubjectAltName } from "../shared/crypto/x509_extensions.ts";
 import { nameFromText } from "../shared/crypto/x509_name.ts";
 import type { HttpResponse } from "../enclave/messages.ts";
-import type { Exchange, HttpLimits, RequestSink, Session } from "./listener.ts";
-import type { TlsIdentity } from "./tls_server.ts";
+import { type Exchange, type HttpLimits, RequestBatcher, type RequestSink, type Session } from "./listener.ts";
+import { type TlsIdentity, TlsListener, type TlsListenerOptions } from "./tls_server.ts";
 
 /** Those of the interface in the recorded answers. */
 export const SMALL_LIMITS: HttpLimits = { maxBodyBytes: 200 * 1024, maxHeaderBytes: 8 * 1024, maxHeadersCount: 40 };
@@ -52,6 +52,22 @@ export function selfSigned(
 
 export function derOf(identity: TlsIdentity): Uint8Array {
   return parsePemBlock(identity.certificateChainPem, "CERTIFICATE");
+}
+
+/** A listener with client certificates on a free port, which asks this sink. */
+export function listenTls(sink: RequestSink, options: Partial<TlsListenerOptions> = {}): Promise<TlsListener> {
+  return TlsListener.listen({
+    interfaceName: "primary_rpc_interface",
+    hostname: "127.0.0.1",
+    port: 0,
+    identity: selfSigned("node"),
+    limits: SMALL_LIMITS,
+    maxOpenSessionsSoft: 1000,
+    maxOpenSessionsHard: 1010,
+    idleTimeoutMs: 60_000,
+    batcher: new RequestBatcher(sink),
+    ...options,
+  });
 }
 
 export function textResponse(text: string, more: Partial<HttpResponse> = {}): HttpResponse {

@@ -4,23 +4,11 @@
  */
 
 import { strict as assert } from "node:assert";
-import { RequestBatcher } from "./listener.ts";
-import { echoing, selfSigned, SMALL_LIMITS } from "./listener_fixtures.ts";
-import { TlsListener } from "./tls_server.ts";
+import { echoing, listenTls } from "./listener_fixtures.ts";
 
 /** Answers `yes` or `no` for each list of arguments of `openssl s_client`: whether a handshake succeeds. */
 async function shakesHands(...handshakes: readonly string[][]): Promise<string[]> {
-  const listener = await TlsListener.listen({
-    interfaceName: "rpc",
-    hostname: "127.0.0.1",
-    port: 0,
-    identity: selfSigned("node"),
-    limits: SMALL_LIMITS,
-    maxOpenSessionsSoft: 100,
-    maxOpenSessionsHard: 100,
-    idleTimeoutMs: null,
-    batcher: new RequestBatcher(echoing()),
-  });
+  const listener = await listenTls(echoing());
   try {
     return await Promise.all(handshakes.map(async (args) => {
       const { stdout } = await new Deno.Command("openssl", {

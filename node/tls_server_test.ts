@@ -3,11 +3,12 @@ import { Buffer } from "node:buffer";
 import * as net from "node:net";
 import type * as tls from "node:tls";
 import { teamData, teamTest } from "../tests/team_data.ts";
-import { RequestBatcher, type RequestSink } from "./listener.ts";
+import type { RequestSink } from "./listener.ts";
 import {
   derOf,
   echoing,
   eventually,
+  listenTls,
   RawClient,
   RecordingSink,
   selfSigned,
@@ -19,18 +20,7 @@ import { TlsListener, type TlsListenerOptions } from "./tls_server.ts";
 const identity = selfSigned("node");
 
 function listen(sink: RequestSink, options: Partial<TlsListenerOptions> = {}): Promise<TlsListener> {
-  return TlsListener.listen({
-    interfaceName: "primary_rpc_interface",
-    hostname: "127.0.0.1",
-    port: 0,
-    identity,
-    limits: SMALL_LIMITS,
-    maxOpenSessionsSoft: 1000,
-    maxOpenSessionsHard: 1010,
-    idleTimeoutMs: 60_000,
-    batcher: new RequestBatcher(sink),
-    ...options,
-  });
+  return listenTls(sink, { identity, ...options });
 }
 
 /** Clients and a listener, all of them gone at the end of the test. */

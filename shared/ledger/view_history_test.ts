@@ -1,5 +1,6 @@
 import { strict as assert } from "node:assert";
 import { fromHex, toHex } from "../bytes.ts";
+import { fuzzDecoder, mutated } from "../../tests/mutations.ts";
 import { ledgerDirectories, readExpectedSummary } from "../../tests/services.ts";
 import { teamTest } from "../../tests/team_data.ts";
 import { parseViewStarts, serialiseViewStarts, ViewHistory } from "./view_history.ts";
@@ -52,4 +53,11 @@ teamTest("a ViewHistory made of a real ledger's signatures is the service's own"
     for (const signature of summary.signatures) history.addSignature(signature);
     assert.deepEqual(history.starts, summary.viewHistory, directory.name);
   }
+});
+
+Deno.test("parseViewStarts() answers what serialises to the same bytes, or throws FormatError", () => {
+  fuzzDecoder(mutated(serialiseViewStarts([1, 1, 36, 36, 66, 66]), serialiseViewStarts([1, 2])), parseViewStarts, (
+    starts,
+    bytes,
+  ) => assert.deepEqual(serialiseViewStarts(starts), bytes));
 });

@@ -1,22 +1,10 @@
 import { strict as assert } from "node:assert";
-import { RequestBatcher } from "../../node/listener.ts";
-import { echoing, selfSigned, SMALL_LIMITS } from "../../node/listener_fixtures.ts";
-import { TlsListener } from "../../node/tls_server.ts";
+import { echoing, listenTls, selfSigned } from "../../node/listener_fixtures.ts";
 import { runLoad } from "./load.ts";
 
 Deno.test("runLoad() counts the answers of a listener", async () => {
   const sink = echoing();
-  const listener = await TlsListener.listen({
-    interfaceName: "rpc",
-    hostname: "127.0.0.1",
-    port: 0,
-    identity: selfSigned("node"),
-    limits: SMALL_LIMITS,
-    maxOpenSessionsSoft: 100,
-    maxOpenSessionsHard: 100,
-    idleTimeoutMs: null,
-    batcher: new RequestBatcher(sink),
-  });
+  const listener = await listenTls(sink);
   const client = selfSigned("client");
   const load = {
     url: new URL(`https://127.0.0.1:${listener.port}/app/log/{i}?x`),

@@ -40,7 +40,7 @@ export class RunningSandbox implements AsyncDisposable {
   static async start(...options: string[]): Promise<RunningSandbox> {
     const folder = await Deno.makeTempDir({ prefix: "quorate_e2e_" });
     const workspace = join(folder, "workspace");
-    const process = runTask(["node", "--workspace", workspace, "--port", "0", ...options]);
+    const process = startTask("node", "--workspace", workspace, "--port", "0", ...options);
     const status = process.status;
     let exited = false;
     void status.then(() => exited = true);
@@ -161,12 +161,13 @@ export interface CommandOutput {
 
 /** Runs `deno task run ARGS` to its end. */
 export async function run(...args: string[]): Promise<CommandOutput> {
-  const output = await outputOf(runTask(args));
+  const output = await outputOf(startTask(...args));
   assert(!output.stderr.includes("at file://"), `no stack trace for people: ${output.stderr}`);
   return output;
 }
 
-function runTask(args: readonly string[]): Deno.ChildProcess {
+/** Starts `deno task run ARGS`, which hands signals on. */
+export function startTask(...args: string[]): Deno.ChildProcess {
   return new Deno.Command("deno", {
     args: ["task", "--quiet", "run", ...args],
     cwd: ROOT,
@@ -176,7 +177,8 @@ function runTask(args: readonly string[]): Deno.ChildProcess {
   }).spawn();
 }
 
-async function outputOf(process: Deno.ChildProcess): Promise<CommandOutput> {
+/** What a process prints until its end. */
+export async function outputOf(process: Deno.ChildProcess): Promise<CommandOutput> {
   const [stdout, stderr, { code }] = await Promise.all([
     new Response(process.stdout).text(),
     new Response(process.stderr).text(),

@@ -1,6 +1,8 @@
 import { strict as assert } from "node:assert";
+import { join } from "node:path";
 import { connect } from "node:tls";
-import { run, RunningSandbox } from "./sandbox.ts";
+import { statSyncOrUndefined } from "../paths.ts";
+import { outputOf, run, RunningSandbox, startTask } from "./sandbox.ts";
 
 Deno.test("a client that never sends the rest of its request does not keep a node from stopping cleanly", async () => {
   await using sandbox = await RunningSandbox.start("--native-app", "logging");
@@ -41,4 +43,43 @@ Deno.test("a node that cannot write its ledger says so and stops, with exit code
   const { code, stderr } = await sandbox.ended();
   assert.equal(code, 1);
   assert.match(stderr, /^Cannot \w+ the ledger file .*there is no such (file|directory)/);
+});
+
+Deno.test("a signal while a sandbox starts leaves nothing of it, and an exit code that says which signal", async () => {
+  const folder = await Deno.makeTempDir({ prefix: "quorate_e2e_" });
+  const workspace = join(folder, "workspace");
+  try {
+    for (const [signal, expected] of [["SIGINT", 130], ["SIGTERM", 0]] as const) {
+      const process = startTask("node", "--workspace", workspace, "--port", "0");
+      const output = outputOf(process);
+      // The folder appears when signals are heeded already, and long before the service is open.
+      while (statSyncOrUndefined(join(workspace, "sandbox_common")) === undefined) {
+        await new Promise((done) => setTimeout(done, 5));
+      }
+      process.kill(signal);
+      const { code, stderr } = await output;
+      assert.equal(stderr, "Stopped before the service was open; nothing is left of it\n");
+      assert.equal(code, expected, signal);
+      assert.equal(statSyncOrUndefined(workspace), undefined);
+    }
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
+Deno.test("--fresh wipes no folder that is not a sandbox's, and none of a sandbox that runs", async () => {
+  await using sandbox = await RunningSandbox.start("--native-app", "logging");
+  const live = await run("node", "--workspace", sandbox.workspace, "--port", "0", "--fresh");
+  assert.equal(live.code, 2);
+  assert.match(live.stderr, /^Cannot /);
+  assert.equal((await sandbox.request("GET", "/node/commit")).status, 200);
+  assert.ok([...Deno.readDirSync(sandbox.ledgerFolder)].length > 0);
+
+  const folder = join(sandbox.workspace, "..", "precious");
+  await Deno.mkdir(folder);
+  await Deno.writeTextFile(join(folder, "letter.txt"), "dear");
+  const { code, stderr } = await run("node", "--workspace", folder, "--port", "0", "--fresh");
+  assert.equal(code, 2);
+  assert.match(stderr, /^Cannot wipe .*it is not the workspace of a sandbox/);
+  assert.equal(await Deno.readTextFile(join(folder, "letter.txt")), "dear");
 });

@@ -13,6 +13,59 @@ import type { Caller } from "./frontend/caller.ts";
 export interface AppEngine {
   /** Calls one endpoint of an app. Never throws for what the app does. */
   callEndpoint(invocation: EndpointInvocation): AppOutcome;
+  /** Calls a function of a constitution or of a ballot. Never throws for what it does. */
+  run<W extends Wanted>(invocation: ScriptInvocation, wanted: W): ScriptOutcome<ScriptResults[W]>;
+  /** Why a text cannot be a constitution, in CCF's words (governance.md §4); undefined where it can. */
+  constitutionProblem(text: string): string | undefined;
+  /** Names the form of what `compileAhead` makes; stored beside it (js-apps.md §7). */
+  readonly bytecodeVersion: string;
+  /**
+   * Compiles modules, so that one that does not compile, or imports what is missing, is found when it is installed.
+   *
+   * @param names with a leading slash
+   * @returns what to store for each, never empty
+   * @throws FormatError naming the module, in CCF's words (js-apps.md §2)
+   */
+  compileAhead(program: Program, names: readonly string[]): ReadonlyMap<string, Uint8Array>;
+}
+
+/** A call of one function of a program that is no endpoint. */
+export interface ScriptInvocation {
+  readonly program: Program;
+  /** With a leading slash, as `Program.source` takes it. */
+  readonly module: string;
+  readonly functionName: string;
+  /** JSON values; a `Uint8Array` becomes an ArrayBuffer. */
+  readonly arguments: readonly unknown[];
+  readonly context: AppContext;
+  readonly limits: ScriptLimits;
+}
+
+/**
+ * What is read of a result before its world is gone, by JavaScript's own rules of conversion.
+ *
+ * `validation`: the members `valid`, by its truthiness, and `description`, as text; null for what is no object.
+ * `status`: text, null for what is no string. `truth`: truthiness. `nothing`: whatever it is, it is not looked at.
+ */
+export interface ScriptResults {
+  readonly validation: { readonly valid: boolean; readonly description: string | undefined } | null;
+  readonly status: string | null;
+  readonly truth: boolean;
+  readonly nothing: undefined;
+}
+
+export type Wanted = keyof ScriptResults;
+
+export type ScriptOutcome<T> =
+  | { readonly kind: "returned"; readonly value: T }
+  | { readonly kind: "threw"; readonly exception: ScriptException; readonly timedOut: boolean }
+  /** There is no such function to call. */
+  | { readonly kind: "unusable"; readonly message: string };
+
+export interface ScriptException {
+  readonly message: string;
+  /** In CCF's form (js-apps.md §5). */
+  readonly trace?: string;
 }
 
 /** Everything about one call of one endpoint. */
@@ -114,4 +167,37 @@ export interface AppContext {
   lastCommittedTxId(): TxId;
   statusOf(id: TxId): TxStatus;
   viewOf(seqno: Seqno): View | undefined;
+  /** Present exactly in "read-write governance". */
+  readonly effects?: GovernanceEffects;
+}
+
+/**
+ * What an accepted proposal can bring about besides its writes to public tables (js-apps.md §8.7).
+ *
+ * Everything is part of the transaction, or begins when the transaction is committed. All throw FormatError for what is
+ * refused, with the sentence that the script's exception carries.
+ */
+export interface GovernanceEffects {
+  /** `ccf.node.triggerLedgerRekey` */
+  rekeyLedger(): void;
+  /** `ccf.node.transitionServiceToOpen`: certificates, PEM. */
+  openService(previousIdentityPem: string | undefined, nextIdentityPem: string): void;
+  /** `ccf.node.triggerRecoverySharesRefresh` */
+  refreshRecoveryShares(): void;
+  /** `ccf.node.triggerLedgerChunk`: at the next signature. */
+  endLedgerChunk(): void;
+  /** `ccf.node.triggerSnapshot`: at the next signature. */
+  takeSnapshot(): void;
+  /** `ccf.network.getLatestLedgerSecretSeqno` */
+  latestLedgerSecretSeqno(): Seqno;
+  /** `ccf.network.generateEndorsedCertificate`: from a node's request, PEM; answers PEM. */
+  endorsedCertificate(requestPem: string, validFrom: string, validityDays: number): string;
+  /** `ccf.network.generateNetworkCertificate`: the service's own, with the same key; answers PEM. */
+  serviceCertificate(validFrom: string, validityDays: number): string;
+  /** `ccf.refreshAppBytecodeCache` */
+  refreshBytecodeCache(): void;
+  /** `ccf.setJwtPublicSigningKeys`: a JSON Web Key Set as the script gave it (governance.md §6). */
+  setJwtPublicSigningKeys(issuer: string, metadata: unknown, jwks: unknown): void;
+  /** `ccf.removeJwtPublicSigningKeys` */
+  removeJwtPublicSigningKeys(issuer: string): void;
 }

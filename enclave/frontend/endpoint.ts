@@ -6,6 +6,7 @@
  */
 
 import type { Transaction } from "../../shared/kv/transaction.ts";
+import type { TxId } from "../../shared/tx_id.ts";
 import type { HttpResponse } from "../messages.ts";
 import type { Node } from "../node.ts";
 import type { Caller } from "./caller.ts";
@@ -33,6 +34,8 @@ export interface EndpointContext {
   applyWrites: boolean | undefined;
   /** 32 bytes bound into the receipt of this transaction. */
   claimsDigest: Uint8Array | undefined;
+  /** Called once what was written is on the ledger, and not where it is discarded. */
+  onCommitted: ((id: TxId) => void) | undefined;
 }
 
 export type FrontendName = "app" | "gov" | "node";

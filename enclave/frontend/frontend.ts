@@ -84,6 +84,7 @@ function execute(node: Node, session: Session, request: ParsedRequest): HttpResp
     interfaceName: session.interfaceName,
     applyWrites: undefined,
     claimsDigest: undefined,
+    onCommitted: undefined,
   };
   let response: HttpResponse;
   try {
@@ -99,9 +100,9 @@ function finish(node: Node, context: EndpointContext, response: HttpResponse): H
   const { tx } = context;
   const success = response.status >= 200 && response.status < 300;
   if (!(context.applyWrites ?? success) || !tx.touched) return response;
-  const id = tx.hasWrites && context.endpoint.mode === "readwrite"
-    ? node.commitTransaction(tx, context.claimsDigest)
-    : node.txIdAt(tx.readVersion);
+  const writes = tx.hasWrites && context.endpoint.mode === "readwrite";
+  const id = writes ? node.commitTransaction(tx, context.claimsDigest) : node.txIdAt(tx.readVersion);
+  if (writes) context.onCommitted?.(id);
   return { ...response, headers: withHeader(response.headers, TRANSACTION_ID_HEADER, formatTxId(id)) };
 }
 

@@ -23,7 +23,11 @@ import type {
   AppRequest,
   EndpointInvocation,
   Program,
-  ScriptLimits,
+  ScriptException,
+  ScriptInvocation,
+  ScriptOutcome,
+  ScriptResults,
+  Wanted,
 } from "../app_engine.ts";
 import { kindOf, type ScriptKind } from "./bindings/registry.ts";
 import { findAllocatorTable } from "./exact_allocator.ts";
@@ -34,30 +38,6 @@ import { InvalidResponse, readResponse } from "./response.ts";
 import { ccfTrace } from "./trace.ts";
 import { loadBuild } from "./wasm_build.ts";
 import { OutOfWasmMemory, type Pointer, type WasmHost, WasmInstance } from "./wasm_instance.ts";
-
-/** A call of one function of a program that is no endpoint. */
-export interface ScriptInvocation {
-  readonly program: Program;
-  /** With a leading slash, as `Program.source` takes it. */
-  readonly module: string;
-  readonly functionName: string;
-  /** JSON values; a `Uint8Array` becomes an ArrayBuffer. */
-  readonly arguments: readonly unknown[];
-  readonly context: AppContext;
-  readonly limits: ScriptLimits;
-}
-
-export type ScriptOutcome<T> =
-  | { readonly kind: "returned"; readonly value: T }
-  | { readonly kind: "threw"; readonly exception: ScriptException; readonly timedOut: boolean }
-  /** There is no such function to call. */
-  | { readonly kind: "unusable"; readonly message: string };
-
-export interface ScriptException {
-  readonly message: string;
-  /** In CCF's form (js-apps.md §5). */
-  readonly trace?: string;
-}
 
 /** What is known of a program: where its calls start, or why there will be none. */
 type Prepared =
@@ -120,6 +100,20 @@ export class ScriptEngine implements AppEngine {
       ({ machine }) => invocation.arguments.map((value) => machine.newValue(value)),
       ({ machine }, result) => read(machine, result),
     );
+  }
+
+  run<W extends Wanted>(invocation: ScriptInvocation, wanted: W): ScriptOutcome<ScriptResults[W]> {
+    return this.call(invocation, READERS[wanted]);
+  }
+
+  readonly bytecodeVersion: string = "quorate-1";
+
+  constitutionProblem(_text: string): string | undefined {
+    throw new Error("Lands with the bindings of governance");
+  }
+
+  compileAhead(): ReadonlyMap<string, Uint8Array> {
+    throw new Error("Lands with the bindings of governance");
   }
 
   callEndpoint(invocation: EndpointInvocation): AppOutcome {
@@ -241,6 +235,23 @@ export class ScriptEngine implements AppEngine {
     return outcome;
   }
 }
+
+const READERS: { readonly [W in Wanted]: (machine: Machine, result: Pointer) => ScriptResults[W] } = {
+  nothing: () => undefined,
+  truth: (machine, result) => machine.isTruthy(result),
+  status: (machine, result) => machine.isString(result) ? machine.textOf(result) : null,
+  validation(machine, result) {
+    if (!machine.isObject(result)) return null;
+    const valid = machine.getMember(result, "valid");
+    const description = machine.getMember(result, "description");
+    const read = {
+      valid: machine.isTruthy(valid),
+      description: machine.isUndefined(description) ? undefined : machine.textOf(description),
+    };
+    for (const member of [valid, description]) machine.free(member);
+    return read;
+  },
+};
 
 /** Runs one call in an interpreter that is ready for it. */
 function execute<T>(

@@ -10,6 +10,7 @@ import type { Store } from "../shared/kv/store.ts";
 import type { Transaction } from "../shared/kv/transaction.ts";
 import type { Seqno, TxId, TxStatus, View } from "../shared/tx_id.ts";
 import { assert } from "../shared/assert.ts";
+import type { AppEngine } from "./app_engine.ts";
 import type { CommitPath } from "./commit_path.ts";
 import type { Frontends } from "./frontend/frontend.ts";
 import { HistoricalCache } from "./historical_cache.ts";
@@ -63,6 +64,8 @@ export class Node {
     readonly frontends: Frontends,
     readonly primitives: Primitives,
     readonly random: Random,
+    /** Runs the constitution, ballots and the app. */
+    readonly engine: AppEngine,
     readonly emit: (output: EnclaveOutput) => void,
   ) {
     this.historical = new HistoricalCache(path, primitives, emit);

@@ -70,7 +70,18 @@ export function startService(
   secrets.add(1, new LedgerSecret(primitives, random(LEDGER_SECRET_BYTES)));
   const path = new CommitPath(new Store(), secrets, primitives, STARTING_VIEW, emit);
   const frontends = createFrontends(config, powers, path.store);
-  const node = new Node(config, identity, endorsedPem, service, path, frontends, primitives, random, emit);
+  const node = new Node(
+    config,
+    identity,
+    endorsedPem,
+    service,
+    path,
+    frontends,
+    primitives,
+    random,
+    powers.scripts,
+    emit,
+  );
   node.nowMs = nowMs;
 
   const tx = path.store.begin();

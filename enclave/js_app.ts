@@ -32,7 +32,8 @@ import { OdataError, sortedHeaders } from "./frontend/odata_error.ts";
 import type { AppBundle, HttpResponse } from "./messages.ts";
 import type { EnclavePowers } from "./powers.ts";
 
-const DEFAULT_OPTIONS: Required<JsRuntimeOptions> = {
+/** What holds where members have not said otherwise (js-apps.md §6). */
+export const DEFAULT_JS_OPTIONS: Required<JsRuntimeOptions> = {
   max_heap_bytes: DEFAULT_JS_HEAP_BYTES,
   max_stack_bytes: DEFAULT_JS_STACK_BYTES,
   max_execution_time_ms: DEFAULT_JS_EXECUTION_TIME_MS,
@@ -43,7 +44,7 @@ const DEFAULT_OPTIONS: Required<JsRuntimeOptions> = {
 
 /** The limits that apply, defaults filled in. */
 export function jsRuntimeOptions(tx: Transaction): Required<JsRuntimeOptions> {
-  return { ...DEFAULT_OPTIONS, ...tx.open(JS_RUNTIME_OPTIONS).get() };
+  return { ...DEFAULT_JS_OPTIONS, ...tx.open(JS_RUNTIME_OPTIONS).get() };
 }
 
 /**

@@ -116,6 +116,10 @@ export const DEFAULT_SIGNATURE_DELAY_MS = 1000;
 export const DEFAULT_CHUNK_BYTES = 5 * MIB;
 export const DEFAULT_SNAPSHOT_TX_COUNT = 10_000;
 
+// Governance.
+/** Proposals that are remembered, so that none counts twice (governance.md §3.2); members may set 1 to 10000. */
+export const DEFAULT_RECENT_PROPOSALS_WINDOW = 100;
+
 // JavaScript (js-apps.md §6).
 export const DEFAULT_JS_HEAP_BYTES = 100 * MIB;
 export const DEFAULT_JS_STACK_BYTES = MIB;
@@ -204,3 +208,5 @@ export const MAX_SANDBOX_USERS = 1000;
 // Command line.
 /** How often `call --wait` asks, a second apart. */
 export const MAX_CALL_ATTEMPTS = 30;
+/** Characters of an argument or a text that is shown of a proposal; of longer ones the rest is told by its digest. */
+export const MAX_SHOWN_ARGUMENT_CHARACTERS = 200;

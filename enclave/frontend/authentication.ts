@@ -1,21 +1,28 @@
 /**
  * Who is asking: policies tried in order, the first that succeeds names the caller (http-api.md §8).
  *
- * In: the endpoint's policies, the session's certificate, the transaction's tables. Out: a caller, or why there is none.
- * Here are the certificate policies and `no_auth`; JWT and COSE come with the issues that need them.
+ * In: the endpoint's policies, the session's certificate, the request, the transaction's tables. Out: a caller, or why
+ * there is none. Here are `no_auth` and the policies over certificates; JWT comes with the issue that needs it.
  */
 
 import { nodeIdOf } from "../../shared/crypto/identifiers.ts";
 import { MEMBERS_CERTS, MEMBERS_INFO, NODES_INFO, USERS_CERTS, USERS_INFO } from "../../shared/governance/tables.ts";
 import type { Transaction } from "../../shared/kv/transaction.ts";
+import type { Primitives } from "../../shared/crypto/primitives.ts";
+import type { HeaderList } from "../messages.ts";
 import type { Caller, PolicyCaller } from "./caller.ts";
+import { memberCose, userCose } from "./cose_authentication.ts";
 import type { AuthenticationPolicy } from "./endpoint.ts";
 import { type ErrorDetail, OdataError } from "./odata_error.ts";
+import type { ParsedRequest } from "./request.ts";
 import type { CallerCertificate } from "./session.ts";
 
 /** What policies look at. */
 export interface Credentials {
+  /** Of the connection. */
   readonly certificate: CallerCertificate | null;
+  readonly request: ParsedRequest;
+  readonly primitives: Primitives;
   readonly nowMs: number;
 }
 
@@ -30,10 +37,16 @@ const POLICIES: ReadonlyMap<string, Policy> = new Map<string, Policy>([
   ["any_cert", anyCert],
   ["user_cert", userCert],
   ["member_cert", memberCert],
+  ["user_cose_sign1", ({ request, primitives }, tx) => userCose(request, primitives, tx)],
 ]);
 
 /** Policies that CCF knows and this version does not have yet. */
-const NOT_YET = new Set(["jwt", "user_cose_sign1"]);
+const NOT_YET = new Set(["jwt"]);
+
+const COSE_CHALLENGE: HeaderList = [["www-authenticate", 'COSE-SIGN1 realm="Signed request access"']];
+const BEARER_CHALLENGE: HeaderList = [
+  ["www-authenticate", 'Bearer realm="JWT bearer token access", error="invalid_token"'],
+];
 
 /** For nodes of this service. */
 export const NODE_CERT: AuthenticationPolicy = { native: "node_cert" };
@@ -50,17 +63,30 @@ export function authenticate(
 ): Caller | null {
   if (policies.length === 0) return null;
   const details: ErrorDetail[] = [];
+  let headers: HeaderList = [];
   for (const policy of policies) {
     const verdict = apply(policy, credentials, tx);
     if (typeof verdict !== "string") return verdict;
     details.push({ auth_policy: schemeName(policy), code: "InvalidAuthenticationInfo", message: verdict });
+    headers = challengeOf(policy, verdict);
   }
-  throw new OdataError(401, "InvalidAuthenticationInfo", "Invalid authentication credentials.", details);
+  throw new OdataError(401, "InvalidAuthenticationInfo", "Invalid authentication credentials.", details, headers);
+}
+
+/** How a client may prove who it is. The last policy says so; of several in one, the one that failed. */
+function challengeOf(policy: AuthenticationPolicy, verdict: string): HeaderList {
+  const isGroup = typeof policy === "object" && "all_of" in policy;
+  const name = isGroup ? verdict.slice(0, verdict.indexOf(":")) : schemeName(policy);
+  if (name.endsWith("cose_sign1")) return COSE_CHALLENGE;
+  return name === "jwt" ? BEARER_CHALLENGE : [];
 }
 
 function apply(policy: AuthenticationPolicy, credentials: Credentials, tx: Transaction): Verdict {
   if (typeof policy === "string") return namedPolicy(policy)(credentials, tx);
-  return "native" in policy ? nodeCert(credentials, tx) : allOf(policy.all_of, credentials, tx);
+  if ("all_of" in policy) return allOf(policy.all_of, credentials, tx);
+  return "messageType" in policy
+    ? memberCose(policy, credentials.request, credentials.primitives, tx)
+    : nodeCert(credentials, tx);
 }
 
 function anyCert({ certificate, nowMs }: Credentials): Verdict {

@@ -16,10 +16,12 @@ import { strangerCertificate } from "../../tests/inline_app.ts";
 import { authenticate, NODE_CERT } from "./authentication.ts";
 import type { AuthenticationPolicy } from "./endpoint.ts";
 import { OdataError } from "./odata_error.ts";
+import { ParsedRequest } from "./request.ts";
 import { type CallerCertificate, Session } from "./session.ts";
 
 const VALIDITY: Validity = { notBeforeMs: 1_000_000_000_000, notAfterMs: 2_000_000_000_000 };
 const NOW_MS = 1_500_000_000_000;
+const REQUEST = new ParsedRequest({ method: "GET", target: "/", headers: [], body: new Uint8Array() });
 
 const random: Random = (length) => crypto.getRandomValues(new Uint8Array(length));
 
@@ -45,7 +47,7 @@ function ask(
   nowMs = NOW_MS,
 ): unknown {
   try {
-    return authenticate(policies, { certificate: who, nowMs }, tx);
+    return authenticate(policies, { certificate: who, request: REQUEST, primitives: noblePrimitives, nowMs }, tx);
   } catch (error) {
     if (!(error instanceof OdataError)) throw error;
     return error.status === 401

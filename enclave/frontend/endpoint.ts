@@ -10,12 +10,17 @@ import type { TxId } from "../../shared/tx_id.ts";
 import type { HttpResponse } from "../messages.ts";
 import type { Node } from "../node.ts";
 import type { Caller } from "./caller.ts";
+import type { MemberCosePolicy } from "./cose_authentication.ts";
 import { OdataError } from "./odata_error.ts";
 import type { OperationDescription } from "./openapi.ts";
 import type { ParsedRequest } from "./request.ts";
 
 /** A policy's name, several that must all succeed, or one that apps cannot name. */
-export type AuthenticationPolicy = string | { readonly all_of: readonly string[] } | { readonly native: "node_cert" };
+export type AuthenticationPolicy =
+  | string
+  | { readonly all_of: readonly string[] }
+  | { readonly native: "node_cert" }
+  | MemberCosePolicy;
 
 /** What a handler is given. It is good for one call. */
 export interface EndpointContext {

@@ -70,7 +70,7 @@ function execute(node: Node, session: Session, request: ParsedRequest): HttpResp
 
   const caller = authenticate(
     endpoint.policies,
-    { certificate: session.caller(node.primitives), nowMs: node.nowMs },
+    { certificate: session.caller(node.primitives), request, primitives: node.primitives, nowMs: node.nowMs },
     tx,
   );
   const context: EndpointContext = {

@@ -13,6 +13,7 @@ export type ErrorCode =
   | "FrontendNotOpen"
   | "InternalError"
   | "InvalidAuthenticationInfo"
+  | "InvalidCreatedAt"
   | "InvalidHeaderValue"
   | "InvalidInput"
   | "InvalidNodeState"
@@ -22,10 +23,16 @@ export type ErrorCode =
   | "NodeCannotHandleRequest"
   | "NodeNotRetiredCommitted"
   | "NotImplemented"
+  | "ProposalCreatedTooLongAgo"
+  | "ProposalFailedToValidate"
   | "ProposalNotFound"
+  | "ProposalNotOpen"
+  | "ProposalReplay"
   | "RequestBodyTooLarge"
   | "ResourceNotFound"
+  | "ServiceNotWaitingForRecoveryShares"
   | "SessionConsistencyLost"
+  | "StateDigestMismatch"
   | "TooManyPendingTransactions"
   | "TransactionInvalid"
   | "TransactionPendingOrUnknown"
@@ -33,6 +40,7 @@ export type ErrorCode =
   | "UnsupportedApiVersionValue"
   | "UnsupportedContentType"
   | "UnsupportedHttpVerb"
+  | "VoteAlreadyExists"
   | "VoteNotFound";
 
 /** One element of `error.details`: why a policy refused, or what a script threw. */

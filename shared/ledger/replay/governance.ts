@@ -6,9 +6,10 @@
  */
 
 import { FormatError } from "../../assert.ts";
-import { concat, equalBytes, fromBase64, fromUtf8, toHex } from "../../bytes.ts";
+import { equalBytes, fromBase64, fromUtf8 } from "../../bytes.ts";
 import { type CoseSign1, parseCoseSign1, verifyCoseSign1 } from "../../crypto/cose.ts";
 import { parseSignedRequestHeader } from "../../crypto/cose_headers.ts";
+import { proposalIdOf, requestDigestOf } from "../../governance/proposal_id.ts";
 import { parseJsonBytes } from "../../json.ts";
 import { text } from "../../json_shape.ts";
 import { MAX_PROPOSAL_ROOT_DISTANCE } from "../../limits.ts";
@@ -44,10 +45,10 @@ export function checkGovernance(state: ReplayState, tx: ReplayedTransaction): vo
 function checkProposal(state: ReplayState, tx: ReplayedTransaction, message: CoseSign1): void {
   const { primitives, tree } = state;
   const written = new Map(tx.tables.get(PROPOSALS)!.writes);
-  const signatureDigest = primitives.sha256(message.signature);
+  const requestDigest = requestDigestOf(primitives, message.signature);
   const oldest = Math.max(tree.firstIndex, tree.size - MAX_PROPOSAL_ROOT_DISTANCE);
   for (let size = tree.size; size > oldest; size--) {
-    const id = toHex(primitives.sha256(concat(tree.root(size), signatureDigest)));
+    const id = proposalIdOf(primitives, tree.root(size), requestDigest);
     const proposal = written.get(id);
     if (proposal === undefined) continue;
     if (message.payload === undefined || !equalBytes(proposal, message.payload)) {

@@ -12,20 +12,27 @@ import type { TableWrites } from "../shared/kv/write_set.ts";
 import { FakeCcf } from "./fake_ccf.ts";
 import { constitution } from "./load_constitution.ts";
 
-// What actions themselves write. Other tables of the same transactions are the node's doing: shares, certificates.
+// What actions themselves write. Other tables of the same transactions are the node's doing, e.g. shares.
 const TABLES = [
   "constitution",
   "endpoints",
   "history",
   "interpreter.flush",
   "js_runtime_options",
+  "jwt.issuers",
   "members.acks",
   "members.certs",
   "members.encryption_public_keys",
   "members.info",
   "modules",
+  "nodes.endorsed_certificates",
+  "nodes.info",
+  "nodes.snp.host_data",
+  "nodes.snp.measurements",
+  "nodes.snp.uvm_endorsements",
   "proposals_info",
   "service.config",
+  "tls.ca_cert_bundles",
   "users.certs",
   "users.info",
 ].map((name) => `public:ccf.gov.${name}`);
@@ -71,6 +78,22 @@ function closeProposals(state: State, tables: readonly TableWrites[]): void {
   proposals.set(...accepted);
 }
 
+/** What nodes computed for the script, as its transaction wrote it down. */
+function answerAsRecorded(ccf: FakeCcf, state: State): void {
+  const nodes = [...state.get("public:ccf.gov.nodes.info") ?? []].map(([id, info]) =>
+    [id, JSON.parse(fromUtf8(info))] as const
+  );
+  ccf.network = {
+    getLatestLedgerSecretSeqno: () => Math.max(0, ...nodes.map(([, info]) => info.ledger_secret_seqno ?? 0)),
+    generateEndorsedCertificate: (request) => {
+      const [id] = nodes.find(([, info]) => info.certificate_signing_request === request)!;
+      return fromUtf8(state.get("public:ccf.gov.nodes.endorsed_certificates")!.get(id)!);
+    },
+    generateNetworkCertificate: () =>
+      JSON.parse(fromUtf8([...state.get("public:ccf.gov.service.info")!.values()][0]!)).cert,
+  };
+}
+
 /** The proposal that a transaction accepted, if it did. */
 function acceptedProposal(state: State, tables: readonly TableWrites[]): [id: string, text: string] | undefined {
   const changes = tables.find(({ name }) => name === PROPOSALS_INFO)?.writes ?? [];
@@ -79,16 +102,20 @@ function acceptedProposal(state: State, tables: readonly TableWrites[]): [id: st
   return accepted === undefined || text === undefined ? undefined : [accepted[0], fromUtf8(text)];
 }
 
-// How many proposals each ledger accepted whose actions are all ours.
+// How many proposals each ledger accepted.
 const LEDGERS = [
-  ["recorded_governance", 20],
+  ["recorded_governance", 33],
   ["recorded_rekey", 13],
   ["recorded_recovery", 7],
-  ["recorded_nodes/node0", 3],
-  ["recorded_join", 3],
+  ["recorded_nodes/node0", 5],
+  ["recorded_nodes/node1", 9],
+  ["recorded_join", 6],
   ["recorded_recovery_shares", 4],
   ["cose_flipflop_service", 3],
   ["double_sealed_service", 3],
+  ["recorded_recovery/before_recovery", 2],
+  ["recorded_rekey/before_recovery", 11],
+  ["recorded_orphans/new_primary", 6],
 ] as const;
 
 for (const [service, expected] of LEDGERS) {
@@ -107,9 +134,9 @@ for (const [service, expected] of LEDGERS) {
       closeProposals(state, tables);
       const ccf = fakeOf(state);
       fold(state, tables);
+      answerAsRecorded(ccf, state);
       const [id, text] = proposal;
       const { valid, description } = ccf.run(() => constitution.validate(text));
-      if (description.includes("no such action")) continue;
       assert.ok(valid, `${text}: ${description}`);
       ccf.run(() => constitution.apply(text, id));
       for (const name of TABLES) {

@@ -67,7 +67,7 @@ export class FakeTable {
 }
 
 /** What a script asked of the node, in order: `triggerSnapshot`, or `transitionServiceToOpen` with its two texts. */
-export type FakeCall = readonly [name: string, ...args: (string | undefined)[]];
+export type FakeCall = readonly [name: string, ...args: unknown[]];
 
 export class FakeCcf {
   /** Whether tables may be written, as in an app's read-write endpoint and in `apply`. */
@@ -100,7 +100,12 @@ export class FakeCcf {
     return toHex(createHash("sha256").update(base64, "base64").digest());
   };
 
+  /** Stands for what a node makes of a version: it is told from others by its text alone. */
+  readonly tcbHexToPolicy = (cpuid: string, hex: string): unknown => ({ cpuid, hexstring: hex });
+
   readonly crypto = {
+    digest: (_name: string, data: ArrayBuffer): ArrayBuffer =>
+      bufferOf(createHash("sha256").update(bytesOf(data)).digest()),
     isValidX509CertBundle: (pem: string): boolean => {
       if (typeof pem !== "string") throw new TypeError("Argument must be a string");
       return pem === "" || pem.startsWith("-----BEGIN CERTIFICATE-----");
@@ -129,6 +134,25 @@ export class FakeCcf {
     triggerLedgerChunk: () => void this.calls.push(["triggerLedgerChunk"]),
     triggerSnapshot: () => void this.calls.push(["triggerSnapshot"]),
   };
+
+  /** Since when the ledger has the key that new nodes receive. */
+  ledgerSecretSeqno = 1;
+
+  network = {
+    getLatestLedgerSecretSeqno: (): number => this.ledgerSecretSeqno,
+    generateEndorsedCertificate: (request: string, validFrom: string, days: number): string => {
+      this.calls.push(["generateEndorsedCertificate", request, validFrom, days]);
+      return `certificate for ${request}`;
+    },
+    generateNetworkCertificate: (validFrom: string, days: number): string => {
+      this.calls.push(["generateNetworkCertificate", validFrom, days]);
+      return "certificate of the service";
+    },
+  };
+
+  readonly setJwtPublicSigningKeys = (...args: unknown[]) => void this.calls.push(["setJwtPublicSigningKeys", ...args]);
+  readonly removeJwtPublicSigningKeys = (issuer: string) =>
+    void this.calls.push(["removeJwtPublicSigningKeys", issuer]);
 
   readonly refreshAppBytecodeCache = () => void this.calls.push(["refreshAppBytecodeCache"]);
 

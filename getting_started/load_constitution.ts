@@ -1,8 +1,9 @@
 /**
- * The constitution of `constitution/` as a node joins it, loaded as a module here, for tests.
+ * Constitutions as a node joins them, loaded as modules here, for tests.
  */
 
 import { toBase64, toUtf8 } from "../shared/bytes.ts";
+import { constitutionFiles, STANDARD_CONSTITUTION_FOLDER } from "../node/constitution_folder.ts";
 
 /** What every constitution exports (governance.md §4). */
 export interface Constitution {
@@ -11,9 +12,12 @@ export interface Constitution {
   apply(proposal: string, proposalId: string): void;
 }
 
-/** The four files with a newline between, in the order in which a configuration names them. */
-export const constitutionText = ["actions", "validate", "resolve", "apply"]
-  .map((name) => Deno.readTextFileSync(new URL(`./constitution/${name}.js`, import.meta.url))).join("\n");
+/** The files of a folder with a newline between, in the order in which a sandbox's configuration names them. */
+export function constitutionTextOf(folder: string): string {
+  return constitutionFiles(folder).map((file) => Deno.readTextFileSync(file)).join("\n");
+}
+
+export const constitutionText = constitutionTextOf(STANDARD_CONSTITUTION_FOLDER);
 
 /** The module. Its functions look for a global `ccf` (`FakeCcf.run`). */
 export const constitution: Constitution = await import(

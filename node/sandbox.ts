@@ -9,13 +9,16 @@ import { generateKeyPairSync } from "node:crypto";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { generateEcPrivateKey, serialiseEcPrivateKey } from "../shared/crypto/ecdsa.ts";
+import { memberIdOf } from "../shared/crypto/identifiers.ts";
 import { serialisePem } from "../shared/crypto/pem.ts";
 import type { Random } from "../shared/crypto/primitives.ts";
 import { serialiseCertificatePem } from "../shared/crypto/x509.ts";
 import { memberCertificate, randomSerial, signCertificate, validityOfDays } from "../shared/crypto/x509_build.ts";
 import { nameFromConfiguration } from "../shared/crypto/x509_name.ts";
-import type { AppBundle, ServiceOpening } from "../enclave/messages.ts";
-import { readTextFile, reasonOf, UsageError } from "./commands/exit.ts";
+import type { AppBundle } from "../enclave/messages.ts";
+import { reasonOf, UsageError } from "./commands/exit.ts";
+import { constitutionFiles } from "./constitution_folder.ts";
+import type { SandboxMember, SandboxOpening } from "./sandbox_opening.ts";
 import { formatAddress } from "./units.ts";
 
 export interface SandboxOptions {
@@ -31,13 +34,11 @@ export interface SandboxOptions {
 }
 
 export const DEFAULT_APP_FOLDER = fileURLToPath(new URL("../getting_started/app", import.meta.url));
-export const DEFAULT_CONSTITUTION_FOLDER = fileURLToPath(new URL("../getting_started/constitution", import.meta.url));
 
 /** Certificates of members and users last for a year. */
 const VALIDITY_DAYS = 365;
 /** The node's and the service's own last for as long as anybody will keep a sandbox. */
 const SERVICE_VALIDITY_DAYS = 90;
-const CONSTITUTION_FILES = ["actions.js", "validate.js", "resolve.js", "apply.js"];
 /** Distance between the ports of a node's interfaces: with client certificates, for the web, between nodes. */
 const WEB_PORT_STEP = 1000;
 const NODE_PORT_STEP = 2000;
@@ -48,7 +49,7 @@ export interface Sandbox {
   readonly nodeFolder: string;
   /** Text of the node's configuration, also in `config.json` of its folder. */
   readonly configFile: string;
-  readonly opening: ServiceOpening;
+  readonly opening: SandboxOpening;
 }
 
 /** The ports that a sandbox node needs, apart from those that the operating system chooses. */
@@ -66,7 +67,7 @@ export interface SandboxInputs {
 
 /** Reads app and constitution, and writes nothing. @throws UsageError where either cannot be used */
 export function readSandboxInputs({ nativeApp, appFolder, constitutionFolder }: SandboxOptions): SandboxInputs {
-  const constitution = readConstitution(constitutionFolder);
+  const constitution = constitutionFiles(constitutionFolder);
   return nativeApp === undefined ? { app: readBundle(appFolder), constitution } : { constitution };
 }
 
@@ -81,24 +82,27 @@ export function createSandbox(
   const nodeFolder = join(options.workspace, "node0");
   Deno.mkdirSync(commonFolder, { recursive: true });
   Deno.mkdirSync(nodeFolder, { recursive: true });
-  const members: unknown[] = [];
+  const configured: unknown[] = [];
+  const members: SandboxMember[] = [];
   for (let i = 0; i < options.members; i++) {
     const name = `member${i}`;
-    writeIdentity(commonFolder, name, random, nowMs);
+    const { id, key } = writeIdentity(commonFolder, name, random, nowMs);
+    members.push({ id, key });
     writeEncryptionKeys(commonFolder, name);
-    members.push({
+    configured.push({
       certificate_file: join(commonFolder, `${name}_cert.pem`),
       encryption_public_key_file: join(commonFolder, `${name}_enc_pubk.pem`),
     });
   }
   const users: { certificatePem: string }[] = [];
   for (let i = 0; i < options.users; i++) {
-    users.push({ certificatePem: writeIdentity(commonFolder, `user${i}`, random, nowMs) });
+    const { certificatePem } = writeIdentity(commonFolder, `user${i}`, random, nowMs);
+    users.push({ certificatePem });
   }
-  const config = nodeConfig(options, nodeFolder, commonFolder, members, constitution);
+  const config = nodeConfig(options, nodeFolder, commonFolder, configured, constitution);
   const configFile = join(nodeFolder, "config.json");
   Deno.writeTextFileSync(configFile, JSON.stringify(config, null, 2) + "\n");
-  return { commonFolder, nodeFolder, configFile, opening: { users, ...(app !== undefined && { app }) } };
+  return { commonFolder, nodeFolder, configFile, opening: { members, users, ...(app !== undefined && { app }) } };
 }
 
 function nodeConfig(
@@ -144,7 +148,12 @@ function nodeConfig(
 }
 
 /** `NAME_cert.pem` and `NAME_privk.pem`: an EC key on P-384 and a self-signed certificate. */
-function writeIdentity(folder: string, name: string, random: Random, nowMs: number): string {
+function writeIdentity(
+  folder: string,
+  name: string,
+  random: Random,
+  nowMs: number,
+): SandboxMember & { readonly certificatePem: string } {
   const key = generateEcPrivateKey("P-384", random);
   const fields = memberCertificate({
     key: key.publicKey,
@@ -152,11 +161,12 @@ function writeIdentity(folder: string, name: string, random: Random, nowMs: numb
     validity: validityOfDays(nowMs, VALIDITY_DAYS),
     serial: randomSerial(random),
   });
-  const certificatePem = serialiseCertificatePem(signCertificate(fields, key));
+  const der = signCertificate(fields, key);
+  const certificatePem = serialiseCertificatePem(der);
   Deno.writeTextFileSync(join(folder, `${name}_cert.pem`), certificatePem);
   Deno.writeTextFileSync(join(folder, `${name}.curl`), curlConfig(folder, name));
   writeSecret(join(folder, `${name}_privk.pem`), serialisePem("PRIVATE KEY", serialiseEcPrivateKey(key)));
-  return certificatePem;
+  return { id: memberIdOf(der), key, certificatePem };
 }
 
 /** Options for `curl --config`: whom to trust, and who calls. */
@@ -182,18 +192,6 @@ function writeEncryptionKeys(folder: string, name: string): void {
 /** Only the owner may read it. */
 function writeSecret(path: string, text: string): void {
   Deno.writeTextFileSync(path, text, { mode: 0o600 });
-}
-
-/** Paths of a constitution's files: the four with fixed names, then the others by name. Each can be read. */
-function readConstitution(folder: string): string[] {
-  const names = listFolder(folder, "constitution").filter((name) => name.endsWith(".js"));
-  for (const name of CONSTITUTION_FILES) {
-    if (!names.includes(name)) throw new UsageError(`Cannot use the constitution in ${folder}: it has no ${name}`);
-  }
-  const others = names.filter((name) => !CONSTITUTION_FILES.includes(name)).sort();
-  const files = [...CONSTITUTION_FILES, ...others].map((name) => join(folder, name));
-  for (const file of files) readTextFile(file, "the constitution's file");
-  return files;
 }
 
 /**
@@ -264,12 +262,4 @@ function listModules(folder: string, prefix: string, refuse: Refuse): { name: st
     const module = read(`src/${prefix}${name}`, () => Deno.readTextFileSync(path));
     return [{ name: `${prefix}${name}`, module }];
   });
-}
-
-function listFolder(folder: string, what: string): string[] {
-  try {
-    return [...Deno.readDirSync(folder)].map(({ name }) => name);
-  } catch (error) {
-    throw new UsageError(`Cannot read the ${what} folder ${folder}: ${reasonOf(error)}`);
-  }
 }

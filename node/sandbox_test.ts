@@ -1,6 +1,7 @@
 import { strict as assert } from "node:assert";
 import { join } from "node:path";
-import { DEFAULT_APP_FOLDER, DEFAULT_CONSTITUTION_FOLDER, readBundle, readSandboxInputs } from "./sandbox.ts";
+import { DEFAULT_CONSTITUTION_FOLDER } from "./constitution_folder.ts";
+import { DEFAULT_APP_FOLDER, readBundle, readSandboxInputs } from "./sandbox.ts";
 
 const GOOD = { js_module: "a.js", js_function: "f" };
 

@@ -17,7 +17,8 @@ import { loadNativePowers } from "../enclave/native_powers.ts";
 import type { EnclavePowers } from "../enclave/powers.ts";
 import { parseConfig } from "../node/config.ts";
 import { readConfigFiles } from "../node/config_files.ts";
-import { createSandbox, DEFAULT_APP_FOLDER, DEFAULT_CONSTITUTION_FOLDER, type Sandbox } from "../node/sandbox.ts";
+import { DEFAULT_CONSTITUTION_FOLDER } from "../node/constitution_folder.ts";
+import { createSandbox, DEFAULT_APP_FOLDER, type Sandbox } from "../node/sandbox.ts";
 import { startConfig } from "../node/start_config.ts";
 import { InlineNode } from "./inline_node.ts";
 

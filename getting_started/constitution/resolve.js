@@ -8,10 +8,7 @@
  * Making a proposal is no vote for it. A vote counts as long as the member who cast it is active.
  */
 export function resolve(_proposal, _proposerId, votes, _proposalId) {
-  const active = new Set();
-  for (const [memberId, info] of memberInfo().entries()) {
-    if (info.status === "Active") active.add(memberId);
-  }
-  const yes = votes.filter(({ member_id, vote }) => vote && active.has(member_id)).length;
-  return yes > active.size / 2 ? "Accepted" : "Open";
+  const voters = activeMembers();
+  const yes = votes.filter(({ member_id, vote }) => vote && voters.includes(member_id)).length;
+  return yes > voters.length / 2 ? "Accepted" : "Open";
 }

@@ -11,18 +11,19 @@ import type { Random } from "../../shared/crypto/primitives.ts";
 import { MAX_SANDBOX_MEMBERS, MAX_SANDBOX_USERS } from "../../shared/limits.ts";
 import { parseConfig } from "../config.ts";
 import { readConfigFiles } from "../config_files.ts";
+import { DEFAULT_CONSTITUTION_FOLDER } from "../constitution_folder.ts";
 import { requireFreePorts } from "../free_ports.ts";
 import { Host } from "../host.ts";
 import { createLog, type NodeLog } from "../log.ts";
 import {
   createSandbox,
   DEFAULT_APP_FOLDER,
-  DEFAULT_CONSTITUTION_FOLDER,
   readSandboxInputs,
   type Sandbox,
   type SandboxOptions,
   sandboxPorts,
 } from "../sandbox.ts";
+import { openingRequests, type SandboxOpening } from "../sandbox_opening.ts";
 import { storageError } from "../storage_error.ts";
 import { Workspace } from "../workspace.ts";
 import { stdoutColours } from "./colours.ts";
@@ -72,7 +73,7 @@ export function nodeCommand(): Command {
     .option("--app <DIR>", "app bundle: app.json and src/", DEFAULT_APP_FOLDER)
     .option(
       "--constitution <DIR>",
-      "constitution: actions.js, validate.js, resolve.js, apply.js",
+      "constitution: actions.js, validate.js, resolve.js, apply.js, or a part of them that replaces ours",
       DEFAULT_CONSTITUTION_FOLDER,
     )
     .addOption(new Option("--native-app <NAME>", "an app built into the node instead of a bundle").choices(["logging"]))
@@ -123,7 +124,7 @@ async function runConfigured(file: string, { check, logLevel }: Options): Promis
   const log = createLog({ format: config.logFormat, level: logLevel });
   for (const warning of config.warnings) log.write("info", "host", warning);
   try {
-    const host = await Host.start({ config, files, log, logLevel, allowOpenService: false });
+    const host = await Host.start({ config, files, log, logLevel });
     signals.stopFromNowOn(host);
     return await untilStopped(host, signals);
   } finally {
@@ -205,9 +206,9 @@ async function openSandbox(
   try {
     await signals.arrived();
     if (signals.requireStop) return await giveUp(host, log);
-    host = await Host.start({ config, files, log, logLevel, allowOpenService: true });
+    host = await Host.start({ config, files, log, logLevel });
     signals.stopFromNowOn(host);
-    await host.openService(sandbox.opening);
+    await openService(host, sandbox.opening);
     if (signals.requireStop) return await giveUp(host, log);
     announce(host, sandbox, workspace);
     return { host, log };
@@ -216,6 +217,17 @@ async function openSandbox(
     if (signals.requireStop) return undefined;
     throw error;
   }
+}
+
+/** Lets the members decide it, one request after the other. */
+async function openService(host: Host, opening: SandboxOpening): Promise<void> {
+  const requests = openingRequests(opening, host.servicePem, Math.floor(Date.now() / 1000));
+  let step = requests.next();
+  while (!step.done) {
+    const { method, target, contentType, body } = step.value;
+    step = requests.next(await host.ask({ method, target, headers: [["content-type", contentType]], body }));
+  }
+  await host.serviceOpened;
 }
 
 /** A node with the log that is to be closed after it. */

@@ -6,14 +6,11 @@
  */
 
 import { Command, Option } from "commander";
-import { join, resolve } from "node:path";
-import { FormatError } from "../../shared/assert.ts";
 import { concat, toUtf8 } from "../../shared/bytes.ts";
-import { parseCertificateBundle } from "../../shared/crypto/x509.ts";
-import { parseJsonText } from "../../shared/json.ts";
-import { listOf, object, text } from "../../shared/json_shape.ts";
 import { MAX_CALL_ATTEMPTS } from "../../shared/limits.ts";
-import { ExitCode, keepPermissions, readFile, readTextFile, reasonOf, requireWritable, UsageError } from "./exit.ts";
+import { ExitCode, keepPermissions, readFile, reasonOf, requireWritable, UsageError } from "./exit.ts";
+import { exchangeOnce, makeClient, type TlsFiles, Unreachable } from "./node_client.ts";
+import { credentialsOf, readSandbox } from "./sandbox_description.ts";
 
 export interface CallOptions {
   readonly request?: string;
@@ -30,18 +27,9 @@ export interface CallOptions {
 }
 
 /** Where to, and the files of the credentials to use. */
-interface Target {
+interface Target extends TlsFiles {
   readonly url: string;
-  readonly serviceCert: string;
-  readonly own: { readonly cert: string; readonly key: string } | undefined;
 }
-
-/** What is read of the sandbox's description. */
-const SANDBOX = object({
-  nodes: listOf(object({ url: text, web_url: text })),
-  service_cert: text,
-  common_dir: text,
-});
 
 /** The characters of a method (RFC 9110 §9.1). */
 const METHOD = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
@@ -120,10 +108,7 @@ function readTarget(url: string, options: CallOptions): Target {
     return { url: address, serviceCert: options.serviceCert, own: given };
   }
   const { nodes: [node], service_cert, common_dir } = readSandbox(options.workspace);
-  const own = name === undefined ? given : {
-    cert: join(common_dir, `${name}_cert.pem`),
-    key: join(common_dir, `${name}_privk.pem`),
-  };
+  const own = name === undefined ? given : credentialsOf(name, common_dir);
   // Callers without a certificate use the interface that does not ask for one.
   const base = own === undefined ? node.web_url : node.url;
   return { url: readUrl(`${base}${url}`), serviceCert: options.serviceCert ?? service_cert, own };
@@ -139,22 +124,6 @@ function readUrl(url: string): string {
     throw new UsageError(`Cannot call ${JSON.stringify(url)}: its scheme is ${scheme}, and nodes speak https`);
   }
   return url;
-}
-
-function readSandbox(workspace: string) {
-  const file = join(resolve(workspace), "sandbox.json");
-  const content = readTextFile(file, "the description of the sandbox");
-  try {
-    const { nodes, ...rest } = SANDBOX(parseJsonText(content), "");
-    const [node] = nodes;
-    if (node === undefined) throw new FormatError("it names no node");
-    return { nodes: [node] as const, ...rest };
-  } catch (error) {
-    if (!(error instanceof FormatError)) throw error;
-    throw new UsageError(
-      `Cannot read the description of the sandbox ${file}: ${error.message}; the sandbox writes it again when it starts`,
-    );
-  }
 }
 
 /** Method, headers and body. */
@@ -204,56 +173,12 @@ function isHeader(name: string, value: string): boolean {
   }
 }
 
-function makeClient({ serviceCert, own }: Target): Deno.HttpClient {
-  const caCerts = [readServiceCertificate(serviceCert)];
-  if (own === undefined) return Deno.createHttpClient({ caCerts });
-  const cert = readTextFile(own.cert, "the client certificate");
-  const key = readTextFile(own.key, "the private key");
-  try {
-    return Deno.createHttpClient({ caCerts, cert, key });
-  } catch (error) {
-    const reason = reasonOf(error);
-    const why = reason.includes("KeyMismatch") ? "the key is not that of the certificate" : reason;
-    throw new UsageError(`Cannot use the client certificate ${own.cert} with the private key ${own.key}: ${why}`);
-  }
-}
-
-/** Here, since the runtime takes a text without any certificate, and trusts nobody then. */
-function readServiceCertificate(path: string): string {
-  const pem = readTextFile(path, "the service certificate");
-  try {
-    if (parseCertificateBundle(pem).length === 0) throw new FormatError("there is no certificate (PEM) in it");
-  } catch (error) {
-    if (!(error instanceof FormatError)) throw error;
-    throw new UsageError(`Cannot use the service certificate ${path}: ${error.message}`);
-  }
-  return pem;
-}
-
-/** No answer, and why, as a sentence. */
-class Unreachable extends Error {
-  override name = "Unreachable";
-}
-
 /** Sends the request, again where the answer may change and the user waits for that. @throws Unreachable */
 async function exchange(url: string, init: RequestInit & { readonly client: Deno.HttpClient }, waits: boolean) {
   for (let attempt = 1;; attempt++) {
     const answer = await exchangeOnce(url, init);
     if (!waits || attempt >= MAX_CALL_ATTEMPTS || !isNotThereYet(answer.response.status, answer.body)) return answer;
     await new Promise((done) => setTimeout(done, DEFAULT_RETRY_SECONDS * 1000));
-  }
-}
-
-async function exchangeOnce(url: string, init: RequestInit & { readonly client: Deno.HttpClient }) {
-  try {
-    const response = await fetch(url, init);
-    return { response, body: new Uint8Array(await response.arrayBuffer()) };
-  } catch (error) {
-    const reason = reasonOf(error).replace(/^error sending request for url \(\S*\): /, "");
-    const remedy = reason.includes("invalid peer certificate")
-      ? "is the service certificate that of its service?"
-      : "is the node running?";
-    throw new Unreachable(`Cannot reach ${url}: ${reason}; ${remedy}`);
   }
 }
 

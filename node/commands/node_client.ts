@@ -1,0 +1,61 @@
+/**
+ * Requests to a node over TLS that trusts one service's certificate and nothing else.
+ *
+ * In: files of certificates, requests. Out: answers, or why there was none.
+ */
+
+import { FormatError } from "../../shared/assert.ts";
+import { parseCertificateBundle } from "../../shared/crypto/x509.ts";
+import { readTextFile, reasonOf, UsageError } from "./exit.ts";
+
+/** Whom to trust, and the files of the client certificate to show. */
+export interface TlsFiles {
+  readonly serviceCert: string;
+  readonly own?: { readonly cert: string; readonly key: string } | undefined;
+}
+
+/** No answer, and why, as a sentence. */
+export class Unreachable extends Error {
+  override name = "Unreachable";
+}
+
+/** @throws UsageError where a file cannot be read or used */
+export function makeClient({ serviceCert, own }: TlsFiles): Deno.HttpClient {
+  const caCerts = [readServiceCertificate(serviceCert)];
+  if (own === undefined) return Deno.createHttpClient({ caCerts });
+  const cert = readTextFile(own.cert, "the client certificate");
+  const key = readTextFile(own.key, "the private key");
+  try {
+    return Deno.createHttpClient({ caCerts, cert, key });
+  } catch (error) {
+    const reason = reasonOf(error);
+    const why = reason.includes("KeyMismatch") ? "the key is not that of the certificate" : reason;
+    throw new UsageError(`Cannot use the client certificate ${own.cert} with the private key ${own.key}: ${why}`);
+  }
+}
+
+/** Here, since the runtime takes a text without any certificate, and trusts nobody then. */
+function readServiceCertificate(path: string): string {
+  const pem = readTextFile(path, "the service certificate");
+  try {
+    if (parseCertificateBundle(pem).length === 0) throw new FormatError("there is no certificate (PEM) in it");
+  } catch (error) {
+    if (!(error instanceof FormatError)) throw error;
+    throw new UsageError(`Cannot use the service certificate ${path}: ${error.message}`);
+  }
+  return pem;
+}
+
+/** Sends one request. Redirects are answers like others. @throws Unreachable */
+export async function exchangeOnce(url: string, init: RequestInit & { readonly client: Deno.HttpClient }) {
+  try {
+    const response = await fetch(url, init);
+    return { response, body: new Uint8Array(await response.arrayBuffer()) };
+  } catch (error) {
+    const reason = reasonOf(error).replace(/^error sending request for url \(\S*\): /, "");
+    const remedy = reason.includes("invalid peer certificate")
+      ? "is the service certificate that of its service?"
+      : "is the node running?";
+    throw new Unreachable(`Cannot reach ${url}: ${reason}; ${remedy}`);
+  }
+}

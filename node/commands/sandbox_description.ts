@@ -1,0 +1,40 @@
+/**
+ * `sandbox.json`, by which commands find the node and the credentials of a sandbox.
+ *
+ * In: the workspace. Out: URLs, and paths of files.
+ */
+
+import { join, resolve } from "node:path";
+import { FormatError } from "../../shared/assert.ts";
+import { parseJsonText } from "../../shared/json.ts";
+import { listOf, object, text } from "../../shared/json_shape.ts";
+import { readTextFile, UsageError } from "./exit.ts";
+
+/** What is read of the sandbox's description. */
+const SANDBOX = object({
+  nodes: listOf(object({ url: text, web_url: text })),
+  service_cert: text,
+  common_dir: text,
+});
+
+/** The description, with its first node. @throws UsageError */
+export function readSandbox(workspace: string) {
+  const file = join(resolve(workspace), "sandbox.json");
+  const content = readTextFile(file, "the description of the sandbox");
+  try {
+    const { nodes, ...rest } = SANDBOX(parseJsonText(content), "");
+    const [node] = nodes;
+    if (node === undefined) throw new FormatError("it names no node");
+    return { nodes: [node] as const, ...rest };
+  } catch (error) {
+    if (!(error instanceof FormatError)) throw error;
+    throw new UsageError(
+      `Cannot read the description of the sandbox ${file}: ${error.message}; the sandbox writes it again when it starts`,
+    );
+  }
+}
+
+/** The files of one member or user of a sandbox. @param name such as `member0` */
+export function credentialsOf(name: string, commonFolder: string): { readonly cert: string; readonly key: string } {
+  return { cert: join(commonFolder, `${name}_cert.pem`), key: join(commonFolder, `${name}_privk.pem`) };
+}

@@ -210,3 +210,13 @@ export const MAX_SANDBOX_USERS = 1000;
 export const MAX_CALL_ATTEMPTS = 30;
 /** Characters of an argument or a text that is shown of a proposal; of longer ones the rest is told by its digest. */
 export const MAX_SHOWN_ARGUMENT_CHARACTERS = 200;
+/** Lines of a ballot that are shown. */
+export const MAX_SHOWN_BALLOT_LINES = 200;
+/** Bytes of a node's answer that `member` reads. */
+export const MAX_MEMBER_ANSWER_BYTES = 64 * 1024 * 1024;
+/** Requests that `member show` has under way at a time. */
+export const MAX_MEMBER_REQUESTS_IN_FLIGHT = 8;
+/** Bytes of a file that holds a signature, in whatever form. */
+export const MAX_SIGNATURE_FILE_BYTES = 4096;
+/** Bytes of a file that `member prepare` wrote: a proposal may be as large as an app, and stands in it twice in base64. */
+export const MAX_PREPARED_FILE_BYTES = 256 * 1024 * 1024;

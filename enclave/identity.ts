@@ -5,6 +5,8 @@
  * Rules: ledger-and-receipts.md §11, nodes-and-attestation.md §3.1.
  */
 
+import { FormatError } from "../shared/assert.ts";
+import { equalBytes } from "../shared/bytes.ts";
 import {
   type CertificateRequest,
   parseCertificateRequest,
@@ -16,7 +18,12 @@ import { nodeIdOf } from "../shared/crypto/identifiers.ts";
 import { serialisePem } from "../shared/crypto/pem.ts";
 import type { CurveName, Random } from "../shared/crypto/primitives.ts";
 import { serialisePublicKeyPem } from "../shared/crypto/public_key.ts";
-import { type Certificate, parseCertificate, serialiseCertificatePem } from "../shared/crypto/x509.ts";
+import {
+  type Certificate,
+  parseCertificate,
+  parseCertificatePem,
+  serialiseCertificatePem,
+} from "../shared/crypto/x509.ts";
 import {
   endorsedNodeCertificate,
   randomSerial,
@@ -58,7 +65,30 @@ export function createServiceIdentity(
   random: Random,
 ): ServiceIdentity {
   const key = generateEcPrivateKey(curve, random);
-  const subject = nameFromConfiguration(subjectName);
+  return certifyService(key, nameFromConfiguration(subjectName), validity, random);
+}
+
+/** A new certificate for the same key and name: whoever trusts the key goes on trusting what it signed. */
+export function renewService(
+  { key, certificate }: ServiceIdentity,
+  validity: Validity,
+  random: Random,
+): ServiceIdentity {
+  return certifyService(key, certificate.subject, validity, random);
+}
+
+/**
+ * The same key under the certificate that the service's tables have now.
+ *
+ * @throws FormatError where that is none, or another key's
+ */
+export function withServiceCertificate({ key }: ServiceIdentity, certificatePem: string): ServiceIdentity {
+  const certificate = parseCertificatePem(certificatePem);
+  requireKey(certificate, key, "the service's certificate");
+  return { key, certificate, certificatePem };
+}
+
+function certifyService(key: EcPrivateKey, subject: Uint8Array, validity: Validity, random: Random): ServiceIdentity {
   const fields = serviceCertificate({ key: key.publicKey, subject, validity, serial: randomSerial(random) });
   const der = signCertificate(fields, key);
   return { key, certificate: parseCertificate(der), certificatePem: serialiseCertificatePem(der) };
@@ -78,24 +108,52 @@ export function createNodeIdentity(
   const subject = nameFromConfiguration(config.subjectName);
   const subjectAltNames = config.subjectAltNames.map(parseSubjectAltName);
   const request = signCertificateRequest(key, subject, subjectAltNames);
-  const selfSigned = signCertificate(
-    selfSignedNodeCertificate({ key: key.publicKey, subject, validity, serial: randomSerial(random), subjectAltNames }),
-    key,
-  );
   return {
     id: nodeIdOf(key.publicKey.spki),
     key,
     publicKeyPem: serialisePublicKeyPem(key.publicKey),
     request: parseCertificateRequest(request),
     requestPem: serialiseCertificateRequestPem(request),
-    selfSignedPem: serialiseCertificatePem(selfSigned),
+    selfSignedPem: selfSign(config, key, validity, random),
     encryption: rsaKeyPair(),
   };
 }
 
+/**
+ * A node whose endorsed certificate was renewed: its self-signed one is too, for the same time, as CCF does.
+ *
+ * @param endorsedPem what the service's tables have for this node
+ * @throws FormatError where that is no certificate, or another key's
+ */
+export function renewNode(
+  identity: NodeIdentity,
+  config: StartConfig["node"],
+  endorsedPem: string,
+  random: Random,
+): NodeIdentity {
+  const endorsed = parseCertificatePem(endorsedPem);
+  requireKey(endorsed, identity.key, "this node's certificate");
+  return { ...identity, selfSignedPem: selfSign(config, identity.key, endorsed, random) };
+}
+
+function requireKey({ spki }: Certificate, { publicKey }: EcPrivateKey, what: string): void {
+  if (!equalBytes(spki, publicKey.spki)) throw new FormatError(`Cannot use ${what}: it is for another key`);
+}
+
+function selfSign(config: StartConfig["node"], key: EcPrivateKey, validity: Validity, random: Random): string {
+  const fields = selfSignedNodeCertificate({
+    key: key.publicKey,
+    subject: nameFromConfiguration(config.subjectName),
+    validity,
+    serial: randomSerial(random),
+    subjectAltNames: config.subjectAltNames.map(parseSubjectAltName),
+  });
+  return serialiseCertificatePem(signCertificate(fields, key));
+}
+
 /** The service's certificate for a node, from the node's request. */
 export function endorseNode(
-  { request }: NodeIdentity,
+  request: CertificateRequest,
   service: ServiceIdentity,
   validity: Validity,
   random: Random,

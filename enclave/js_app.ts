@@ -7,6 +7,7 @@
 
 import { FormatError } from "../shared/assert.ts";
 import { fromByteString, fromUtf8Lenient, toByteString, toHex, toUtf8, Writer } from "../shared/bytes.ts";
+import type { Primitives } from "../shared/crypto/primitives.ts";
 import {
   type EndpointProperties,
   ENDPOINTS,
@@ -97,6 +98,23 @@ export function* storedEndpoints(tx: Transaction): Generator<StoredEndpoint> {
   }
 }
 
+/** The modules that the tables hold. */
+export function installedProgram(tx: Transaction, { sha256 }: Pick<Primitives, "sha256">): Program {
+  const sources = new Map<string, Uint8Array>();
+  const listing = new Writer();
+  for (const [key, source] of tx.openRaw(MODULES.name).entries()) {
+    sources.set(fromUtf8Lenient(fromByteString(key)), source);
+    listing.lengthPrefixed(fromByteString(key)).lengthPrefixed(source);
+  }
+  return {
+    id: toHex(sha256(listing.finish())),
+    source: (name) => {
+      const source = sources.get(name);
+      return source && fromUtf8Lenient(source);
+    },
+  };
+}
+
 /** The endpoints of the app that the tables hold, rebuilt when they change. */
 export class JsApp {
   readonly #powers: EnclavePowers;
@@ -122,19 +140,7 @@ export class JsApp {
   }
 
   #read(tx: Transaction): { table: EndpointTable; program: Program } {
-    const sources = new Map<string, Uint8Array>();
-    const listing = new Writer();
-    for (const [key, source] of tx.openRaw(MODULES.name).entries()) {
-      sources.set(fromUtf8Lenient(fromByteString(key)), source);
-      listing.lengthPrefixed(fromByteString(key)).lengthPrefixed(source);
-    }
-    const program: Program = {
-      id: toHex(this.#powers.primitives.sha256(listing.finish())),
-      source: (name) => {
-        const source = sources.get(name);
-        return source && fromUtf8Lenient(source);
-      },
-    };
+    const program = installedProgram(tx, this.#powers.primitives);
     const endpoints: Endpoint[] = [];
     for (const row of storedEndpoints(tx)) endpoints.push(this.#endpoint(row, program));
     return { table: new EndpointTable(endpoints), program };

@@ -5,16 +5,23 @@
  */
 
 import type { Primitives, Random } from "../shared/crypto/primitives.ts";
-import { SERVICE_INFO } from "../shared/governance/tables.ts";
+import { NODES_ENDORSED_CERTIFICATES, SERVICE_INFO } from "../shared/governance/tables.ts";
 import type { Store } from "../shared/kv/store.ts";
 import type { Transaction } from "../shared/kv/transaction.ts";
 import type { Seqno, TxId, TxStatus, View } from "../shared/tx_id.ts";
-import { assert } from "../shared/assert.ts";
+import { assert, FormatError } from "../shared/assert.ts";
 import type { AppEngine } from "./app_engine.ts";
 import type { CommitPath } from "./commit_path.ts";
 import type { Frontends } from "./frontend/frontend.ts";
+import type { ScriptHost } from "./governance/scripts.ts";
 import { HistoricalCache } from "./historical_cache.ts";
-import type { NodeIdentity, ServiceIdentity } from "./identity.ts";
+import {
+  type NodeIdentity,
+  privateKeyPem,
+  renewNode,
+  type ServiceIdentity,
+  withServiceCertificate,
+} from "./identity.ts";
 import type { EnclaveOutput, HeapBytes, LogLevel, SessionMetrics, StartConfig } from "./messages.ts";
 import { Signer } from "./signer.ts";
 import { Snapshotter } from "./snapshotter.ts";
@@ -53,13 +60,17 @@ export class Node {
   readonly snapshotter: Snapshotter;
   readonly #interfaces: ReadonlyMap<string, InterfaceRules>;
   #appIsOpen = false;
+  /** The transaction that opened the service, until it is signed. */
+  #openedBy: TxId | undefined;
+  #identity: NodeIdentity;
+  #endorsedPem: string;
+  #service: ServiceIdentity;
 
   constructor(
     readonly config: StartConfig,
-    readonly identity: NodeIdentity,
-    /** The service's certificate for this node. */
-    readonly endorsedPem: string,
-    readonly service: ServiceIdentity,
+    identity: NodeIdentity,
+    endorsedPem: string,
+    service: ServiceIdentity,
     readonly path: CommitPath,
     readonly frontends: Frontends,
     readonly primitives: Primitives,
@@ -68,6 +79,9 @@ export class Node {
     readonly engine: AppEngine,
     readonly emit: (output: EnclaveOutput) => void,
   ) {
+    this.#identity = identity;
+    this.#endorsedPem = endorsedPem;
+    this.#service = service;
     this.historical = new HistoricalCache(path, primitives, emit);
     this.signer = new Signer(
       { ...config.signatures, chunkBytes: config.chunkBytes, snapshotTxCount: config.snapshotTxCount },
@@ -85,6 +99,20 @@ export class Node {
 
   get id(): string {
     return this.identity.id;
+  }
+
+  /** The keys never change while the node runs; the self-signed certificate may be renewed. */
+  get identity(): NodeIdentity {
+    return this.#identity;
+  }
+
+  /** The service's certificate for this node. */
+  get endorsedPem(): string {
+    return this.#endorsedPem;
+  }
+
+  get service(): ServiceIdentity {
+    return this.#service;
   }
 
   get store(): Store {
@@ -124,6 +152,20 @@ export class Node {
     return limit !== 0 && this.store.version - this.path.committed.seqno >= limit;
   }
 
+  /** What governance's scripts reach besides tables. */
+  get scriptHost(): ScriptHost {
+    return {
+      engine: this.engine,
+      primitives: this.primitives,
+      random: this.random,
+      nowMs: this.nowMs,
+      log: (level, tag, message) => this.log(level, tag, message),
+      lastCommittedTxId: () => this.committedTxId,
+      statusOf: (id) => this.statusOf(id),
+      viewOf: (seqno) => this.path.viewOf(seqno),
+    };
+  }
+
   statusOf(id: TxId): TxStatus {
     return this.path.statusOf(id);
   }
@@ -143,13 +185,13 @@ export class Node {
     assert(tx.readVersion === this.store.version, "A transaction is committed on the version it read");
     const id = this.path.append(tx.writeSet(), claimsDigest);
     // The service may have been opened; the next request must find it so.
-    this.#observeService();
+    this.#observeService(id);
     return id;
   }
 
-  /** Signs what waits for a signature, if it has waited for long enough or is much. */
+  /** Signs what waits for a signature, if it has waited for long enough, is much, or has opened the service. */
   signIfDue(): void {
-    if (this.signer.isDue(this.path, this.nowMs)) this.sign();
+    if (this.#openedBy !== undefined || this.signer.isDue(this.path, this.nowMs)) this.sign();
   }
 
   /** Before a clean stop. Snapshot evidence, which follows a signature, may need a second one. */
@@ -159,11 +201,54 @@ export class Node {
 
   /** Signs everything now, and writes the snapshot that may be due there. */
   sign(): void {
+    const isRenewed = this.#adoptCertificates();
     const { seqno, snapshot } = this.signer.sign(this.path, {
       node: { id: this.id, key: this.identity.key, endorsedCertificatePem: this.endorsedPem },
       service: this.service,
     }, this.nowMs);
     this.snapshotter.onSignature(seqno, snapshot);
+    if (isRenewed) this.presentCertificates();
+    if (this.#openedBy === undefined) return;
+    this.emit({ kind: "serviceOpened", txId: this.#openedBy });
+    this.#openedBy = undefined;
+  }
+
+  /** Gives the host what its listeners and its operator show. Running sessions are not touched. */
+  presentCertificates(): void {
+    const { id, key, selfSignedPem } = this.#identity;
+    const keyPem = privateKeyPem(key);
+    const servicePem = this.#service.certificatePem;
+    const chainPem = this.#endorsedPem + servicePem;
+    this.emit({ kind: "tlsIdentity", authority: "Service", certificateChainPem: chainPem, privateKeyPem: keyPem });
+    this.emit({ kind: "tlsIdentity", authority: "Node", certificateChainPem: selfSignedPem, privateKeyPem: keyPem });
+    this.emit({ kind: "certificates", servicePem, nodePem: selfSignedPem, nodeId: id });
+  }
+
+  /**
+   * Takes up the certificates that members have renewed since the last signature, which the next one commits.
+   *
+   * One that cannot be used is logged, at every signature until it is mended; the one before it stays in use.
+   *
+   * @returns whether there are any
+   */
+  #adoptCertificates(): boolean {
+    const tx = this.store.beginReadOnly();
+    const servicePem = tx.open(SERVICE_INFO).get()?.cert ?? this.#service.certificatePem;
+    const endorsedPem = tx.open(NODES_ENDORSED_CERTIFICATES).get(this.id) ?? this.#endorsedPem;
+    const isServiceRenewed = servicePem !== this.#service.certificatePem;
+    const isNodeRenewed = endorsedPem !== this.#endorsedPem;
+    try {
+      if (isServiceRenewed) this.#service = withServiceCertificate(this.#service, servicePem);
+      if (isNodeRenewed) {
+        this.#identity = renewNode(this.#identity, this.config.node, endorsedPem, this.random);
+        this.#endorsedPem = endorsedPem;
+      }
+    } catch (error) {
+      if (!(error instanceof FormatError)) throw error;
+      this.log("fail", "node", error.message);
+      return false;
+    }
+    return isServiceRenewed || isNodeRenewed;
   }
 
   log(level: LogLevel, tag: string, message: string): void {
@@ -171,8 +256,9 @@ export class Node {
     this.emit({ kind: "log", level, tag, message });
   }
 
-  #observeService(): void {
+  #observeService(id: TxId): void {
     if (this.#appIsOpen) return;
     this.#appIsOpen = this.store.beginReadOnly().open(SERVICE_INFO).get()?.status === "Open";
+    if (this.#appIsOpen) this.#openedBy = id;
   }
 }

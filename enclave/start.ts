@@ -32,13 +32,7 @@ import { LEDGER_SECRET_BYTES, LedgerSecret, LedgerSecrets } from "../shared/ledg
 import { formatTxId } from "../shared/tx_id.ts";
 import { CommitPath } from "./commit_path.ts";
 import { createFrontends } from "./frontends.ts";
-import {
-  createNodeIdentity,
-  createServiceIdentity,
-  endorseNode,
-  type NodeIdentity,
-  privateKeyPem,
-} from "./identity.ts";
+import { createNodeIdentity, createServiceIdentity, endorseNode, type NodeIdentity } from "./identity.ts";
 import type { EnclaveOutput, StartConfig, StartMember } from "./messages.ts";
 import { Node } from "./node.ts";
 import type { EnclavePowers } from "./powers.ts";
@@ -59,12 +53,15 @@ export function startService(
   emit: (output: EnclaveOutput) => void,
 ): Node {
   const { primitives, random } = powers;
+  const constitution = config.service.constitution.join("\n");
+  const problem = powers.scripts.constitutionProblem(constitution);
+  if (problem !== undefined) throw new FormatError(`Cannot start: the constitution cannot govern: ${problem}`);
   const members = config.service.members.map((member) => readMember(member, powers));
   const nodeValidity = validityOfDays(nowMs, config.node.initialValidityDays);
   const serviceValidity = validityOfDays(nowMs, config.service.initialValidityDays);
   const identity = createNodeIdentity(config.node, nodeValidity, powers);
   const service = createServiceIdentity(config.node.curve, config.service.subjectName, serviceValidity, random);
-  const endorsedPem = endorseNode(identity, service, nodeValidity, random);
+  const endorsedPem = endorseNode(identity.request, service, nodeValidity, random);
 
   const secrets = new LedgerSecrets();
   secrets.add(1, new LedgerSecret(primitives, random(LEDGER_SECRET_BYTES)));
@@ -87,16 +84,12 @@ export function startService(
   const tx = path.store.begin();
   writeMembers(tx, members);
   writeService(tx, config, service.certificatePem);
+  tx.open(CONSTITUTION).put(constitution);
   writeFirstNode(tx, config, identity, endorsedPem, primitives.sha256);
   node.commitTransaction(tx);
   node.sign();
 
-  const keyPem = privateKeyPem(identity.key);
-  const serviceChainPem = endorsedPem + service.certificatePem;
-  const { selfSignedPem } = identity;
-  emit({ kind: "tlsIdentity", authority: "Service", certificateChainPem: serviceChainPem, privateKeyPem: keyPem });
-  emit({ kind: "tlsIdentity", authority: "Node", certificateChainPem: selfSignedPem, privateKeyPem: keyPem });
-  emit({ kind: "certificates", servicePem: service.certificatePem, nodePem: selfSignedPem, nodeId: identity.id });
+  node.presentCertificates();
   return node;
 }
 
@@ -148,7 +141,6 @@ function writeService(tx: Transaction, { service }: StartConfig, cert: string): 
       ? {}
       : { recent_cose_proposals_window_size: configuration.recentCoseProposalsWindowSize }),
   });
-  tx.open(CONSTITUTION).put(service.constitution.join("\n"));
 }
 
 function writeFirstNode(

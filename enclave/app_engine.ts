@@ -15,14 +15,19 @@ export interface AppEngine {
   callEndpoint(invocation: EndpointInvocation): AppOutcome;
   /** Calls a function of a constitution or of a ballot. Never throws for what it does. */
   run<W extends Wanted>(invocation: ScriptInvocation, wanted: W): ScriptOutcome<ScriptResults[W]>;
-  /** Why a text cannot be a constitution, in CCF's words (governance.md §4); undefined where it can. */
+  /**
+   * Why a text cannot be a constitution, in CCF's words (governance.md §4); undefined where it can. The text is evaluated
+   * for that, in a world without `ccf`, so it may take a while, up to the time that scripts have by default.
+   */
   constitutionProblem(text: string): string | undefined;
   /** Names the form of what `compileAhead` makes; stored beside it (js-apps.md §7). */
   readonly bytecodeVersion: string;
   /**
    * Compiles modules, so that one that does not compile, or imports what is missing, is found when it is installed.
    *
-   * @param names with a leading slash
+   * What it makes is proof of that for a reader of the tables, and nothing that a call is run from.
+   *
+   * @param names with a leading slash; of several that do not compile, the first is named
    * @returns what to store for each, never empty
    * @throws FormatError naming the module, in CCF's words (js-apps.md §2)
    */
@@ -32,7 +37,7 @@ export interface AppEngine {
 /** A call of one function of a program that is no endpoint. */
 export interface ScriptInvocation {
   readonly program: Program;
-  /** With a leading slash, as `Program.source` takes it. */
+  /** As `Program.source` takes it: of an app with a leading slash, of governance as `js/governance_modules.ts` says. */
   readonly module: string;
   readonly functionName: string;
   /** JSON values; a `Uint8Array` becomes an ArrayBuffer. */
@@ -44,12 +49,12 @@ export interface ScriptInvocation {
 /**
  * What is read of a result before its world is gone, by JavaScript's own rules of conversion.
  *
- * `validation`: the members `valid`, by its truthiness, and `description`, as text; null for what is no object.
- * `status`: text, null for what is no string. `truth`: truthiness. `nothing`: whatever it is, it is not looked at.
+ * `validation`: the members `valid`, by its truthiness, and `description`, where it is a string; null for what is no
+ * object. `status`: as text, whatever it is. `truth`: truthiness. `nothing`: whatever it is, it is not looked at.
  */
 export interface ScriptResults {
   readonly validation: { readonly valid: boolean; readonly description: string | undefined } | null;
-  readonly status: string | null;
+  readonly status: string;
   readonly truth: boolean;
   readonly nothing: undefined;
 }
@@ -92,6 +97,10 @@ export interface Program {
   source(name: string): string | undefined;
   /** Names in stack traces have a leading slash: CCF's do where it has compiled the modules ahead (js-apps.md §5). */
   readonly slashInTraces?: boolean;
+  /** One text of governance, which may import nothing: CCF says of those that they do not compile, and not why. */
+  readonly isSingleText?: boolean;
+  /** Is called so seldom that keeping an image of it would cost more than evaluating it for each call. */
+  readonly isShortLived?: boolean;
 }
 
 /** Limits of one call (js-apps.md §6). A negative one is no limit of its own; the named maxima hold for all. */

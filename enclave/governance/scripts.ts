@@ -7,7 +7,6 @@
  * Rules: governance.md §3.3, §3.4, §4
  */
 
-import { toHex, toUtf8 } from "../../shared/bytes.ts";
 import type { Primitives, Random } from "../../shared/crypto/primitives.ts";
 import { CONSTITUTION } from "../../shared/governance/tables.ts";
 import type { Transaction } from "../../shared/kv/transaction.ts";
@@ -23,6 +22,7 @@ import type {
   Wanted,
 } from "../app_engine.ts";
 import { OdataError } from "../frontend/odata_error.ts";
+import { ballotModule, ballotProgram, CONSTITUTION_MODULE, constitutionProgram } from "../js/governance_modules.ts";
 import { DEFAULT_JS_OPTIONS, jsRuntimeOptions } from "../js_app.ts";
 
 /** What scripts reach besides tables. */
@@ -68,8 +68,9 @@ export class GovernanceScripts {
    * @throws OdataError 500 where the ballot is no module that exports `vote`
    */
   ballot(source: string, proposalId: string, voterId: string, proposal: string, proposerId: string): Answer<boolean> {
-    const name = `public:ccf.gov.proposals_info[${proposalId}].ballots[m[${voterId}]]`;
-    return this.#ask(this.#program(name, source), "vote", [proposal, proposerId], "truth");
+    const program = ballotProgram(proposalId, voterId, source);
+    const named = { program, module: ballotModule(proposalId, voterId) };
+    return this.#ask(named, "vote", [proposal, proposerId], "truth");
   }
 
   /** Answers what `resolve` returned, as text. @throws OdataError 500 */
@@ -92,14 +93,7 @@ export class GovernanceScripts {
     if (text === undefined) {
       throw new OdataError(500, "InternalError", "No constitution is set: nothing can be decided");
     }
-    return this.#program("public:ccf.gov.constitution[0]", text);
-  }
-
-  /** @param name as stack traces and messages have it */
-  #program(name: string, text: string): NamedProgram {
-    const module = `/${name}`;
-    const id = toHex(this.#host.primitives.sha256(toUtf8(`${name}\n${text}`)));
-    return { module, program: { id, source: (wanted) => wanted === module ? text : undefined } };
+    return { program: constitutionProgram(text, this.#host.primitives), module: CONSTITUTION_MODULE };
   }
 
   #ask<W extends Wanted>(

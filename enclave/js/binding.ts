@@ -48,6 +48,12 @@ export interface Call {
   table(id: number): RawTable;
   /** Whether a finished call is logged. */
   metricsLogging: boolean;
+  /**
+   * Why a text cannot be a constitution, in CCF's words; undefined where it can.
+   *
+   * @throws Uncatchable where finding out has taken what was left of the call's time
+   */
+  constitutionProblem(text: string): string | undefined;
 }
 
 /** The arguments of one call of a host function. The values belong to QuickJS. */

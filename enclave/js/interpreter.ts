@@ -72,6 +72,9 @@ interface OwnModules {
 /** A program cannot be used; the message goes to the caller. */
 export class ProgramUnusable extends Error {}
 
+/** Thrown by host functions: ends the call, and no script can catch it. The message goes to the caller. */
+export class Uncatchable extends Error {}
+
 /** A module asks for the call that it is part of, while it is evaluated for an image. */
 export class NeedsCall extends Error {}
 
@@ -81,6 +84,9 @@ export interface Exception {
   /** The `stack` of an Error, as QuickJS made it. */
   readonly stack?: string;
 }
+
+/** Why a text cannot be a constitution, found in another interpreter within a time; undefined where it can. */
+export type ConstitutionCheck = (text: string, mostMs: number) => string | undefined;
 
 /** QuickJS prints error messages into 256 bytes, one of them the zero behind. */
 const MAX_ERROR_MESSAGE_BYTES = 255;
@@ -103,6 +109,7 @@ const LOADING_LIMITS: ScriptLimits = {
 export class Interpreter implements WasmHost, Call {
   readonly #quickJs: QuickJs;
   readonly #clockMs: () => number;
+  readonly #checkConstitution: ConstitutionCheck;
   readonly #instance: WasmInstance;
   #machine: Machine | undefined;
   #smallCalls = 0;
@@ -132,9 +139,10 @@ export class Interpreter implements WasmHost, Call {
   #sourcesLoaded = 0;
   #missing: string | undefined;
 
-  constructor(quickJs: QuickJs, clockMs: () => number) {
+  constructor(quickJs: QuickJs, clockMs: () => number, checkConstitution: ConstitutionCheck) {
     this.#quickJs = quickJs;
     this.#clockMs = clockMs;
+    this.#checkConstitution = checkConstitution;
     this.#instance = new WasmInstance(quickJs.build, this);
     installExactAllocator(this.#instance, quickJs.allocatorTable);
   }
@@ -281,7 +289,9 @@ export class Interpreter implements WasmHost, Call {
     const message = text(() => asJson ? fromUtf8Lenient(machine.jsonOf(exception)) : machine.textOf(exception));
     const stack = isError ? text(() => stackOf(machine, exception)) : undefined;
     machine.free(exception);
-    return stack === undefined ? { message } : { message, stack };
+    // Nor is there always room to say what an error is.
+    if (message === "" && wasFull) return { message: "InternalError: out of memory" };
+    return stack === undefined || (stack === "null" && wasFull) ? { message } : { message, stack };
   }
 
   // Modules.
@@ -294,15 +304,16 @@ export class Interpreter implements WasmHost, Call {
   /**
    * Loads and evaluates an entry module, once. A throw at its top level is ignored, as in CCF.
    *
-   * @throws ProgramUnusable NeedsCall
+   * @param mostMs the time it may take
+   * @throws ProgramUnusable NeedsCall Uncatchable
    */
-  load(name: string): LoadedModule {
+  load(name: string, mostMs = DEFAULT_JS_EXECUTION_TIME_MS): LoadedModule {
     const loaded = this.#modules.get(name);
     if (loaded !== undefined) return loaded;
     const program = this.#program;
     assert(program !== undefined, "Modules are loaded from a program");
     if (program.source(name) === undefined) throw new ProgramUnusable(`Module '${name}' could not be loaded`);
-    this.setLimits(LOADING_LIMITS);
+    this.setLimits({ ...LOADING_LIMITS, maxExecutionTimeMs: mostMs });
     const { machine } = this;
     const namespace = this.#evaluateModule(name, canonicalModuleName(name, program.slashInTraces === true));
     const keys = machine.call("ownKeys", namespace);
@@ -352,6 +363,7 @@ export class Interpreter implements WasmHost, Call {
   }
 
   #whyNotLinked(name: string, fileName: string, { message, stack = "" }: Exception): string {
+    if (this.#program?.isSingleText === true && !LINK_ERROR.test(message)) return notCompiled(name);
     if (this.#missing !== undefined) {
       return `Failed to resolve dependencies for module '${name}': Module '${this.#missing}' could not be loaded`;
     }
@@ -382,6 +394,13 @@ export class Interpreter implements WasmHost, Call {
   }
 
   // What host functions ask for.
+
+  constitutionProblem(text: string): string | undefined {
+    const problem = this.#checkConstitution(text, Math.max(0, this.#limitMs - this.elapsedMs));
+    // The text has used up this call's time. Nobody would notice for the next 10 000 such texts if not here.
+    if (this.shouldInterrupt()) throw new Uncatchable("Operation took too long to complete.");
+    return problem;
+  }
 
   log(level: ConsoleLine[0], message: string): void {
     if (this.#context === undefined) this.#consoleLines.push([level, message]);
@@ -456,6 +475,7 @@ export class Interpreter implements WasmHost, Call {
 
   nowMs(): number {
     if (this.#machine === undefined) return 0; // a new context asks for a seed, which nobody uses
+    if (this.#world.kind === "bare") return 0; // a text that is only looked at knows no time
     if (this.#context === undefined) throw new NeedsCall();
     return this.#context.nowMs + Math.max(0, this.#clockMs() - this.#startMs);
   }
@@ -475,6 +495,15 @@ export class Interpreter implements WasmHost, Call {
     return source;
   }
 }
+
+/** What CCF says of a constitution or a ballot that does not compile (`isSingleText`). */
+export function notCompiled(name: string): string {
+  return `Failed to compile ${name}`;
+}
+
+/** What QuickJS says of modules that compile but do not fit together (js_resolve_export, `quickjs.c`). */
+const LINK_ERROR =
+  /^SyntaxError: (?:Could not find export|circular reference when looking for|export '.*' in module '.*' is ambiguous)/;
 
 /** The global under which a witness finds what to call. It removes that before any other module runs. */
 const WITNESS_GLOBAL = "showNamespace";

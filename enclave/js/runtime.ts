@@ -10,6 +10,7 @@
 
 import { assert } from "../../shared/assert.ts";
 import {
+  DEFAULT_JS_EXECUTION_TIME_MS,
   MAX_JS_CACHED_INTERPRETERS,
   MAX_JS_IMAGE_BYTES,
   MAX_JS_NESTED_CALLS,
@@ -31,7 +32,17 @@ import type {
 } from "../app_engine.ts";
 import { kindOf, type ScriptKind } from "./bindings/registry.ts";
 import { findAllocatorTable } from "./exact_allocator.ts";
-import { type Exception, Interpreter, NeedsCall, ProgramUnusable, type QuickJs, type World } from "./interpreter.ts";
+import { PROPOSED_CONSTITUTION_MODULE, proposedConstitution } from "./governance_modules.ts";
+import {
+  type Exception,
+  Interpreter,
+  NeedsCall,
+  notCompiled,
+  ProgramUnusable,
+  type QuickJs,
+  Uncatchable,
+  type World,
+} from "./interpreter.ts";
 import { type Machine, PendingException } from "./machine.ts";
 import { findHeapEnd } from "./memory_image.ts";
 import { InvalidResponse, readResponse } from "./response.ts";
@@ -106,11 +117,20 @@ export class ScriptEngine implements AppEngine {
     return this.call(invocation, READERS[wanted]);
   }
 
-  readonly bytecodeVersion: string = "quorate-1";
-
-  constitutionProblem(_text: string): string | undefined {
-    throw new Error("Lands with the bindings of governance");
+  constitutionProblem(text: string): string | undefined {
+    return this.#constitutionProblem(text, DEFAULT_JS_EXECUTION_TIME_MS);
   }
+
+  #constitutionProblem(text: string, mostMs: number): string | undefined {
+    if (text === "") return "constitution is empty";
+    return this.#withIdle((interpreter) => {
+      interpreter.enter(this.#firstWorld("bare"));
+      interpreter.setProgram(proposedConstitution(text));
+      return problemOfConstitution(interpreter, mostMs);
+    });
+  }
+
+  readonly bytecodeVersion: string = "quorate-1";
 
   compileAhead(): ReadonlyMap<string, Uint8Array> {
     throw new Error("Lands with the bindings of governance");
@@ -156,6 +176,12 @@ export class ScriptEngine implements AppEngine {
       }
     };
     if (reuse !== undefined) return this.#withReused(reuse, program, context, run);
+    if (program.isShortLived === true) {
+      return this.#withIdle((interpreter) => {
+        interpreter.enter(this.#firstWorld(kindOf(context.execution)));
+        return run(interpreter);
+      });
+    }
     const prepared = this.#prepare(program, invocation.module, kindOf(context.execution));
     if (prepared.kind === "unusable") return prepared;
     return this.#withIdle((interpreter) => {
@@ -186,9 +212,12 @@ export class ScriptEngine implements AppEngine {
       return { kind: "image", world };
     } catch (error) {
       if (error instanceof NeedsCall) return { kind: "afresh", world: first };
-      if (error instanceof ProgramUnusable) return { kind: "unusable", message: error.message };
-      const accident = accidentOf(error);
+      if (error instanceof ProgramUnusable || error instanceof Uncatchable) {
+        return { kind: "unusable", message: error.message };
+      }
+      const accident = accidentOf(error, interpreter);
       if (accident === undefined) throw error;
+      if (program.isSingleText === true) return { kind: "unusable", message: notCompiled(module) };
       return { kind: "unusable", message: `Failed to execute ${module}: ${accident}` };
     }
   }
@@ -196,16 +225,24 @@ export class ScriptEngine implements AppEngine {
   #firstWorld(kind: ScriptKind): World {
     let world = this.#firstWorlds.get(kind);
     if (world === undefined) {
-      world = new Interpreter(this.#quickJs, this.#clockMs).boot(kind);
+      world = this.#newInterpreter().boot(kind);
       this.#firstWorlds.set(kind, world);
     }
     return world;
   }
 
+  #newInterpreter(): Interpreter {
+    return new Interpreter(
+      this.#quickJs,
+      this.#clockMs,
+      (text, mostMs) => this.#constitutionProblem(text, Math.min(mostMs, DEFAULT_JS_EXECUTION_TIME_MS)),
+    );
+  }
+
   /** Lends an interpreter whose memory may hold anything. */
   #withIdle<T>(run: (interpreter: Interpreter) => T): T {
     assert(this.#running < MAX_JS_NESTED_CALLS, `Script calls nest ${MAX_JS_NESTED_CALLS} deep at most`);
-    const interpreter = this.#idle.pop() ?? new Interpreter(this.#quickJs, this.#clockMs);
+    const interpreter = this.#idle.pop() ?? this.#newInterpreter();
     this.#running++;
     try {
       return run(interpreter);
@@ -226,7 +263,7 @@ export class ScriptEngine implements AppEngine {
     let entry = this.#reused.get(fullKey);
     this.#reused.delete(fullKey);
     if (entry === undefined || entry.programId !== program.id) {
-      entry = { interpreter: new Interpreter(this.#quickJs, this.#clockMs), programId: program.id };
+      entry = { interpreter: this.#newInterpreter(), programId: program.id };
       entry.interpreter.enter(this.#firstWorld(kindOf(execution)));
     }
     const outcome = run(entry.interpreter);
@@ -239,14 +276,14 @@ export class ScriptEngine implements AppEngine {
 const READERS: { readonly [W in Wanted]: (machine: Machine, result: Pointer) => ScriptResults[W] } = {
   nothing: () => undefined,
   truth: (machine, result) => machine.isTruthy(result),
-  status: (machine, result) => machine.isString(result) ? machine.textOf(result) : null,
+  status: (machine, result) => machine.textOf(result),
   validation(machine, result) {
     if (!machine.isObject(result)) return null;
     const valid = machine.getMember(result, "valid");
     const description = machine.getMember(result, "description");
     const read = {
       valid: machine.isTruthy(valid),
-      description: machine.isUndefined(description) ? undefined : machine.textOf(description),
+      description: machine.isString(description) ? machine.textOf(description) : undefined,
     };
     for (const member of [valid, description]) machine.free(member);
     return read;
@@ -265,9 +302,11 @@ function execute<T>(
     exception: inCcfWords(exception, program),
     timedOut: interpreter.timedOut,
   });
+  let isLoaded = false;
   try {
     const { machine } = interpreter;
     const called = interpreter.exportedFunction(module, interpreter.load(module), functionName);
+    isLoaded = true;
     interpreter.setLimits(limits);
     if (interpreter.isHeapFull) return threw({ message: OUT_OF_MEMORY });
     try {
@@ -284,19 +323,70 @@ function execute<T>(
     if (error instanceof ProgramUnusable) return { kind: "unusable", message: error.message };
     // What the host throws has passed through QuickJS and left it in the middle of something.
     interpreter.isTorn = true;
-    const accident = accidentOf(error);
+    if (error instanceof Uncatchable) {
+      return interpreter.timedOut
+        ? threw({ message: "InternalError: interrupted" })
+        : { kind: "unusable", message: error.message };
+    }
+    const accident = accidentOf(error, interpreter);
     if (accident === undefined) throw error;
+    if (program.isSingleText === true && !isLoaded) return { kind: "unusable", message: notCompiled(module) };
     return threw({ message: accident });
+  }
+}
+
+/** Functions of a constitution in the order of CCF, and how many parameters they may have (gov.cpp). */
+const CONSTITUTION_FUNCTIONS = [
+  { name: "apply", least: 2, most: 2, parameters: "proposal, proposerId" },
+  { name: "resolve", least: 3, most: 4, parameters: "proposal, proposerId, votes[, proposalId]" },
+  { name: "validate", least: 1, most: 1, parameters: "input" },
+] as const;
+
+/** Looks at a text that an interpreter is ready to evaluate. */
+function problemOfConstitution(interpreter: Interpreter, mostMs: number): string | undefined {
+  for (const { name, least, most, parameters } of CONSTITUTION_FUNCTIONS) {
+    let length: number;
+    try {
+      const loaded = interpreter.load(PROPOSED_CONSTITUTION_MODULE, mostMs);
+      length = lengthOf(interpreter, interpreter.exportedFunction(PROPOSED_CONSTITUTION_MODULE, loaded, name));
+    } catch (error) {
+      if (!(error instanceof ProgramUnusable) && accidentOf(error, interpreter) === undefined) throw error;
+      // An accident is a text that is nested too deeply, or too large, to be compiled.
+      const reason = error instanceof ProgramUnusable ? error.message : notCompiled(PROPOSED_CONSTITUTION_MODULE);
+      return `${PROPOSED_CONSTITUTION_MODULE} does not export a function named ${name}: ${reason}`;
+    }
+    if (length >= least && length <= most) continue;
+    const expected = least === most ? inArguments(least) : `between ${least} and ${inArguments(most)}`;
+    const exported = `${PROPOSED_CONSTITUTION_MODULE} exports function ${name} with ${inArguments(length)}`;
+    return `${exported}, expected ${expected} (${parameters})`;
+  }
+  return undefined;
+}
+
+function inArguments(count: number): string {
+  return count === 1 ? "1 arg" : `${count} args`;
+}
+
+/** A function's `length` as a 32-bit number; a text may have made a getter of it. @throws ProgramUnusable */
+function lengthOf(interpreter: Interpreter, called: Pointer): number {
+  const { machine } = interpreter;
+  try {
+    return machine.toNumber(machine.getMember(called, "length")) >>> 0;
+  } catch (error) {
+    if (!(error instanceof PendingException)) throw error;
+    throw new ProgramUnusable(interpreter.takeException().message);
   }
 }
 
 const OUT_OF_MEMORY = "InternalError: out of memory";
 
 /** What the exhaustion of a host's resource looks like to a script's caller; undefined for other errors. */
-function accidentOf(error: unknown): string | undefined {
+function accidentOf(error: unknown, { machine }: Interpreter): string | undefined {
   if (error instanceof OutOfWasmMemory) return OUT_OF_MEMORY;
   // QuickJS counts a part of the stack only, so the engine around it may be the first to have enough.
   if (error instanceof RangeError && error.message.includes("call stack")) return "InternalError: stack overflow";
+  // This QuickJS does not bear every refusal of memory, and reaches for addresses that are none.
+  if (error instanceof WebAssembly.RuntimeError && machine.wasRefusedMemory) return OUT_OF_MEMORY;
   if (error instanceof WebAssembly.RuntimeError) return `InternalError: ${error.message}`;
   return undefined;
 }

@@ -44,7 +44,7 @@ async function compile(): Promise<QuickJsBuild> {
   const known: { module?: WebAssembly.Module; instance?: WebAssembly.Instance } = {};
   const standIn = async (source: BufferSource, imports?: WebAssembly.Imports) => {
     if (!(source instanceof Uint8Array) || source.length !== KNOWN_BYTES) return await original(source, imports);
-    known.module = await WebAssembly.compile(withShortPositions(withExports(source)));
+    known.module = await WebAssembly.compile(withTextsOfCcf(withExports(source)));
     known.instance = await original(known.module, imports);
     return { module: known.module, instance: known.instance };
   };
@@ -100,18 +100,27 @@ function withExports(module: Uint8Array): Uint8Array<ArrayBuffer> {
 }
 
 /**
- * The same module, whose stack traces have lines but no columns, as those of CCF's QuickJS (js-apps.md §5).
+ * Texts that this QuickJS prints otherwise than CCF's older one, and what they become. None may become longer.
  *
- * Traces are printed with the C format ":%d:%d"; it is made to end after the line.
+ * Traces are printed with the C format ":%d:%d"; CCF's have lines but no columns (js-apps.md §5). JSON that ends too soon
+ * is what members see most of errors in JSON (transcripts/one_node_errors.jsonl, "empty payload").
  */
-function withShortPositions(module: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
-  const format = new TextEncoder().encode("\0:%d:%d\0");
-  const places: number[] = [];
-  for (let at = module.indexOf(0); at >= 0; at = module.indexOf(0, at + 1)) {
-    if (format.every((byte, i) => module[at + i] === byte)) places.push(at);
+const TEXTS_OF_CCF = [
+  [":%d:%d", ":%d"],
+  ["Unexpected end of JSON input", "unexpected end of input"],
+] as const;
+
+/** The same module with texts of CCF's engine. */
+function withTextsOfCcf(module: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
+  for (const [ours, theirs] of TEXTS_OF_CCF) {
+    const wanted = new TextEncoder().encode(`\0${ours}\0`);
+    const places: number[] = [];
+    for (let at = module.indexOf(0); at >= 0; at = module.indexOf(0, at + 1)) {
+      if (wanted.every((byte, i) => module[at + i] === byte)) places.push(at);
+    }
+    assert(places.length === 1, `The build has the text ${ours} once`);
+    module.set(new TextEncoder().encode(`${theirs}\0`), places[0]! + 1);
   }
-  assert(places.length === 1, "The build has one format for positions in stack traces");
-  module[places[0]! + 4] = 0;
   return module;
 }
 

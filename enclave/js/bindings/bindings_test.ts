@@ -9,7 +9,8 @@ import { endpointCall, FakeContext, moduleOf, requestOf, textOutcome } from "../
 import { loadQuickJs, ScriptEngine } from "../runtime.ts";
 import { isCertificateBundle } from "./crypto.ts";
 
-const engine = new ScriptEngine(await loadQuickJs(), () => 0);
+const quickJs = await loadQuickJs();
+const engine = new ScriptEngine(quickJs, () => 0);
 
 /** What an expression is as JSON, or the message of what it throws. */
 function value(expression: string, context = new FakeContext()): string {
@@ -56,7 +57,7 @@ Deno.test("conversions answer what js-apps.md §8.1 says", () => {
     [`ccf.jsonCompatibleToBuf({ toJSON() { throw new RangeError("no"); } })`, "RangeError: no"],
     [`ccf.bufToJsonCompatible(b('{"a":[1,2]}'))`, `{"v":{"a":[1,2]}}`],
     [`ccf.bufToJsonCompatible(b("{"))`, "SyntaxError: expecting property name"],
-    [`ccf.bufToJsonCompatible(b(""))`, "SyntaxError: Unexpected end of JSON input"],
+    [`ccf.bufToJsonCompatible(b(""))`, "SyntaxError: unexpected end of input"],
     [`ccf.bufToJsonCompatible("{}")`, "TypeError: Argument must be an ArrayBuffer"],
     [`[ccf.enableUntrustedDateTime(true), ccf.enableUntrustedDateTime(false)]`, `{"v":[true,false]}`],
     [`ccf.enableUntrustedDateTime(1)`, "TypeError: First argument must be a boolean"],
@@ -213,4 +214,100 @@ Deno.test("Math.random draws from the context", () => {
   ones.random = (length) => new Uint8Array(length).fill(0xff);
   assert.equal(value(`Math.random()`, zeros), `{"v":0}`);
   assert.equal(value(`[Math.random() < 1, Math.random() > 0.9999999999999]`, ones), `{"v":[true,true]}`);
+});
+
+/** The first two of recorded_governance/steps.json, behind "set_constitution at position 0 failed validation: TypeError: ". */
+Deno.test("ccf.gov.validateConstitution says what a constitution lacks, in CCF's words", () => {
+  const functions = {
+    apply: `export function apply(proposal, proposalId) {}`,
+    resolve: `export function resolve(proposal, proposerId, votes) {}`,
+    validate: `export function validate(input) {}`,
+  };
+  const text = (changed: Partial<typeof functions> = {}) => Object.values({ ...functions, ...changed }).join("\n");
+  const lacks = (name: string, reason: string) =>
+    `proposed constitution does not export a function named ${name}: ${reason}`;
+  const table: readonly (readonly [text: string, problem: string | undefined])[] = [
+    [`export function validate( {`, lacks("apply", "Failed to compile proposed constitution")],
+    [
+      text({ apply: `export function apply() {}` }),
+      "proposed constitution exports function apply with 0 args, expected 2 args (proposal, proposerId)",
+    ],
+    ["", "constitution is empty"],
+    [" ", lacks("apply", "Failed to find export 'apply' in module 'proposed constitution'")],
+    [text(), undefined],
+    [text({ resolve: `export function resolve(a, b, c, d) {}` }), undefined],
+    [text({ resolve: `export const resolve = async (a, b, c) => {};` }), undefined],
+    [
+      text({ resolve: `export function resolve(a) {}` }),
+      "proposed constitution exports function resolve with 1 arg, expected between 3 and 4 args (proposal, proposerId, votes[, proposalId])",
+    ],
+    [
+      text({ resolve: `export function resolve(a, b, c, d, e) {}` }),
+      "proposed constitution exports function resolve with 5 args, expected between 3 and 4 args (proposal, proposerId, votes[, proposalId])",
+    ],
+    [
+      text({ validate: `export function validate(a, b, c) {}` }),
+      "proposed constitution exports function validate with 3 args, expected 1 arg (input)",
+    ],
+    [text({ resolve: "" }), lacks("resolve", "Failed to find export 'resolve' in module 'proposed constitution'")],
+    [
+      text({ validate: `export const validate = 1;` }),
+      lacks("validate", "Export 'validate' of module 'proposed constitution' is not a function"),
+    ],
+    [`import "x";\n${text()}`, lacks("apply", "Failed to compile proposed constitution")],
+    [`${text()}\nthrow new Error("at the top");`, undefined],
+    [`ccf.kv["public:ccf.gov.members.certs"].size;\n${text()}`, undefined],
+    [`if (typeof ccf + typeof console !== "undefinedundefined") for (;;);\n${text()}`, undefined],
+    [`new Date(); Math.random();\n${text()}`, undefined],
+    [
+      `Object.defineProperty(validate, "length", { get() { throw new Error("mine"); } });\n${text()}`,
+      lacks("validate", "Error: mine"),
+    ],
+    [`Object.defineProperty(validate, "length", { value: "1" });\n${text()}`, undefined],
+    [`const deep = ${"(".repeat(100_000)};`, lacks("apply", "Failed to compile proposed constitution")],
+  ];
+  for (const [source, problem] of table) {
+    const expected = problem === undefined ? `{"v":true}` : `TypeError: ${problem}`;
+    assert.equal(value(`ccf.gov.validateConstitution(${JSON.stringify(source)})`), expected, source.slice(0, 200));
+    assert.equal(engine.constitutionProblem(source), problem);
+  }
+  assert.equal(value(`ccf.gov.validateConstitution()`), "TypeError: Passed 0 arguments, but expected 1");
+  for (const other of ["undefined", "null", "5", "new String('x')", "ccf.strToBuf('x')"]) {
+    assert.equal(value(`ccf.gov.validateConstitution(${other})`), "TypeError: constitution is not a string");
+  }
+});
+
+Deno.test("a constitution that does not end takes the time of who looks at it, once", () => {
+  let nowMs = 0;
+  const timed = new ScriptEngine(quickJs, () => nowMs += 1);
+  const looping = `for (;;);`;
+  assert.equal(
+    timed.constitutionProblem(looping),
+    "proposed constitution does not export a function named apply: Operation took too long to complete.",
+  );
+  const program = moduleOf(
+    `export function f() { for (;;) try { ccf.gov.validateConstitution("for (;;);"); } catch {} }`,
+  );
+  const start = nowMs;
+  for (const reuse of [undefined, { key: "k", maxCachedInterpreters: 2 }]) {
+    const outcome = timed.callEndpoint(endpointCall(program, new FakeContext(), reuse && { reuse }));
+    assert.match(textOutcome(outcome), /^500 Operation took too long to complete\. InternalError: interrupted/);
+  }
+  assert.ok(nowMs - start < 3 * 5000, `${nowMs - start} ms for two calls of at most five seconds`);
+  const atTop = moduleOf(`ccf.gov.validateConstitution("for (;;);"); export function f() { return {}; }`);
+  assert.equal(
+    textOutcome(timed.callEndpoint(endpointCall(atTop, new FakeContext()))),
+    "500 Operation took too long to complete.",
+  );
+});
+
+Deno.test("a constitution looks at another while it validates, and is what it was afterwards", () => {
+  const program = moduleOf(`let n = 0; export function f() {
+    n++;
+    ccf.gov.validateConstitution("globalThis.Array = 1; export function apply(a, b) {} export function resolve(a, b, c) {} export function validate(a) {}");
+    return { body: [n, typeof Array] };
+  }`);
+  for (let i = 0; i < 2; i++) {
+    assert.equal(textOutcome(engine.callEndpoint(endpointCall(program, new FakeContext()))), `200 [1,"function"]`);
+  }
 });

@@ -10,15 +10,16 @@ import { consensus } from "./consensus.ts";
 import { consoleBinding } from "./console.ts";
 import { converters } from "./converters.ts";
 import { crypto } from "./crypto.ts";
+import { gov } from "./gov.ts";
 import { kv } from "./kv.ts";
 import { math } from "./math.ts";
 import { request } from "./request.ts";
 import { rpc } from "./rpc.ts";
 
-/** Scripts of one kind see the same names. */
-export type ScriptKind = "application" | "governance" | "governance effects";
+/** Scripts of one kind see the same names. A "bare" one sees none of ours: texts that are only looked at. */
+export type ScriptKind = "application" | "governance" | "governance effects" | "bare";
 
-export function kindOf(execution: Execution): ScriptKind {
+export function kindOf(execution: Execution): Exclude<ScriptKind, "bare"> {
   switch (execution) {
     case "application":
     case "read-only application":
@@ -31,9 +32,10 @@ export function kindOf(execution: Execution): ScriptKind {
 }
 
 export const BINDINGS: Readonly<Record<ScriptKind, readonly Binding[]>> = {
-  "application": [consoleBinding, math, converters, crypto, consensus, kv, rpc, request],
-  "governance": [consoleBinding, math, converters, crypto, kv],
-  "governance effects": [consoleBinding, math, converters, crypto, kv],
+  "application": [consoleBinding, math, converters, crypto, gov, consensus, kv, rpc, request],
+  "governance": [consoleBinding, math, converters, crypto, gov, kv],
+  "governance effects": [consoleBinding, math, converters, crypto, gov, kv],
+  "bare": [],
 };
 
 const named = new Map<HostFunction, string>(

@@ -14,7 +14,6 @@ import { Session } from "./frontend/session.ts";
 import type { EnclaveInput, EnclaveOutput, HttpRequest, HttpResponse, SessionId } from "./messages.ts";
 import type { Node } from "./node.ts";
 import type { EnclavePowers } from "./powers.ts";
-import { openService } from "./service_opening.ts";
 import { startService } from "./start.ts";
 
 /** Where JSON-RPC calls are sent, on every RPC interface. */
@@ -93,12 +92,6 @@ export class Enclave {
       case "stopNotice":
         if (this.#node !== undefined) this.#node.stopNotice = true;
         return;
-      case "openService":
-        return this.#start(() => {
-          if (this.#node === undefined) throw new FormatError("Cannot open the service: the node has not started");
-          const txId = openService(this.#node, input.opening);
-          this.#outputs.push({ kind: "serviceOpened", txId });
-        });
       default:
         unreachable(input);
     }

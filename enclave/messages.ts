@@ -65,12 +65,7 @@ export type EnclaveInput =
   /** The node is about to stop: what is not signed yet is signed, so that a recovery would keep it. */
   | { readonly kind: "stop" }
   /** The operator wants the node to stop (first SIGTERM under `ignore_first_sigterm`). */
-  | { readonly kind: "stopNotice" }
-  /**
-   * STAND-IN until governance lands: opens the service with users and an app, as accepted proposals would.
-   * Refused unless the service is Opening and the start configuration allowed it.
-   */
-  | { readonly kind: "openService"; readonly opening: ServiceOpening };
+  | { readonly kind: "stopNotice" };
 
 /** Enclave → host, performed in order. */
 export type EnclaveOutput =
@@ -95,7 +90,7 @@ export type EnclaveOutput =
   }
   /** For the files that clients and operators read. */
   | { readonly kind: "certificates"; readonly servicePem: string; readonly nodePem: string; readonly nodeId: string }
-  /** The service accepts application requests. */
+  /** The service accepts application requests, and the transaction that opened it is committed. */
   | { readonly kind: "serviceOpened"; readonly txId: TxId }
   | { readonly kind: "snapshotWrite"; readonly name: string; readonly snapshot: Uint8Array }
   | { readonly kind: "log"; readonly level: LogLevel; readonly tag: string; readonly message: string }
@@ -146,8 +141,6 @@ export interface StartConfig {
   readonly logLevel: LogLevel;
   /** An app linked into the enclave instead of the member-approved JavaScript bundle (decisions: engines). */
   readonly nativeApp?: "logging";
-  /** Whether `openService` is accepted. Only the sandbox says so. */
-  readonly allowOpenService: boolean;
 }
 
 export interface ServiceConfiguration {
@@ -172,12 +165,7 @@ export interface VirtualPlatform {
   readonly hostData: string;
 }
 
-export interface ServiceOpening {
-  readonly users: readonly { readonly certificatePem: string; readonly data?: unknown }[];
-  /** A CCF app bundle: `{metadata: {endpoints}, modules: [{name, module}]}` (js-apps.md §1), or none. */
-  readonly app?: AppBundle;
-}
-
+/** A CCF app bundle (js-apps.md §1). */
 export interface AppBundle {
   readonly metadata: { readonly endpoints: Readonly<Record<string, Readonly<Record<string, unknown>>>> };
   readonly modules: readonly { readonly name: string; readonly module: string }[];

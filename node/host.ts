@@ -10,11 +10,11 @@ import { unreachable } from "../shared/assert.ts";
 import { MAX_ENCLAVE_STOP_MS, METRICS_INTERVAL_MS } from "../shared/limits.ts";
 import type {
   EnclaveOutput,
+  HttpRequest,
   HttpResponse,
   InterfaceMetrics,
   LogLevel,
   RpcInterface,
-  ServiceOpening,
   SnapshotRange,
 } from "../enclave/messages.ts";
 import type { ConfigFiles } from "./config_files.ts";
@@ -25,7 +25,14 @@ import { HostIndex } from "./host_index.ts";
 import { firstDirectoryInUse } from "./ledger_directory.ts";
 import { denoFileSystem } from "./ledger_file_system.ts";
 import { LedgerFiles } from "./ledger_files.ts";
-import { errorResponse, type Exchange, RequestBatcher, type RequestSink, type Session } from "./listener.ts";
+import {
+  errorResponse,
+  type Exchange,
+  nextSessionId,
+  RequestBatcher,
+  type RequestSink,
+  type Session,
+} from "./listener.ts";
 import type { NodeLog } from "./log.ts";
 import type { NodeConfig, RpcInterfaceConfig } from "./node_config.ts";
 import { removePidFile, writeAddresses, writeCertificates, writePidFile } from "./output_files.ts";
@@ -44,12 +51,12 @@ export interface HostOptions {
   readonly files: ConfigFiles;
   readonly log: NodeLog;
   readonly logLevel: LogLevel;
-  /** Whether the service may be opened without its members (the sandbox). */
-  readonly allowOpenService: boolean;
 }
 
 /** Where the log says that lines of the enclave come from: the first thread, as in CCF. */
 const ENCLAVE_ORIGIN = { threadId: 0, file: "enclave/enclave.ts", line: 0 };
+
+const STOPPED = "The node was stopped";
 
 /** An interface with its listener. */
 interface Door {
@@ -70,6 +77,10 @@ export class Host {
   #peakHeapBytes = 0;
   readonly #timers: ReturnType<typeof setInterval>[] = [];
   #nodeId = "";
+  #servicePem = "";
+  #batcher: RequestBatcher | undefined;
+  /** Questions of the host's own that are not answered yet. */
+  readonly #waiting = new Set<PromiseWithResolvers<HttpResponse>>();
   /** Resolves when outputs so far are as lasting as the configuration asks for. */
   #durable: Promise<void> = Promise.resolve();
   #mustWait = false;
@@ -143,10 +154,32 @@ export class Host {
     return this.#nodeId;
   }
 
-  /** Opens the service as the sandbox does. Resolves once it is open. */
-  openService(opening: ServiceOpening): Promise<void> {
-    this.#enclave?.send({ kind: "openService", opening });
+  /** Resolves once the service is open, and what made it so is signed. */
+  get serviceOpened(): Promise<void> {
     return this.#opened.promise;
+  }
+
+  /** PEM. */
+  get servicePem(): string {
+    return this.#servicePem;
+  }
+
+  /** Asks the node as a client without a certificate would, without a connection. */
+  ask(request: HttpRequest): Promise<HttpResponse> {
+    const answer = Promise.withResolvers<HttpResponse>();
+    this.#waiting.add(answer);
+    if (this.#stopping) answer.reject(new StartFailure(STOPPED));
+    else this.#askEnclave(request, answer.resolve);
+    return answer.promise.finally(() => this.#waiting.delete(answer));
+  }
+
+  #askEnclave(request: HttpRequest, respond: (response: HttpResponse) => void): void {
+    const interfaceName = this.#doors[0]!.config.name;
+    const session = { id: nextSessionId(), interfaceName, callerCertificate: null };
+    const batcher = this.#batcher!;
+    batcher.opened(session);
+    batcher.add({ session, request, respond });
+    batcher.closed(session);
   }
 
   /** Resolves when the node has stopped: with undefined on request, or with the reason why it could not go on. */
@@ -172,9 +205,10 @@ export class Host {
     );
     reason ??= unwritten;
     removePidFile(this.#options.config.outputFiles.pidFile);
-    const failure = new StartFailure(reason ?? "The node was stopped");
+    const failure = new StartFailure(reason ?? STOPPED);
     this.#started.reject(failure);
     this.#opened.reject(failure);
+    for (const { reject } of this.#waiting) reject(failure);
     this.#stopped.resolve(reason);
   }
 
@@ -209,7 +243,7 @@ export class Host {
       (outputs) => this.#perform(outputs),
       (message) => void this.stop(`The enclave failed: ${message}`),
     );
-    const batcher = new RequestBatcher(this.#sink(this.#enclave));
+    const batcher = this.#batcher = new RequestBatcher(this.#sink(this.#enclave));
     const interfaces: Record<string, RpcInterface> = {};
     for (const door of config.network.rpcInterfaces.values()) {
       const listener = await this.#listen(door, batcher);
@@ -219,7 +253,7 @@ export class Host {
     writeAddresses(config.outputFiles, new Map(this.#doors.map((d) => [d.config.name, d.listener.port])), config);
     this.#enclave.send({
       kind: "start",
-      config: startConfig(config, files, interfaces, this.#options.logLevel, this.#options.allowOpenService),
+      config: startConfig(config, files, interfaces, this.#options.logLevel),
     });
     this.#timers.push(
       setInterval(() => this.#enclave?.send({ kind: "tick" }), config.tickIntervalMs),
@@ -300,6 +334,7 @@ export class Host {
         return;
       case "certificates":
         this.#nodeId = output.nodeId;
+        this.#servicePem = output.servicePem;
         writeCertificates(this.#options.config, output);
         return;
       case "serviceOpened":

@@ -23,7 +23,6 @@ export function startConfig(
   files: ConfigFiles,
   rpcInterfaces: Readonly<Record<string, RpcInterface>>,
   logLevel: LogLevel,
-  allowOpenService: boolean,
 ): StartConfig {
   const { command, network, nodeCertificate } = config;
   if (command.type !== "Start" || files.command.type !== "Start") {
@@ -70,7 +69,6 @@ export function startConfig(
     maxUncommittedTransactions: config.consensus.maxUncommittedTransactions,
     ...(config.nativeApp !== undefined && { nativeApp: config.nativeApp }),
     logLevel,
-    allowOpenService,
   };
 }
 

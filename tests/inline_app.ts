@@ -73,8 +73,8 @@ export function serviceTest(
   Deno.test(name, async () => {
     const { service, powers } = await (common ??= makeCommon());
     const { nativeApp: _, ...config } = { ...service.config, ...change };
-    const { users } = service.sandbox.opening;
-    const opening = app === "native" ? { users } : { users, app: appBundle(app) };
+    const { members, users } = service.sandbox.opening;
+    const opening = { members, users, ...(app !== "native" && { app: appBundle(app) }) };
     const node = InlineNode.start(
       powers,
       app === "native" ? { ...config, nativeApp: "logging" } : config,

@@ -11,15 +11,9 @@ import type { Transaction } from "../shared/kv/transaction.ts";
 import { serialiseChunk } from "../shared/ledger/chunk.ts";
 import { FORCE_CHUNK_AFTER, LedgerEntry } from "../shared/ledger/entry.ts";
 import { Enclave } from "../enclave/enclave.ts";
-import type {
-  EnclaveInput,
-  EnclaveOutput,
-  HeaderList,
-  HttpResponse,
-  ServiceOpening,
-  StartConfig,
-} from "../enclave/messages.ts";
+import type { EnclaveInput, EnclaveOutput, HeaderList, HttpResponse, StartConfig } from "../enclave/messages.ts";
 import type { EnclavePowers } from "../enclave/powers.ts";
+import { openingRequests, type SandboxOpening } from "../node/sandbox_opening.ts";
 
 export interface InlineRequest {
   readonly method: string;
@@ -60,13 +54,29 @@ export class InlineNode {
     this.nowMs = nowMs;
   }
 
-  /** Starts a service and, where an opening is given, opens it. */
-  static start(powers: EnclavePowers, config: StartConfig, nowMs: number, opening?: ServiceOpening): InlineNode {
+  /** Starts a service and, where an opening is given, has its members open it. */
+  static start(powers: EnclavePowers, config: StartConfig, nowMs: number, opening?: SandboxOpening): InlineNode {
     const node = new InlineNode(powers, nowMs);
     node.send({ kind: "start", config });
-    if (opening !== undefined) node.send({ kind: "openService", opening });
     assert.equal(node.fatal, undefined);
+    if (opening !== undefined) node.open(opening);
     return node;
+  }
+
+  /** Members acknowledge, propose and vote. What follows a snapshot is signed too, so that all of it is committed. */
+  open(opening: SandboxOpening): void {
+    const requests = openingRequests(opening, this.servicePem, Math.floor(this.nowMs / 1000));
+    const interfaceName = Object.keys(this.enclave.node!.config.rpcInterfaces)[0]!;
+    let step = requests.next();
+    while (!step.done) {
+      const { method, target, contentType, body } = step.value;
+      step = requests.next(
+        this.request({ method, target, headers: [["content-type", contentType]], body }, interfaceName),
+      );
+    }
+    this.enclave.node!.signWhatIsLeft();
+    this.send();
+    assert.equal(this.fatal, undefined);
   }
 
   send(...inputs: readonly EnclaveInput[]): void {

@@ -60,7 +60,7 @@ export async function startInlineService(
   const parsed = parseConfig(Deno.readTextFileSync(sandbox.configFile), sandbox.configFile);
   const files = await readConfigFiles(parsed, (path) => Deno.readTextFile(path));
   const interfaces = { primary_rpc_interface: { bind_address: "127.0.0.1:8000", published_address: "127.0.0.1:8000" } };
-  const config = { ...startConfig(parsed, files, interfaces, "fail", true), ...change };
+  const config = { ...startConfig(parsed, files, interfaces, "fail"), ...change };
   const node = InlineNode.start(usedPowers, config, nowMs, closed ? undefined : sandbox.opening);
   const userPem = Deno.readTextFileSync(join(sandbox.commonFolder, "user0_cert.pem"));
   return { node, sandbox, config, userCertificate: parsePemBlock(userPem, "CERTIFICATE") };
@@ -74,7 +74,7 @@ export function restoreSecrets(
 ): LedgerSecrets {
   const shares: SharesWrite[] = [];
   const links: ChainLink[] = [];
-  for (const entry of node.entries.slice(0, 10).map((bytes) => LedgerEntry.parse(bytes))) {
+  for (const entry of node.entries.map((bytes) => LedgerEntry.parse(bytes))) {
     for (const { name, writes } of entry.publicTables()) {
       const value = writes[0]?.[1];
       if (value === undefined) continue;

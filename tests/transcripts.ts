@@ -1,28 +1,33 @@
 /**
  * HTTP exchanges recorded from a real CCF node, and a node of ours in the place of that one.
  *
- * In: `ccf/transcripts` of the team folder. Out: its lines; an inline node with the same members, users, app, clock and
- * seqnos, so that even transaction IDs can be compared. What makes a line agree is in `transcripts_comparison.ts`.
+ * In: `ccf/transcripts` of the team folder. Out: its lines; an inline node with the same members, clock and seqnos, so
+ * that even transaction IDs can be compared. What its members signed is signed again where it names what is called
+ * otherwise here: proposals, and digests of the ledger. What makes a line agree is in `transcripts_comparison.ts`.
  */
 
 import { strict as assert } from "node:assert";
-import { fromHex, toUtf8 } from "../shared/bytes.ts";
-import { parsePemBlock } from "../shared/crypto/pem.ts";
+import { FormatError } from "../shared/assert.ts";
+import { equalBytes, fromHex, fromUtf8Lenient, toUtf8 } from "../shared/bytes.ts";
+import { encodeCbor } from "../shared/crypto/cbor.ts";
 import {
-  CONSTITUTION,
-  MEMBERS_ACKS,
-  MEMBERS_INFO,
-  NODES_ENDORSED_CERTIFICATES,
-  NODES_INFO,
-  PROPOSALS,
-  SERVICE_INFO,
-} from "../shared/governance/tables.ts";
+  type CoseSign1,
+  serialiseCoseSign1,
+  toBeSigned,
+  verifyCoseSign1,
+  withSignature,
+} from "../shared/crypto/cose.ts";
+import { parseGovernanceRequest } from "../shared/crypto/cose_headers.ts";
+import { ecdsaSign, parseEcPrivateKey } from "../shared/crypto/ecdsa.ts";
+import { parsePemBlock } from "../shared/crypto/pem.ts";
+import { noblePrimitives } from "../shared/crypto/primitives.ts";
+import { CONSTITUTION, NODES_ENDORSED_CERTIFICATES, NODES_INFO, SERVICE_INFO } from "../shared/governance/tables.ts";
 import { SINGLETON_KEY } from "../shared/kv/codecs.ts";
 import type { TableWrites } from "../shared/kv/write_set.ts";
 import { parseChunk } from "../shared/ledger/chunk.ts";
 import { LedgerEntry } from "../shared/ledger/entry.ts";
 import { parseJsonBytes } from "../shared/json.ts";
-import type { AppBundle, HttpResponse, ServiceOpening, StartConfig, StartMember } from "../enclave/messages.ts";
+import type { HttpResponse, StartConfig, StartMember } from "../enclave/messages.ts";
 import type { EnclavePowers } from "../enclave/powers.ts";
 import { InlineNode } from "./inline_node.ts";
 import { statSyncOrUndefined } from "./paths.ts";
@@ -56,10 +61,7 @@ const START_MS = Date.UTC(2026, 10, 22, 9, 6, 26);
 /** Long enough for whatever is unsigned to be signed. */
 const SIGNATURE_DELAY_MS = 1000;
 
-/** The recorded transactions by which members opened the service, without the signature between them. */
-const OPENING_SEQNOS = [3, 4, 5, 6, 8, 9, 10, 11, 12];
-/** The first seqno that belongs to a user. */
-const FIRST_USER_SEQNO = 15;
+const MEMBERS = ["member0", "member1", "member2", "member3"];
 
 /** What the recorded host had counted. Another order of members, so that ours is put right. */
 const RECORDED_METRICS = {
@@ -143,6 +145,10 @@ export class TranscriptNode {
   readonly recorded = readRecordedTables();
   readonly node: InlineNode;
   readonly #certificates = new Map<string, Uint8Array>();
+  readonly #learnt = new Map<string, string>();
+  readonly #signers = MEMBERS.map((name) => ({
+    key: parseEcPrivateKey(parsePemBlock(readCommon(`${name}_privk.pem`), "PRIVATE KEY")),
+  }));
 
   constructor(powers: EnclavePowers) {
     this.node = InlineNode.start(powers, this.#startConfig(), START_MS);
@@ -155,40 +161,56 @@ export class TranscriptNode {
     return this.node.entries.length;
   }
 
-  /** Opens the service as the recorded members did, in as many transactions. */
-  open(): void {
-    this.node.send({ kind: "openService", opening: this.opening() });
-    assert.equal(this.node.fatal, undefined);
-    // Opening did most of what they did; this makes the rest the same: proposals, ballots, keys of token issuers, and who
-    // has acknowledged. What names keys of the service stays ours.
-    const rest = OPENING_SEQNOS.map((seqno) => this.recorded.get(seqno)!);
-    const late = rest.splice(FIRST_USER_SEQNO - 1 - this.version - 1).flat();
-    for (const tables of [...rest, late]) {
-      this.node.write((tx) => {
-        for (const { name, writes, removes } of tables) {
-          if (!name.startsWith("public:ccf.gov.") || name === SERVICE_INFO.name || name.includes("quickjs")) continue;
-          for (const [key, value] of writes) tx.openRaw(name).put(key, value);
-          for (const key of removes) tx.openRaw(name).remove(key);
-        }
-        if (tables === late) this.#restoreBystanders(tx.openRaw(MEMBERS_INFO.name), tx.openRaw(MEMBERS_ACKS.name));
-      });
-    }
-    assert.equal(this.version, FIRST_USER_SEQNO - 1);
-  }
-
   /** Asks what the recorded node was asked. */
   ask(exchange: Exchange): HttpResponse {
     const [method, recordedTarget] = methodAndTarget(exchange);
     const target = translated(recordedTarget, this.translation);
     const { client, request } = exchange;
     const certificate = client === null ? {} : { certificate: this.#certificate(client) };
-    const ask = () =>
-      this.node.request({ method, target, headers: request.headers, body: bodyOf(request), ...certificate });
-    const response = ask();
-    if (response.status !== 202 || exchange.response.status === 202) return response;
-    // The recorded client came again until the node had read its ledger.
-    this.node.deliverReads();
-    return ask();
+    const body = this.#signedAgain(bodyOf(request));
+    const ask = () => this.node.request({ method, target, headers: request.headers, body, ...certificate });
+    let response = ask();
+    if (response.status === 202 && exchange.response.status !== 202) {
+      // The recorded client came again until the node had read its ledger.
+      this.node.deliverReads();
+      response = ask();
+    }
+    this.#learn(exchange, response);
+    return response;
+  }
+
+  /** Notes what a new proposal, or the digest of the ledger, is called here. */
+  #learn({ response: recorded }: Exchange, ours: HttpResponse): void {
+    if (recorded.status !== 200 || ours.status !== 200 || recorded.body?.startsWith("{") !== true) return;
+    const theirs = JSON.parse(recorded.body), here = JSON.parse(fromUtf8Lenient(ours.body));
+    for (const name of ["proposalId", "stateDigest"]) {
+      if (typeof theirs[name] === "string" && typeof here[name] === "string") {
+        this.#learnt.set(theirs[name], here[name]);
+      }
+    }
+  }
+
+  /** A member's request as it would have been made here; anything else as it is, and what was spoilt on purpose, too. */
+  #signedAgain(body: Uint8Array): Uint8Array {
+    let message: CoseSign1;
+    try {
+      message = parseGovernanceRequest(body).message;
+    } catch (error) {
+      if (error instanceof FormatError) return body;
+      throw error;
+    }
+    const signer = this.#signers.find(({ key }) => verifyCoseSign1(noblePrimitives, key.publicKey, message));
+    if (signer === undefined) return body;
+    const { translation } = this;
+    const header = new Map(message.protectedHeader);
+    for (const [label, value] of header) {
+      if (label === "ccf.gov.msg.proposal_id") header.set(label, translated(value as string, translation));
+    }
+    const payload = toUtf8(translated(fromUtf8Lenient(message.payload!), translation));
+    const protectedBytes = encodeCbor(header);
+    if (equalBytes(protectedBytes, message.protectedBytes) && equalBytes(payload, message.payload!)) return body;
+    const signature = ecdsaSign(signer.key, toBeSigned(protectedBytes, payload));
+    return serialiseCoseSign1(withSignature(protectedBytes, payload, signature));
   }
 
   /** What is called otherwise here. */
@@ -198,46 +220,20 @@ export class TranscriptNode {
     const service = parseJsonBytes(recordedValue(genesis, SERVICE_INFO.name)) as { cert: string };
     const certificates = NODES_ENDORSED_CERTIFICATES;
     const snapshot = [...this.node.snapshots][0];
-    return new Map([
+    const names: [theirs: string, ours: string][] = [
       [nodeId, this.node.nodeId],
       [service.cert, this.node.servicePem],
       [certificates.value.decode(recordedValue(genesis, certificates.name)), this.node.enclave.node!.endorsedPem],
       ...(snapshot === undefined ? [] : renamedSnapshot(...snapshot)),
-    ]);
+      ...this.#learnt,
+    ];
+    // Inside JSON that is inside something else, the lines of a certificate end otherwise.
+    const inJson = (text: string) => JSON.stringify(text).slice(1, -1);
+    return new Map([...names, ...names.map(([theirs, ours]) => [inJson(theirs), inJson(ours)] as const)]);
   }
 
   sign(): void {
     this.node.advance(SIGNATURE_DELAY_MS);
-  }
-
-  /** What the accepted proposals said. */
-  opening(): ServiceOpening {
-    const proposal = parseJsonBytes(recordedValue(this.recorded.get(10), PROPOSALS.name)) as {
-      readonly actions: readonly { readonly name: string; readonly args: Record<string, unknown> }[];
-    };
-    const argsOf = (name: string) => proposal.actions.filter((action) => action.name === name).map(({ args }) => args);
-    return {
-      users: argsOf("set_user").map(({ cert, user_data }) => ({
-        certificatePem: cert as string,
-        ...(user_data !== undefined && user_data !== null && { data: user_data }),
-      })),
-      app: argsOf("set_js_app")[0]!.bundle as AppBundle,
-    };
-  }
-
-  /** Members who never acknowledged did nothing in the recorded service. */
-  #restoreBystanders(...tables: { readonly name: string; put(key: string, value: Uint8Array): void }[]): void {
-    const acted = new Set(
-      OPENING_SEQNOS.flatMap((seqno) =>
-        this.recorded.get(seqno)!.filter(({ name }) => name === MEMBERS_ACKS.name).flatMap(({ writes }) =>
-          writes.map(([key]) => key)
-        )
-      ),
-    );
-    for (const table of tables) {
-      const genesis = this.recorded.get(1)!.find(({ name }) => name === table.name)!;
-      for (const [key, value] of genesis.writes) if (!acted.has(key)) table.put(key, value);
-    }
   }
 
   #startConfig(): StartConfig {
@@ -274,7 +270,7 @@ export class TranscriptNode {
           maximumServiceCertificateValidityDays: service.maximum_service_certificate_validity_days,
         },
         constitution: [CONSTITUTION.value.decode(recordedValue(genesis, CONSTITUTION.name))],
-        members: ["member0", "member1", "member2", "member3"].map((name) => this.#member(name)),
+        members: MEMBERS.map((name) => this.#member(name)),
         coseSignatures: { issuer: "service.example.com", subject: "ledger.signature" },
       },
       platform: { kind: "virtual", hostData },
@@ -283,7 +279,6 @@ export class TranscriptNode {
       snapshotTxCount: 10_000,
       maxUncommittedTransactions: 10_000,
       logLevel: "info",
-      allowOpenService: true,
     };
   }
 

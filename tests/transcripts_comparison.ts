@@ -91,6 +91,7 @@ function translatedJson(value: unknown, translation: Translation): unknown {
 function normalised(value: unknown, isDocument: boolean, name: string): unknown {
   return mapJson(value, name, (leaf, member) => {
     if (OF_ONE_SERVICE.has(member)) return kindOf(leaf);
+    if (member === "message" && typeof leaf === "string" && NOT_JSON.test(leaf)) return "<not JSON>";
     return isDocument && SENTENCES.has(member) && typeof leaf === "string" ? kindOfSentence(leaf) : leaf;
   });
 }
@@ -101,10 +102,20 @@ function mapJson(
   leaf: (leaf: unknown, member: string) => unknown,
   key: (name: string) => string = (name) => name,
 ): unknown {
-  if (Array.isArray(value)) return value.map((item) => mapJson(item, member, leaf, key));
+  if (Array.isArray(value)) return inOrder(value.map((item) => mapJson(item, member, leaf, key)));
   if (typeof value !== "object" || value === null) return leaf(value, member);
   return Object.fromEntries(Object.entries(value).map(([n, v]) => [key(n), mapJson(v, n, leaf, key)]));
 }
+
+/** Proposals are listed by the hashes of their IDs, which are others here. */
+function inOrder(values: readonly unknown[]): unknown {
+  const id = (value: unknown) => (value as { readonly proposalId?: string } | null)?.proposalId;
+  if (!values.every((value) => typeof value === "object" && id(value) !== undefined)) return values;
+  return values.toSorted((a, b) => id(a)! < id(b)! ? -1 : 1);
+}
+
+/** What is wrong with a text that is not JSON, in the words of CCF's parser or in ours. */
+const NOT_JSON = /^\[json\.exception\.parse_error\.101\]|^The signed payload is not JSON: /;
 
 function kindOfSentence(text: string): string {
   return text.trim() === "" ? "<nothing>" : "<a sentence>";

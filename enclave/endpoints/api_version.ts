@@ -6,6 +6,7 @@
 import { FormatError } from "../../shared/assert.ts";
 import { parseTxId, type TxId } from "../../shared/tx_id.ts";
 import { type Endpoint, endpoint, type EndpointContext } from "../frontend/endpoint.ts";
+import type { MemberCosePolicy } from "../frontend/cose_authentication.ts";
 import { OdataError } from "../frontend/odata_error.ts";
 import { STRING } from "../frontend/schema.ts";
 import type { HttpResponse } from "../messages.ts";
@@ -18,6 +19,8 @@ export interface VersionedEndpoint extends Endpoint {
   readonly since: ApiVersion;
 }
 
+const DESCRIBED = { query: { "api-version": { schema: STRING, required: true } } };
+
 /** A versioned read: `?api-version=` is checked first. Hidden from the document that is generated without a version. */
 export function versionedRead(
   path: string,
@@ -28,8 +31,25 @@ export function versionedRead(
     requireApiVersion(context, since);
     return handler(context);
   };
-  const described = { query: { "api-version": { schema: STRING, required: true } } };
-  return { ...endpoint("GET", path, "read-only", checked, { hidden: true, described }), since };
+  return { ...endpoint("GET", path, "read-only", checked, { hidden: true, described: DESCRIBED }), since };
+}
+
+/** A request that a member has signed, for the endpoint that takes this type of message. Its signature is checked first. */
+export function versionedWrite(
+  path: string,
+  policy: MemberCosePolicy["native"],
+  messageType: string,
+  handler: (context: EndpointContext) => HttpResponse,
+): VersionedEndpoint {
+  const checked = (context: EndpointContext) => {
+    requireApiVersion(context);
+    return handler(context);
+  };
+  const policies = [{ native: policy, messageType }];
+  return {
+    ...endpoint("POST", path, "read-write", checked, { hidden: true, described: DESCRIBED, policies }),
+    since: API_VERSIONS[0],
+  };
 }
 
 /** @throws OdataError 400 where there is none that has been there since that version */

@@ -1,5 +1,5 @@
 /**
- * `/gov`: the versioned reads, and the documents that describe them (http-api.md §7).
+ * `/gov`: the versioned endpoints, and the documents that describe them (http-api.md §7).
  */
 
 import { type Endpoint, endpoint, type EndpointContext } from "../frontend/endpoint.ts";
@@ -7,10 +7,17 @@ import { openApiDocument } from "../frontend/openapi.ts";
 import { jsonHandler } from "../frontend/replies.ts";
 import { API_VERSIONS, requireApiVersion } from "./api_version.ts";
 import { commonEndpoints, getApi } from "./common.ts";
-import { govMemberEndpoints } from "./gov_members.ts";
+import { govProposalEndpoints } from "./gov_proposals.ts";
+import { govRecoveryEndpoints } from "./gov_recovery.ts";
 import { govServiceEndpoints } from "./gov_service.ts";
+import { govStateDigestEndpoints } from "./gov_state_digests.ts";
 
-const versionedEndpoints = [...govServiceEndpoints, ...govMemberEndpoints];
+const versionedEndpoints = [
+  ...govServiceEndpoints,
+  ...govProposalEndpoints,
+  ...govStateDigestEndpoints,
+  ...govRecoveryEndpoints,
+];
 
 export const govEndpoints: readonly Endpoint[] = [
   endpoint("GET", "/api", "read-only", jsonHandler(getGovApi), { described: { summary: "This document" } }),

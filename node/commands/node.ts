@@ -23,6 +23,7 @@ import {
   type SandboxOptions,
   sandboxPorts,
 } from "../sandbox.ts";
+import { requireConstitution } from "../constitution_check.ts";
 import { openingRequests, type SandboxOpening } from "../sandbox_opening.ts";
 import { storageError } from "../storage_error.ts";
 import { Workspace } from "../workspace.ts";
@@ -117,6 +118,9 @@ async function runConfigured(file: string, { check, logLevel }: Options): Promis
   const config = parseConfig(readTextFile(file, "the configuration"), file);
   const files = await readConfigFiles(config, (path) => Deno.readTextFile(path));
   if (check === true) {
+    if (files.command.type === "Start") {
+      await requireConstitution(files.command.constitution, `constitution_files of ${file}`);
+    }
     console.log(`${file} is a valid configuration`);
     return ExitCode.done;
   }
@@ -137,6 +141,8 @@ async function runSandbox(options: Options): Promise<number> {
   const { workspace: path, host, port, appFolder, constitutionFolder } = sandboxOptions;
   // Everything that can be refused is refused before anything is written or wiped.
   const inputs = readSandboxInputs(sandboxOptions);
+  const constitution = inputs.constitution.map((path) => readTextFile(path, "the constitution's file"));
+  await requireConstitution(constitution, constitutionFolder);
   const { rpc, web, nodeToNode } = sandboxPorts(port);
   requireFreePorts(host, [rpc, web, nodeToNode]);
   using signals = new StopSignals(false);

@@ -1,7 +1,7 @@
 /**
  * `deno task bench`: what a node does in a second, measured on this machine; README.md says what the figures mean.
  *
- * In: which groups to run (default all): replay, enclave, tls, size, start. Out: a table, and `--json FILE` with the same
+ * In: which groups to run (default all): replay, enclave, governance, tls, size, start. Out: a table, and `--json FILE` with the same
  * figures, their ratio to the target, the machine and the versions. It uses only addresses of this machine, and stops by itself.
  */
 
@@ -9,6 +9,7 @@ import { cpus } from "node:os";
 import { parseArgs } from "node:util";
 import { benchEnclave } from "./enclave.ts";
 import type { Figure } from "./figure.ts";
+import { benchGovernance } from "./governance.ts";
 import { benchReplay } from "./replay.ts";
 import { benchSize } from "./size.ts";
 import { benchStart } from "./start.ts";
@@ -17,6 +18,7 @@ import { benchTls } from "./tls.ts";
 const GROUPS: Readonly<Record<string, (seconds: number) => Promise<Figure[]>>> = {
   replay: benchReplay,
   enclave: benchEnclave,
+  governance: benchGovernance,
   tls: benchTls,
   size: benchSize,
   start: benchStart,

@@ -12,7 +12,8 @@ import { type Validity, validityOfDays } from "../../shared/crypto/x509_build.ts
 import { endorseNode, renewService } from "../identity.ts";
 import type { Node } from "../node.ts";
 
-/** The last second that a certificate can name. */
+/** The first and the last second that a certificate can name. */
+const FIRST_TIME_MS = Date.parse("0000-01-01T00:00:00Z");
 const LAST_TIME_MS = Date.UTC(9999, 11, 31, 23, 59, 59);
 
 /**
@@ -62,7 +63,8 @@ const OFFSET = String.raw`\s*(?<offsetHour>[+-]\d\d)`;
 /**
  * The forms that CCF accepts, in its order.
  *
- * Quirk: what follows one of the later forms is not looked at, so `2026-11-24T10:20:30Z` is UTC for lack of an offset.
+ * Quirk: what follows one of the later forms is not looked at, be it `Z`, for lack of which it is UTC too, or an offset
+ * of a day and more.
  */
 const FORMS: readonly TimeForm[] = [
   // ASN.1: UTCTime, GeneralizedTime.
@@ -84,7 +86,9 @@ export function parseTime(text: string): number {
   for (const { pattern, firstOf1900 } of FORMS) {
     const groups = pattern.exec(text)?.groups;
     const ms = groups && timeOf(groups, firstOf1900);
-    if (ms !== undefined) return ms;
+    if (ms === undefined) continue;
+    if (ms < FIRST_TIME_MS || ms > LAST_TIME_MS) break;
+    return ms;
   }
   throw new FormatError(`'${text}' does not match any accepted time format`);
 }
@@ -102,10 +106,7 @@ function timeOf(groups: Record<string, string>, firstOf1900: number | undefined)
   if (date.getUTCMonth() !== month - 1 || date.getUTCDate() !== day) return undefined;
   // Quirk: the minutes of an offset count ahead of UTC, also where its hours count behind.
   const seconds = (hour - offsetHour) * 3600 + (minute - offsetMinute) * 60 + Math.floor(second);
-  const ms = date.getTime() + seconds * 1000;
-  return ms >= FIRST_TIME_MS && ms <= LAST_TIME_MS ? ms : undefined;
+  return date.getTime() + seconds * 1000;
 }
 
 type Five = [number, number, number, number, number];
-
-const FIRST_TIME_MS = Date.parse("0000-01-01T00:00:00Z");

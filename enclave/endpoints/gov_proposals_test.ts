@@ -23,7 +23,7 @@ const tablesOf = ({ node }: InlineService) => node.enclave.node!.store.beginRead
 
 serviceTest(
   "a proposal is made, voted on and done, and every request is in the history of its member",
-  {},
+  "native",
   (service) => {
     const created = propose(service, 0, NOTE);
     assert.equal(code(created), "200 Open");
@@ -52,7 +52,7 @@ serviceTest(
   },
 );
 
-serviceTest("the constitution decides at once where it can, and what fails leaves nothing", {}, (service) => {
+serviceTest("the constitution decides at once where it can, and what fails leaves nothing", "native", (service) => {
   const unknown = { name: "set_member_data", args: { member_id: USER, member_data: {} } };
   const { proposalId } = propose(service, 0, unknown).json;
   assert.equal(code(vote(service, 0, proposalId)), "200 Open");
@@ -66,7 +66,7 @@ serviceTest("the constitution decides at once where it can, and what fails leave
   ]);
 });
 
-serviceTest("proposals that make no sense are refused with the constitution's words", {}, (service) => {
+serviceTest("proposals that make no sense are refused with the constitution's words", "native", (service) => {
   assert.equal(code(propose(service, 0, { name: "nope" })), "400 ProposalFailedToValidate");
   const wrong = propose(service, 0, { name: "set_user_data", args: { user_id: 7 } });
   assert.match(
@@ -78,7 +78,7 @@ serviceTest("proposals that make no sense are refused with the constitution's wo
   assert.match(noJson.json.error.message, /^Failed to execute validation: SyntaxError: /);
 });
 
-serviceTest("a signature for one proposal, one member or one purpose is none for another", {}, (service) => {
+serviceTest("a signature for one proposal, one member or one purpose is none for another", "native", (service) => {
   const first = propose(service, 0, NOTE).json.proposalId;
   const second = propose(service, 0, NOTE).json.proposalId;
   const ballot = signed(memberOf(service, 1), {
@@ -106,7 +106,7 @@ serviceTest("a signature for one proposal, one member or one purpose is none for
   assert.equal(code(vote(service, 1, first, "export const vote = () => false;")), "400 VoteAlreadyExists");
 });
 
-serviceTest("a dry run is never a proposal", {}, (service) => {
+serviceTest("a dry run is never a proposal", "native", (service) => {
   const request = signed(memberOf(service, 0), { kind: "proposal_dry_run", proposal: toUtf8('{"actions":[]}') });
   const asProposal = { ...request, target: "/gov/members/proposals:create?api-version=2024-07-01" };
   assert.equal(
@@ -115,36 +115,44 @@ serviceTest("a dry run is never a proposal", {}, (service) => {
   );
 });
 
-serviceTest("only active members propose, and a new member becomes active by its acknowledgement", {}, (service) => {
-  const { sandbox: { opening: { members } } } = service;
-  const outcast = members[2]!;
-  service.node.write((tx) => tx.open(MEMBERS_INFO).put(outcast.id, { status: "Accepted" }));
-  assert.equal(detail(propose(service, 2, NOTE)), "401 active_member_cose_sign1: Signer is not an ACTIVE member");
-  const { stateDigest } = ask(service, 2, { kind: "state_digest" }).json;
-  const wrong = ask(service, 2, { kind: "ack", stateDigest: "0".repeat(64) });
-  assert.equal(code(wrong), "400 StateDigestMismatch");
-  assert.equal(ask(service, 2, { kind: "ack", stateDigest }).status, 204);
-  assert.equal(code(propose(service, 2, NOTE)), "200 Open");
-});
+serviceTest(
+  "only active members propose, and a new member becomes active by its acknowledgement",
+  "native",
+  (service) => {
+    const { sandbox: { opening: { members } } } = service;
+    const outcast = members[2]!;
+    service.node.write((tx) => tx.open(MEMBERS_INFO).put(outcast.id, { status: "Accepted" }));
+    assert.equal(detail(propose(service, 2, NOTE)), "401 active_member_cose_sign1: Signer is not an ACTIVE member");
+    const { stateDigest } = ask(service, 2, { kind: "state_digest" }).json;
+    const wrong = ask(service, 2, { kind: "ack", stateDigest: "0".repeat(64) });
+    assert.equal(code(wrong), "400 StateDigestMismatch");
+    assert.equal(ask(service, 2, { kind: "ack", stateDigest }).status, 204);
+    assert.equal(code(propose(service, 2, NOTE)), "200 Open");
+  },
+);
 
-serviceTest("a ballot that loops, allocates, writes or imports is no vote, and the node goes on", {}, (service) => {
-  const { proposalId } = propose(service, 0, NOTE).json;
-  const imports = vote(service, 0, proposalId, 'import "x"; export const vote = () => true;');
-  assert.match(imports.json.error.message, /^Failed to compile public:ccf\.gov\.proposals_info\[/);
-  const none = vote(service, 0, proposalId, "export const other = 1;");
-  assert.match(none.json.error.message, /^Failed to find export 'vote' in module /);
-  assert.equal(
-    code(vote(service, 0, proposalId, "export function vote() { const a = []; for (;;) a.push('x'.repeat(1e6)); }")),
-    "200 Open",
-  );
-  const writes = `export function vote() { ccf.kv["public:ccf.gov.users.info"].clear(); return true; }`;
-  assert.equal(code(vote(service, 1, proposalId, writes)), "200 Open");
-  assert.equal(code(vote(service, 2, proposalId)), "200 Open", "one vote of three is no majority");
-  const info = tablesOf(service).open(PROPOSALS_INFO).get(proposalId)!;
-  assert.equal(Object.keys(info.ballots).length, 3);
-});
+serviceTest(
+  "a ballot that loops, allocates, writes or imports is no vote, and the node goes on",
+  "native",
+  (service) => {
+    const { proposalId } = propose(service, 0, NOTE).json;
+    const imports = vote(service, 0, proposalId, 'import "x"; export const vote = () => true;');
+    assert.match(imports.json.error.message, /^Failed to compile public:ccf\.gov\.proposals_info\[/);
+    const none = vote(service, 0, proposalId, "export const other = 1;");
+    assert.match(none.json.error.message, /^Failed to find export 'vote' in module /);
+    assert.equal(
+      code(vote(service, 0, proposalId, "export function vote() { const a = []; for (;;) a.push('x'.repeat(1e6)); }")),
+      "200 Open",
+    );
+    const writes = `export function vote() { ccf.kv["public:ccf.gov.users.info"].clear(); return true; }`;
+    assert.equal(code(vote(service, 1, proposalId, writes)), "200 Open");
+    assert.equal(code(vote(service, 2, proposalId)), "200 Open", "one vote of three is no majority");
+    const info = tablesOf(service).open(PROPOSALS_INFO).get(proposalId)!;
+    assert.equal(Object.keys(info.ballots).length, 3);
+  },
+);
 
-serviceTest("withdrawing is for the proposer alone", {}, (service) => {
+serviceTest("withdrawing is for the proposer alone", "native", (service) => {
   const { proposalId } = propose(service, 0, NOTE).json;
   assert.equal(code(ask(service, 1, { kind: "withdrawal", proposalId })), "403 AuthorizationFailed");
   assert.equal(code(ask(service, 0, { kind: "withdrawal", proposalId })), "200 Withdrawn");
@@ -152,7 +160,7 @@ serviceTest("withdrawing is for the proposer alone", {}, (service) => {
   assert.equal(ask(service, 0, { kind: "withdrawal", proposalId: "0".repeat(64) }).status, 204);
 });
 
-serviceTest("open proposals are dropped when the constitution changes", {}, (service) => {
+serviceTest("open proposals are dropped when the constitution changes", "native", (service) => {
   const { proposalId } = propose(service, 2, NOTE).json;
   const constitution = service.config.service.constitution.join("\n") + "\n// new\n";
   assert.equal(code(decide(service, { name: "set_constitution", args: { constitution } })), "200 Accepted");
@@ -160,7 +168,7 @@ serviceTest("open proposals are dropped when the constitution changes", {}, (ser
   assert.equal(code(vote(service, 0, proposalId)), "400 ProposalNotOpen");
 });
 
-serviceTest("members' requests go through JSON-RPC as they go through REST", {}, (service) => {
+serviceTest("members' requests go through JSON-RPC as they go through REST", "native", (service) => {
   const { body } = signed(memberOf(service, 0), {
     kind: "proposal",
     proposal: toUtf8(JSON.stringify({ actions: [NOTE] })),
@@ -179,7 +187,7 @@ serviceTest("members' requests go through JSON-RPC as they go through REST", {},
   assert.match(json.tx_id ?? "", /^2\.\d+$/);
 });
 
-serviceTest("a proposal of a megabyte is taken", {}, (service) => {
+serviceTest("a proposal of a megabyte is taken", "native", (service) => {
   const args = { user_id: USER, user_data: { text: "x".repeat(1024 * 1024 - 1000) } };
   assert.equal(code(decide(service, { name: "set_user_data", args })), "200 Accepted");
 });

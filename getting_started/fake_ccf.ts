@@ -1,13 +1,11 @@
 /**
- * A small stand-in for the global `ccf` of apps and constitutions, for tests that need no node.
+ * A small stand-in for the global `ccf` of apps, for tests that need no node.
  *
  * Tables are maps in memory, with the strictness that scripts meet in a node: binary arguments are `ArrayBuffer`s and
- * nothing else, and a table may be read-only. What a script asks of the node itself is only noted down, in `calls`.
- * Shapes and error texts: js-apps.md §8, governance.md §4.
+ * nothing else, and a table may be read-only. Shapes and error texts: js-apps.md §8.
  */
 
-import { createHash } from "node:crypto";
-import { type ByteString, fromByteString, fromUtf8, toByteString, toHex, toUtf8 } from "../shared/bytes.ts";
+import { type ByteString, fromByteString, fromUtf8, toByteString, toUtf8 } from "../shared/bytes.ts";
 
 /** A table as scripts see it (js-apps.md §8.2). */
 export class FakeTable {
@@ -66,13 +64,9 @@ export class FakeTable {
   }
 }
 
-/** What a script asked of the node, in order: `triggerSnapshot`, or `transitionServiceToOpen` with its two texts. */
-export type FakeCall = readonly [name: string, ...args: unknown[]];
-
 export class FakeCcf {
-  /** Whether tables may be written, as in an app's read-write endpoint and in `apply`. */
+  /** Whether tables may be written, as in a read-write endpoint. */
   writable = true;
-  readonly calls: FakeCall[] = [];
   readonly kv: Record<string, FakeTable>;
 
   constructor() {
@@ -94,67 +88,6 @@ export class FakeCcf {
   readonly bufToStr = (buffer: ArrayBuffer): string => fromUtf8(bytesOf(buffer));
   readonly jsonCompatibleToBuf = (value: unknown): ArrayBuffer => this.strToBuf(JSON.stringify(value));
   readonly bufToJsonCompatible = (buffer: ArrayBuffer): unknown => JSON.parse(this.bufToStr(buffer));
-
-  readonly pemToId = (pem: string): string => {
-    const base64 = pem.replace(/-----[A-Z ]+-----|\s/g, "");
-    return toHex(createHash("sha256").update(base64, "base64").digest());
-  };
-
-  /** Stands for what a node makes of a version: it is told from others by its text alone. */
-  readonly tcbHexToPolicy = (cpuid: string, hex: string): unknown => ({ cpuid, hexstring: hex });
-
-  readonly crypto = {
-    digest: (_name: string, data: ArrayBuffer): ArrayBuffer =>
-      bufferOf(createHash("sha256").update(bytesOf(data)).digest()),
-    isValidX509CertBundle: (pem: string): boolean => {
-      if (typeof pem !== "string") throw new TypeError("Argument must be a string");
-      return pem === "" || pem.startsWith("-----BEGIN CERTIFICATE-----");
-    },
-  };
-
-  readonly gov = {
-    validateConstitution: (text: string): void => {
-      if (text === "") throw new TypeError("constitution is empty");
-      for (const name of ["validate", "resolve", "apply"]) {
-        if (!text.includes(`export function ${name}(`)) throw new TypeError(`Failed to find export '${name}'`);
-      }
-    },
-  };
-
-  readonly node = {
-    transitionServiceToOpen: (previous: ArrayBuffer | undefined, next: ArrayBuffer): void => {
-      this.calls.push([
-        "transitionServiceToOpen",
-        previous === undefined ? undefined : this.bufToStr(previous),
-        this.bufToStr(next),
-      ]);
-    },
-    triggerLedgerRekey: () => void this.calls.push(["triggerLedgerRekey"]),
-    triggerRecoverySharesRefresh: () => void this.calls.push(["triggerRecoverySharesRefresh"]),
-    triggerLedgerChunk: () => void this.calls.push(["triggerLedgerChunk"]),
-    triggerSnapshot: () => void this.calls.push(["triggerSnapshot"]),
-  };
-
-  /** Since when the ledger has the key that new nodes receive. */
-  ledgerSecretSeqno = 1;
-
-  network = {
-    getLatestLedgerSecretSeqno: (): number => this.ledgerSecretSeqno,
-    generateEndorsedCertificate: (request: string, validFrom: string, days: number): string => {
-      this.calls.push(["generateEndorsedCertificate", request, validFrom, days]);
-      return `certificate for ${request}`;
-    },
-    generateNetworkCertificate: (validFrom: string, days: number): string => {
-      this.calls.push(["generateNetworkCertificate", validFrom, days]);
-      return "certificate of the service";
-    },
-  };
-
-  readonly setJwtPublicSigningKeys = (...args: unknown[]) => void this.calls.push(["setJwtPublicSigningKeys", ...args]);
-  readonly removeJwtPublicSigningKeys = (issuer: string) =>
-    void this.calls.push(["removeJwtPublicSigningKeys", issuer]);
-
-  readonly refreshAppBytecodeCache = () => void this.calls.push(["refreshAppBytecodeCache"]);
 
   /** Runs a function with this object as the global `ccf`, as a node does around each call. */
   run<T>(call: () => T): T {

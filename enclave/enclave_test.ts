@@ -13,6 +13,7 @@ import {
   restoreSecrets,
   startInlineService,
 } from "../tests/inline_service.ts";
+import { InlineNode } from "../tests/inline_node.ts";
 import { teamData, teamTest } from "../tests/team_data.ts";
 import { loadNativePowers } from "./native_powers.ts";
 import { loadNativePrimitives } from "./native_primitives.ts";
@@ -126,20 +127,6 @@ serviceTest("a file ends at the signature that finds it large enough", {
   }
 });
 
-serviceTest("opening a service is refused where the configuration does not allow it", {
-  change: { allowOpenService: false },
-  closed: true,
-}, ({ node, sandbox }) => {
-  assert.equal(get({ node } as InlineService, "/node/ready/app").status, 503);
-  node.send({ kind: "openService", opening: sandbox.opening });
-  assert.equal(node.fatal, "Cannot open the service: its members must decide that");
-});
-
-serviceTest("opening a service that is open is refused", {}, ({ node, sandbox }) => {
-  node.send({ kind: "openService", opening: sandbox.opening });
-  assert.equal(node.fatal, "Cannot open the service: its status is Open, not Opening");
-});
-
 serviceTest("too many uncommitted transactions are refused with 503, and /node still answers", {
   change: { maxUncommittedTransactions: 5, signatures: { txCount: 5000, delayMs: 1000 } },
 }, (service) => {
@@ -206,19 +193,17 @@ Deno.test("two nodes with the same entropy, time and requests write the same led
   const pair = native.rsaKeyPair();
   const workspace = await Deno.makeTempDir();
   const nowMs = Date.parse("2026-11-24T00:00:00Z");
-  const config = (await startInlineService(workspace, "native", { nowMs })).config;
-  const run = async (primitives: EnclavePowers["primitives"]) => {
+  const service = await startInlineService(workspace, "native", { nowMs });
+  const run = (primitives: EnclavePowers["primitives"]) => {
     const powers = { ...native, primitives, random: seeded(7), rsaKeyPair: () => pair };
-    const folder = await Deno.makeTempDir();
-    const service = await startInlineService(folder, "native", { powers, nowMs, change: { service: config.service } });
-    for (let i = 0; i < 5; i++) write(service, i);
-    service.node.advance(0);
-    service.node.advance(1000);
-    await Deno.remove(folder, { recursive: true });
-    return service.node.entries;
+    const node = InlineNode.start(powers, service.config, nowMs, service.sandbox.opening);
+    for (let i = 0; i < 5; i++) write({ ...service, node }, i);
+    node.advance(0);
+    node.advance(1000);
+    return node.entries;
   };
-  const first = await run(native.primitives);
-  const second = await run(noblePrimitives);
+  const first = run(native.primitives);
+  const second = run(noblePrimitives);
   assert.equal(first.length, second.length);
   first.forEach((entry, i) => assert(equalBytes(entry, second[i]!), `entry ${i + 1}: ${toHex(entry).slice(0, 80)}`));
   await Deno.remove(workspace, { recursive: true });

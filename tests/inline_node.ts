@@ -37,6 +37,9 @@ export class InlineNode {
   nowMs: number;
   nodeId = "";
   servicePem = "";
+  nodePem = "";
+  /** Certificate chains that listeners show, by authority. */
+  readonly chains = new Map<"Service" | "Node", string>();
   /** What the host would have to do, other than what is done here. */
   fatal: string | undefined;
   /** Turns an honest host into another one: what `ledgerRead` is answered with. */
@@ -66,9 +69,10 @@ export class InlineNode {
   /** Members acknowledge, propose and vote. What follows a snapshot is signed too, so that all of it is committed. */
   open(opening: SandboxOpening): void {
     const requests = openingRequests(opening, this.servicePem, Math.floor(this.nowMs / 1000));
-    const interfaceName = Object.keys(this.enclave.node!.config.rpcInterfaces)[0]!;
+    const interfaceName = "members"; // of which no configuration knows, so no rules are in the way
     let step = requests.next();
     while (!step.done) {
+      if (this.enclave.node!.tooManyUncommitted) this.enclave.node!.sign();
       const { method, target, contentType, body } = step.value;
       step = requests.next(
         this.request({ method, target, headers: [["content-type", contentType]], body }, interfaceName),
@@ -164,6 +168,7 @@ export class InlineNode {
       case "certificates":
         this.nodeId = output.nodeId;
         this.servicePem = output.servicePem;
+        this.nodePem = output.nodePem;
         return;
       case "snapshotWrite":
         if (this.keepEntries) this.snapshots.set(output.name, output.snapshot);
@@ -178,6 +183,8 @@ export class InlineNode {
         this.entries.length = this.#lastSeqno = output.seqno;
         return;
       case "tlsIdentity":
+        this.chains.set(output.authority, output.certificateChainPem);
+        return;
       case "serviceOpened":
       case "stopped":
         return;

@@ -353,7 +353,7 @@ serviceTest("proposals are shown with what became of them", "native", (service) 
     refusal(service, `/members/proposals/${NOBODY}/ballots/${SOMEBODY}`),
     `404 ProposalNotFound Proposal ${NOBODY} does not exist.`,
   );
-});
+}, { closed: true });
 
 serviceTest("members find the digest to acknowledge, and their share", "native", (service) => {
   const id = String(listed(service, "/service/members")[0]!.memberId);

@@ -58,9 +58,15 @@ const FORWARDING = {
 };
 
 const SECURITY_SCHEMES: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+  active_member_cose_sign1: {
+    description: "COSE Sign1 message signed by an active member",
+    scheme: "cose_sign1",
+    type: "http",
+  },
   any_cert: { description: "Any valid TLS client certificate", scheme: "mutual", type: "http" },
   jwt: { bearerFormat: "JWT", scheme: "bearer", type: "http" },
   member_cert: { description: "TLS client certificate of a member", scheme: "mutual", type: "http" },
+  member_cose_sign1: { description: "COSE Sign1 message signed by a member", scheme: "cose_sign1", type: "http" },
   node_cert: { description: "TLS client certificate of a node", scheme: "mutual", type: "http" },
   user_cert: { description: "TLS client certificate of a user", scheme: "mutual", type: "http" },
   user_cose_sign1: { description: "COSE Sign1 message signed by a user", scheme: "cose_sign1", type: "http" },

@@ -9,6 +9,7 @@ import { Command, CommanderError } from "commander";
 import { callCommand } from "./commands/call.ts";
 import { ExitCode, UsageError } from "./commands/exit.ts";
 import { ledgerCommand } from "./commands/ledger.ts";
+import { memberCommand } from "./commands/member.ts";
 import { nodeCommand } from "./commands/node.ts";
 import { receiptCommand } from "./commands/receipt.ts";
 import { StartFailure } from "./start_failure.ts";
@@ -16,9 +17,10 @@ import { StorageError } from "./storage_error.ts";
 import { FormatError } from "../shared/assert.ts";
 
 const program = new Command("quorate")
-  .description("A confidential consortium ledger: run a node, audit ledgers, verify receipts")
+  .description("A confidential consortium ledger: run a node, govern it, audit ledgers, verify receipts")
   .addCommand(nodeCommand())
   .addCommand(callCommand())
+  .addCommand(memberCommand())
   .addCommand(ledgerCommand())
   .addCommand(receiptCommand());
 

@@ -212,11 +212,14 @@ export const MAX_CALL_ATTEMPTS = 30;
 export const MAX_SHOWN_ARGUMENT_CHARACTERS = 200;
 /** Lines of a ballot that are shown. */
 export const MAX_SHOWN_BALLOT_LINES = 200;
-/** Bytes of a node's answer that `member` reads. */
-export const MAX_MEMBER_ANSWER_BYTES = 64 * 1024 * 1024;
-/** Requests that `member show` has under way at a time. */
-export const MAX_MEMBER_REQUESTS_IN_FLIGHT = 8;
-/** Bytes of a file that holds a signature, in whatever form. */
-export const MAX_SIGNATURE_FILE_BYTES = 4096;
 /** Bytes of a file that `member prepare` wrote: a proposal may be as large as an app, and stands in it twice in base64. */
 export const MAX_PREPARED_FILE_BYTES = 256 * 1024 * 1024;
+/** A proposal or a ballot that a member gives in a file. Nodes take less, see DEFAULT_MAX_BODY_BYTES. */
+export const MAX_MEMBER_INPUT_BYTES = 16 * MIB;
+/** A signature in a file: that of P-521 has 132 bytes, and base64 or hex make it longer. */
+export const MAX_SIGNATURE_FILE_BYTES = 4 * KIB;
+export const MAX_PASSPHRASE_BYTES = KIB;
+/** Nodes that send a request on to each other. */
+export const MAX_NODE_REDIRECTS = 4;
+/** How often a member's command asks whether its transaction is final, half a second apart. */
+export const MAX_COMMIT_QUESTIONS = 20;

@@ -1,0 +1,46 @@
+/**
+ * A signature that was made elsewhere, in whatever form a device or a tool left it.
+ *
+ * In: the contents of a file: raw r ‖ s or DER, as bytes, hex, base64 or base64url. Out: r ‖ s.
+ * The forms overlap (hex digits are base64 too), so every reading is tried, and what verifies is right.
+ */
+
+import { FormatError } from "../../../shared/assert.ts";
+import { fromBase64, fromBase64Url, fromHex, fromUtf8Lenient } from "../../../shared/bytes.ts";
+import { EC_CURVES, parseDerSignature } from "../../../shared/crypto/ecdsa.ts";
+import type { CurveName } from "../../../shared/crypto/primitives.ts";
+import { MAX_SIGNATURE_FILE_BYTES } from "../../../shared/limits.ts";
+
+/**
+ * Every r ‖ s that the bytes may stand for on this curve, at most eight; none where they can be no signature on it.
+ *
+ * @throws FormatError where the file is longer than any signature
+ */
+export function signatureReadings(curve: CurveName, file: Uint8Array): Uint8Array[] {
+  if (file.length > MAX_SIGNATURE_FILE_BYTES) {
+    throw new FormatError(
+      `Cannot read a signature of ${file.length} bytes: a file with one has at most ${MAX_SIGNATURE_FILE_BYTES}`,
+    );
+  }
+  const text = fromUtf8Lenient(file).replace(/\s+/g, "");
+  const contents = [
+    file,
+    ...attempt(() => fromHex(text)),
+    ...attempt(() => fromBase64(text)),
+    ...attempt(() => fromBase64Url(text.replace(/=+$/, ""))),
+  ];
+  const width = 2 * EC_CURVES[curve].widthBytes;
+  return contents.flatMap((bytes) => [
+    ...(bytes.length === width ? [bytes] : []),
+    ...attempt(() => parseDerSignature(curve, bytes)),
+  ]);
+}
+
+function attempt(read: () => Uint8Array): Uint8Array[] {
+  try {
+    return [read()];
+  } catch (error) {
+    if (error instanceof FormatError) return [];
+    throw error;
+  }
+}

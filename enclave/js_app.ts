@@ -26,7 +26,7 @@ import {
   DEFAULT_JS_HEAP_BYTES,
   DEFAULT_JS_STACK_BYTES,
 } from "../shared/limits.ts";
-import type { AppContext, AppRequest, Program } from "./app_engine.ts";
+import type { AppContext, AppEngine, AppRequest, Program } from "./app_engine.ts";
 import { toHttp } from "./frontend/byte_text.ts";
 import { type Endpoint, endpoint, type EndpointContext, EndpointTable } from "./frontend/endpoint.ts";
 import { OdataError, sortedHeaders } from "./frontend/odata_error.ts";
@@ -115,6 +115,11 @@ export function installedProgram(tx: Transaction, { sha256 }: Pick<Primitives, "
   };
 }
 
+/** Whether the modules were compiled ahead by an engine such as this (js-apps.md §7). */
+export function isCompiledAhead(tx: Transaction, { bytecodeVersion }: Pick<AppEngine, "bytecodeVersion">): boolean {
+  return tx.open(MODULES_QUICKJS_VERSION).get() === bytecodeVersion;
+}
+
 /** The endpoints of the app that the tables hold, rebuilt when they change. */
 export class JsApp {
   readonly #powers: EnclavePowers;
@@ -128,7 +133,10 @@ export class JsApp {
       this.#installed = undefined;
       this.#options = undefined;
     };
-    for (const table of [ENDPOINTS, MODULES, INTERPRETER_FLUSH, JS_RUNTIME_OPTIONS]) store.onApply(table.name, forget);
+    const ofModules = [MODULES, MODULES_QUICKJS_BYTECODE, MODULES_QUICKJS_VERSION];
+    for (const table of [ENDPOINTS, ...ofModules, INTERPRETER_FLUSH, JS_RUNTIME_OPTIONS]) {
+      store.onApply(table.name, forget);
+    }
     store.onRollback(forget);
   }
 
@@ -140,7 +148,10 @@ export class JsApp {
   }
 
   #read(tx: Transaction): { table: EndpointTable; program: Program } {
-    const program = installedProgram(tx, this.#powers.primitives);
+    const program: Program = {
+      ...installedProgram(tx, this.#powers.primitives),
+      slashInTraces: isCompiledAhead(tx, this.#powers.scripts),
+    };
     const endpoints: Endpoint[] = [];
     for (const row of storedEndpoints(tx)) endpoints.push(this.#endpoint(row, program));
     return { table: new EndpointTable(endpoints), program };

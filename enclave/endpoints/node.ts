@@ -18,7 +18,7 @@ import { empty, jsonHandler } from "../frontend/replies.ts";
 import { BOOLEAN, JSON_VALUE, type Schema, STRING } from "../frontend/schema.ts";
 import type { HttpResponse } from "../messages.ts";
 import type { Node } from "../node.ts";
-import { jsRuntimeOptions } from "../js_app.ts";
+import { isCompiledAhead, jsRuntimeOptions } from "../js_app.ts";
 import { commonEndpoints } from "./common.ts";
 import { listed } from "./map_order.ts";
 import * as schemas from "./node_schemas.ts";
@@ -277,13 +277,13 @@ function getMemory({ node }: EndpointContext): unknown {
   };
 }
 
-function getJsMetrics({ tx }: EndpointContext): unknown {
+function getJsMetrics({ tx, node }: EndpointContext): unknown {
   let bytecode_size = 0;
   for (const [, bytecode] of tx.open(MODULES_QUICKJS_BYTECODE).entries()) bytecode_size += bytecode.length;
   const options = jsRuntimeOptions(tx);
   return {
     bytecode_size,
-    bytecode_used: false,
+    bytecode_used: isCompiledAhead(tx, node.engine),
     max_cached_interpreters: options.max_cached_interpreters,
     max_execution_time: options.max_execution_time_ms,
     max_heap_size: options.max_heap_bytes,

@@ -19,11 +19,12 @@ import {
   MAX_JS_MODULES,
 } from "../../shared/limits.ts";
 import type { AppContext, AppRequest, Program, ScriptLimits } from "../app_engine.ts";
+import { accidentOf } from "./accidents.ts";
 import { Arguments, type Call } from "./binding.ts";
 import { BINDINGS, HOST_FUNCTION_NAMES, HOST_FUNCTIONS, type ScriptKind } from "./bindings/registry.ts";
 import { request as requestBinding } from "./bindings/request.ts";
 import { type AllocatorTable, installExactAllocator } from "./exact_allocator.ts";
-import { Machine, type MachineRoots, PendingException, ScriptError } from "./machine.ts";
+import { Machine, type MachineRoots, PendingException, ScriptError, Uncatchable } from "./machine.ts";
 import { MAX_SCRIPT_STACK_BYTES, MemoryImage } from "./memory_image.ts";
 import { install } from "./installation.ts";
 import { canonicalModuleName, importedModuleName } from "./module_names.ts";
@@ -61,19 +62,18 @@ export interface LoadedModule {
   readonly exportNames: ReadonlySet<string>;
 }
 
-/** The two modules through which another is evaluated, and its namespace once it is known. */
+/** The two modules through which others are evaluated or compiled, and the namespace of one once it is known. */
 interface OwnModules {
   readonly driver: string;
   readonly witness: string;
   readonly witnessSource: string;
   namespace: Pointer;
+  /** What the driver has imported last. */
+  imported: string;
 }
 
 /** A program cannot be used; the message goes to the caller. */
 export class ProgramUnusable extends Error {}
-
-/** Thrown by host functions: ends the call, and no script can catch it. The message goes to the caller. */
-export class Uncatchable extends Error {}
 
 /** A module asks for the call that it is part of, while it is evaluated for an image. */
 export class NeedsCall extends Error {}
@@ -345,6 +345,7 @@ export class Interpreter implements WasmHost, Call {
         delete globalThis.${WITNESS_GLOBAL};
         show(namespace);`,
       namespace: 0,
+      imported: "",
     };
     this.#sourcesLoaded = 0;
     this.#missing = undefined;
@@ -360,6 +361,39 @@ export class Interpreter implements WasmHost, Call {
       this.#ownModules = undefined;
     }
     return own.namespace;
+  }
+
+  /**
+   * Compiles modules of the program and all that they import, and evaluates none of them. Once only in a world.
+   *
+   * A driver imports them all, but first a witness, whose own import cannot be found. That is noticed when everything is
+   * compiled, and before modules are linked: what one imports from another by name need not be there, as in CCF.
+   *
+   * @returns the first that does not compile or imports one that is not there; undefined where there is none
+   */
+  firstNotCompiling(names: readonly string[]): string | undefined {
+    const { machine } = this;
+    const slash = this.#program?.slashInTraces === true;
+    const byFileName = new Map(names.map((name) => [canonicalModuleName(name, slash), name]));
+    const prefix = slash ? "" : "/";
+    const driver = `${prefix}driver of all`, witness = `${prefix}witness of all`;
+    const witnessSource = `import { everything } from ${JSON.stringify(driver)};`;
+    const own: OwnModules = this.#ownModules = { driver, witness, witnessSource, namespace: 0, imported: "" };
+    this.#sourcesLoaded = 0;
+    this.setLimits(LOADING_LIMITS);
+    try {
+      const imports = [witness, ...byFileName.keys()].map((fileName) => `import ${JSON.stringify(fileName)};`);
+      machine.runModule(imports.join("\n"), driver);
+    } catch (error) {
+      const isAccident = !(error instanceof PendingException);
+      if (isAccident && accidentOf(error, machine) === undefined) throw error;
+      const message = isAccident ? "" : this.takeException().message;
+      const isCompiled = message === `SyntaxError: Could not find export 'everything' in module '${driver}'`;
+      return isCompiled ? undefined : byFileName.get(own.imported);
+    } finally {
+      this.#ownModules = undefined;
+    }
+    assert(false, "A module cannot import what another does not export");
   }
 
   #whyNotLinked(name: string, fileName: string, { message, stack = "" }: Exception): string {
@@ -482,7 +516,7 @@ export class Interpreter implements WasmHost, Call {
 
   moduleName(base: string, name: string): string {
     const own = this.#ownModules;
-    if (own !== undefined && (base === own.driver || base === own.witness)) return name;
+    if (own !== undefined && (base === own.driver || base === own.witness)) return own.imported = name;
     return importedModuleName(base, name, this.#program?.slashInTraces === true);
   }
 

@@ -53,6 +53,9 @@ export class ScriptError extends Error {
   }
 }
 
+/** Thrown by host functions: ends the call, and no script can catch it. The message goes to the caller. */
+export class Uncatchable extends Error {}
+
 /** Members that the host reads in every call: their names are made only once. */
 const FREQUENT_NAMES = ["body", "headers", "statusCode"] as const;
 

@@ -8,7 +8,9 @@
  * Rules: js-apps.md §2, §5–§7
  */
 
-import { assert } from "../../shared/assert.ts";
+import { assert, FormatError } from "../../shared/assert.ts";
+import { toUtf8 } from "../../shared/bytes.ts";
+import { hash } from "../../shared/crypto/hashes.ts";
 import {
   DEFAULT_JS_EXECUTION_TIME_MS,
   MAX_JS_CACHED_INTERPRETERS,
@@ -31,8 +33,10 @@ import type {
   Wanted,
 } from "../app_engine.ts";
 import { kindOf, type ScriptKind } from "./bindings/registry.ts";
+import { accidentOf, OUT_OF_MEMORY } from "./accidents.ts";
+import { problemOfConstitution } from "./constitution_check.ts";
 import { findAllocatorTable } from "./exact_allocator.ts";
-import { PROPOSED_CONSTITUTION_MODULE, proposedConstitution } from "./governance_modules.ts";
+import { proposedConstitution } from "./governance_modules.ts";
 import {
   type Exception,
   Interpreter,
@@ -40,15 +44,14 @@ import {
   notCompiled,
   ProgramUnusable,
   type QuickJs,
-  Uncatchable,
   type World,
 } from "./interpreter.ts";
-import { type Machine, PendingException } from "./machine.ts";
+import { type Machine, PendingException, Uncatchable } from "./machine.ts";
 import { findHeapEnd } from "./memory_image.ts";
 import { InvalidResponse, readResponse } from "./response.ts";
 import { ccfTrace } from "./trace.ts";
 import { loadBuild } from "./wasm_build.ts";
-import { OutOfWasmMemory, type Pointer, type WasmHost, WasmInstance } from "./wasm_instance.ts";
+import { type Pointer, type WasmHost, WasmInstance } from "./wasm_instance.ts";
 
 /** What is known of a program: where its calls start, or why there will be none. */
 type Prepared =
@@ -130,10 +133,25 @@ export class ScriptEngine implements AppEngine {
     });
   }
 
+  /**
+   * The build of QuickJS keeps its serialiser of bytecode to itself, so what is stored of a module that compiles is the
+   * SHA-256 of its source: opaque, the same on every node, and different for every change.
+   */
   readonly bytecodeVersion: string = "quorate-1";
 
-  compileAhead(): ReadonlyMap<string, Uint8Array> {
-    throw new Error("Lands with the bindings of governance");
+  compileAhead(program: Program, names: readonly string[]): ReadonlyMap<string, Uint8Array> {
+    const failing = this.#withIdle((interpreter) => {
+      interpreter.enter(this.#firstWorld("application"));
+      interpreter.setProgram(program);
+      return interpreter.firstNotCompiling(names);
+    });
+    const refuse = (name: string) => new FormatError(`Unable to serialize bytecode for JS module '${name}'`);
+    if (failing !== undefined) throw refuse(failing);
+    return new Map(names.map((name) => {
+      const source = program.source(name);
+      if (source === undefined) throw refuse(name);
+      return [name, hash("SHA-256", toUtf8(source))];
+    }));
   }
 
   callEndpoint(invocation: EndpointInvocation): AppOutcome {
@@ -192,7 +210,7 @@ export class ScriptEngine implements AppEngine {
 
   /** Finds where calls of a program start; the first time, by evaluating its modules. */
   #prepare(program: Program, module: string, kind: ScriptKind): Prepared {
-    const key = `${kind} ${module} ${program.id}`;
+    const key = `${kind} ${module} ${identityOf(program)}`;
     const known = this.#prepared.get(key);
     this.#prepared.delete(key);
     const prepared = known ?? this.#withIdle((interpreter) => this.#evaluate(interpreter, program, module, kind));
@@ -215,7 +233,7 @@ export class ScriptEngine implements AppEngine {
       if (error instanceof ProgramUnusable || error instanceof Uncatchable) {
         return { kind: "unusable", message: error.message };
       }
-      const accident = accidentOf(error, interpreter);
+      const accident = accidentOf(error, interpreter.machine);
       if (accident === undefined) throw error;
       if (program.isSingleText === true) return { kind: "unusable", message: notCompiled(module) };
       return { kind: "unusable", message: `Failed to execute ${module}: ${accident}` };
@@ -262,8 +280,8 @@ export class ScriptEngine implements AppEngine {
     const fullKey = `${execution} ${key}`;
     let entry = this.#reused.get(fullKey);
     this.#reused.delete(fullKey);
-    if (entry === undefined || entry.programId !== program.id) {
-      entry = { interpreter: this.#newInterpreter(), programId: program.id };
+    if (entry === undefined || entry.programId !== identityOf(program)) {
+      entry = { interpreter: this.#newInterpreter(), programId: identityOf(program) };
       entry.interpreter.enter(this.#firstWorld(kindOf(execution)));
     }
     const outcome = run(entry.interpreter);
@@ -328,67 +346,11 @@ function execute<T>(
         ? threw({ message: "InternalError: interrupted" })
         : { kind: "unusable", message: error.message };
     }
-    const accident = accidentOf(error, interpreter);
+    const accident = accidentOf(error, interpreter.machine);
     if (accident === undefined) throw error;
     if (program.isSingleText === true && !isLoaded) return { kind: "unusable", message: notCompiled(module) };
     return threw({ message: accident });
   }
-}
-
-/** Functions of a constitution in the order of CCF, and how many parameters they may have (gov.cpp). */
-const CONSTITUTION_FUNCTIONS = [
-  { name: "apply", least: 2, most: 2, parameters: "proposal, proposerId" },
-  { name: "resolve", least: 3, most: 4, parameters: "proposal, proposerId, votes[, proposalId]" },
-  { name: "validate", least: 1, most: 1, parameters: "input" },
-] as const;
-
-/** Looks at a text that an interpreter is ready to evaluate. */
-function problemOfConstitution(interpreter: Interpreter, mostMs: number): string | undefined {
-  for (const { name, least, most, parameters } of CONSTITUTION_FUNCTIONS) {
-    let length: number;
-    try {
-      const loaded = interpreter.load(PROPOSED_CONSTITUTION_MODULE, mostMs);
-      length = lengthOf(interpreter, interpreter.exportedFunction(PROPOSED_CONSTITUTION_MODULE, loaded, name));
-    } catch (error) {
-      if (!(error instanceof ProgramUnusable) && accidentOf(error, interpreter) === undefined) throw error;
-      // An accident is a text that is nested too deeply, or too large, to be compiled.
-      const reason = error instanceof ProgramUnusable ? error.message : notCompiled(PROPOSED_CONSTITUTION_MODULE);
-      return `${PROPOSED_CONSTITUTION_MODULE} does not export a function named ${name}: ${reason}`;
-    }
-    if (length >= least && length <= most) continue;
-    const expected = least === most ? inArguments(least) : `between ${least} and ${inArguments(most)}`;
-    const exported = `${PROPOSED_CONSTITUTION_MODULE} exports function ${name} with ${inArguments(length)}`;
-    return `${exported}, expected ${expected} (${parameters})`;
-  }
-  return undefined;
-}
-
-function inArguments(count: number): string {
-  return count === 1 ? "1 arg" : `${count} args`;
-}
-
-/** A function's `length` as a 32-bit number; a text may have made a getter of it. @throws ProgramUnusable */
-function lengthOf(interpreter: Interpreter, called: Pointer): number {
-  const { machine } = interpreter;
-  try {
-    return machine.toNumber(machine.getMember(called, "length")) >>> 0;
-  } catch (error) {
-    if (!(error instanceof PendingException)) throw error;
-    throw new ProgramUnusable(interpreter.takeException().message);
-  }
-}
-
-const OUT_OF_MEMORY = "InternalError: out of memory";
-
-/** What the exhaustion of a host's resource looks like to a script's caller; undefined for other errors. */
-function accidentOf(error: unknown, { machine }: Interpreter): string | undefined {
-  if (error instanceof OutOfWasmMemory) return OUT_OF_MEMORY;
-  // QuickJS counts a part of the stack only, so the engine around it may be the first to have enough.
-  if (error instanceof RangeError && error.message.includes("call stack")) return "InternalError: stack overflow";
-  // This QuickJS does not bear every refusal of memory, and reaches for addresses that are none.
-  if (error instanceof WebAssembly.RuntimeError && machine.wasRefusedMemory) return OUT_OF_MEMORY;
-  if (error instanceof WebAssembly.RuntimeError) return `InternalError: ${error.message}`;
-  return undefined;
 }
 
 /** Turns a result into a response, and logs the call. */
@@ -434,6 +396,11 @@ function inCcfWords({ message, stack }: Exception, program: Program): ScriptExce
   if (stack === undefined) return { message };
   const sourceOf = (file: string) => program.source(file.startsWith("/") ? file : `/${file}`);
   return { message, trace: ccfTrace(stack, sourceOf) };
+}
+
+/** What an image is an image of: module names are in it too. */
+function identityOf({ id, slashInTraces = false }: Program): string {
+  return `${id} ${slashInTraces}`;
 }
 
 /** Keeps the newest entries of a map that is in order of use. */

@@ -129,7 +129,7 @@ Deno.test("ccf has the enumerable members of CCF that exist here, in its order",
   assert.equal(
     call(`export function f() { return { body: Object.keys(ccf) }; }`),
     `200 ["strToBuf","bufToStr","jsonCompatibleToBuf","bufToJsonCompatible","enableUntrustedDateTime",` +
-      `"enableMetricsLogging","pemToId","crypto","gov","consensus","kv","rpc"]`,
+      `"enableMetricsLogging","pemToId","tcbHexToPolicy","crypto","gov","consensus","kv","rpc"]`,
   );
 });
 
@@ -148,7 +148,10 @@ Deno.test("ScriptEngine.call() runs a governance function, which sees no rpc, no
     },
     (machine, result) => JSON.parse(new TextDecoder().decode(machine.jsonOf(result))),
   );
-  assert.deepEqual(outcome, { kind: "returned", value: ["{}", "abc", true, 3, ["pemToId", "crypto", "gov", "kv"]] });
+  assert.deepEqual(outcome, {
+    kind: "returned",
+    value: ["{}", "abc", true, 3, ["pemToId", "tcbHexToPolicy", "crypto", "gov", "kv"]],
+  });
 });
 
 Deno.test("lines that modules write are repeated by every call", () => {

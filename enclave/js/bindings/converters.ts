@@ -9,7 +9,8 @@ import { toHex } from "../../../shared/bytes.ts";
 import { hash } from "../../../shared/crypto/hashes.ts";
 import { parseCertificatePem } from "../../../shared/crypto/x509.ts";
 import type { Binding } from "../binding.ts";
-import { ScriptError } from "../machine.ts";
+import { ScriptError, Uncatchable } from "../machine.ts";
+import { type TcbPolicy, tcbPolicy } from "./tcb_policy.ts";
 
 export const converters: Binding = {
   functions: {
@@ -93,6 +94,24 @@ export const converters: Binding = {
           if (!(error instanceof FormatError)) throw error;
           throw new ScriptError("InternalError", `Failed to parse PEM: ${error.message}`);
         }
+      },
+    },
+
+    // Quirk of CCF: what is malformed ends the whole request, and scripts cannot catch it.
+    "ccf.tcbHexToPolicy": {
+      length: 2,
+      anytime: true,
+      run({ machine }, given) {
+        given.expect(2);
+        const cpuid = machine.textOf(given.at(0)), tcb = machine.textOf(given.at(1));
+        let policy: TcbPolicy;
+        try {
+          policy = tcbPolicy(cpuid, tcb);
+        } catch (error) {
+          if (!(error instanceof FormatError)) throw error;
+          throw new Uncatchable(error.message);
+        }
+        return machine.newValue(policy);
       },
     },
   },

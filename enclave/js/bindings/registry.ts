@@ -10,9 +10,12 @@ import { consensus } from "./consensus.ts";
 import { consoleBinding } from "./console.ts";
 import { converters } from "./converters.ts";
 import { crypto } from "./crypto.ts";
+import { effects } from "./effects.ts";
 import { gov } from "./gov.ts";
 import { kv } from "./kv.ts";
 import { math } from "./math.ts";
+import { network } from "./network.ts";
+import { node } from "./node.ts";
 import { request } from "./request.ts";
 import { rpc } from "./rpc.ts";
 
@@ -34,7 +37,7 @@ export function kindOf(execution: Execution): Exclude<ScriptKind, "bare"> {
 export const BINDINGS: Readonly<Record<ScriptKind, readonly Binding[]>> = {
   "application": [consoleBinding, math, converters, crypto, gov, consensus, kv, rpc, request],
   "governance": [consoleBinding, math, converters, crypto, gov, kv],
-  "governance effects": [consoleBinding, math, converters, crypto, gov, kv],
+  "governance effects": [consoleBinding, math, converters, crypto, gov, kv, node, network, effects],
   "bare": [],
 };
 

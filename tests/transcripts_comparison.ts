@@ -15,6 +15,7 @@ import { type Exchange, methodAndTarget, translated, type Translation } from "./
 
 /** Members whose values belong to one service or moment. */
 const OF_ONE_SERVICE = new Set([
+  "bytecode_size",
   "ccf_version",
   "commit_evidence",
   "current_allocated_heap_size",

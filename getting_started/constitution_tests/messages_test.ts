@@ -3,8 +3,9 @@
  */
 
 import { strict as assert } from "node:assert";
+import { teamTest } from "../../tests/team_data.ts";
 import { ALICE, BOB, CERT, members, OTHER_CERT, PROPOSAL_ID, SERVICE } from "./cases.ts";
-import { ourText } from "./constitutions.ts";
+import { ccfText, ourText } from "./constitutions.ts";
 import { type Action, ConstitutionWorld, NotedEffects, ONLY_KEY, readable, type Rows, tableWritesOf } from "./world.ts";
 
 function worldOf(rows: Rows = {}, folder = "constitution"): ConstitutionWorld {
@@ -227,5 +228,30 @@ Deno.test("constitution_roles stores what a role may do in a table of apps", () 
   });
   for (const args of [undefined, { role: 7, actions: [] }, { role: "x" }, { role: "x", actions: [7] }]) {
     assert.equal(world.validate(proposalOf({ ...action, args })).valid, false);
+  }
+});
+
+/** Arguments that CCF's constitution lets pass and ours does not (../README.md). */
+const REFUSED_BY_OURS_ALONE: readonly Action[] = [
+  { name: "set_user", args: { cert: [CERT] } },
+  { name: "set_ca_cert_bundle", args: { name: "ca", cert_bundle: [CERT] } },
+  { name: "remove_snp_minimum_tcb_version", args: { cpuid: "@@@@@@@@" } },
+  // Digests are compared as text, in which every byte that is no UTF-8 has become the same character.
+  {
+    name: "add_snp_host_data",
+    args: { security_policy: "abc", host_data: "b97816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad" },
+  },
+];
+
+Deno.test("validate() refuses certificates that are no text and digests that are none", () => {
+  for (const action of REFUSED_BY_OURS_ALONE) {
+    assert.equal(worldOf().validate(proposalOf(action)).valid, false, action.name);
+  }
+});
+
+teamTest("CCF's constitution lets these pass", () => {
+  const world = new ConstitutionWorld(ccfText());
+  for (const action of REFUSED_BY_OURS_ALONE) {
+    assert.equal(world.validate(proposalOf(action)).valid, true, action.name);
   }
 });

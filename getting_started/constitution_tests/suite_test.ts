@@ -7,6 +7,7 @@ import { strict as assert } from "node:assert";
 import { teamTest } from "../../tests/team_data.ts";
 import { ccfText, ourText, textIn } from "./constitutions.ts";
 import { ALL_CASES, DEFAULT_CASES, testActions } from "./suite.ts";
+import { ConstitutionWorld, engine } from "./world.ts";
 
 testActions("our constitution", () => ourText("constitution"), Deno.test, DEFAULT_CASES);
 testActions("a sandbox's constitution", () => ourText("constitution_virtual"), Deno.test, ALL_CASES);
@@ -23,4 +24,19 @@ Deno.test("there are cases for each of our actions", () => {
 teamTest("CCF's default actions are ours", () => {
   const named = [...ccfText().matchAll(/^ {4}"(\w+)",\n {4}new Action\(/gm)].map(([, name]) => name!);
   assert.deepEqual(named.sort(), Object.keys(DEFAULT_CASES).sort());
+});
+
+Deno.test("our constitution asks for nothing while it is evaluated, so that a node evaluates it once", () => {
+  const text = ourText("constitution_virtual");
+  const imagesAfter = (addition: string) => {
+    assert.deepEqual(new ConstitutionWorld(text + addition).validate('{"actions":[]}'), {
+      valid: true,
+      description: "",
+    });
+    return engine.imageBytes;
+  };
+  const before = engine.imageBytes;
+  const kept = imagesAfter("\n// a text of its own");
+  assert(kept > before);
+  assert.equal(imagesAfter("\nccf.kv['public:ccf.gov.members.info'].size;"), kept);
 });

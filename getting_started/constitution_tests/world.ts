@@ -10,17 +10,10 @@ import { noblePrimitives } from "../../shared/crypto/primitives.ts";
 import { Store } from "../../shared/kv/store.ts";
 import type { Transaction } from "../../shared/kv/transaction.ts";
 import type { TableWrites } from "../../shared/kv/write_set.ts";
-import type {
-  AppContext,
-  AppEngine,
-  GovernanceEffects,
-  ScriptOutcome,
-  ScriptResults,
-  Wanted,
-} from "../../enclave/app_engine.ts";
+import type { AppContext, GovernanceEffects, ScriptOutcome, ScriptResults, Wanted } from "../../enclave/app_engine.ts";
 import { DEFAULT_LIMITS } from "../../enclave/js/fake_context.ts";
 import { CONSTITUTION_MODULE, constitutionProgram } from "../../enclave/js/governance_modules.ts";
-import { loadScriptEngine } from "../../enclave/js/runtime.ts";
+import { loadScriptEngine, type ScriptEngine } from "../../enclave/js/runtime.ts";
 
 export interface Action {
   readonly name: string;
@@ -31,7 +24,7 @@ export interface Action {
 export type Call = readonly [name: keyof GovernanceEffects, ...given: unknown[]];
 
 /** The engine, loaded once a process. */
-export const engine: AppEngine = await loadScriptEngine(() => performance.now());
+export const engine: ScriptEngine = await loadScriptEngine(() => performance.now());
 
 /** The key of a table that holds one value. */
 export const ONLY_KEY = "\0".repeat(8);

@@ -1,10 +1,11 @@
 import { strict as assert } from "node:assert";
 import { toUtf8 } from "../shared/bytes.ts";
-import { ENDPOINTS, JS_RUNTIME_OPTIONS, MODULES } from "../shared/governance/tables.ts";
+import { ENDPOINTS, JS_RUNTIME_OPTIONS, MODULES, MODULES_QUICKJS_VERSION } from "../shared/governance/tables.ts";
 import { Store } from "../shared/kv/store.ts";
 import { appBundle, bodyText, odataError, serviceTest } from "../tests/inline_app.ts";
 import type { InlineService } from "../tests/inline_service.ts";
-import { installBundle, jsRuntimeOptions, storedEndpoints } from "./js_app.ts";
+import { refreshBytecodeCache } from "./governance/bytecode_cache.ts";
+import { DEFAULT_JS_OPTIONS, installBundle, jsRuntimeOptions, storedEndpoints } from "./js_app.ts";
 import type { AppBundle } from "./messages.ts";
 
 function get({ node }: InlineService, target: string): ReturnType<typeof node.request> {
@@ -162,4 +163,31 @@ Deno.test("jsRuntimeOptions() fills in defaults", () => {
   tx.open(JS_RUNTIME_OPTIONS).put({ max_heap_bytes: 7 });
   assert.equal(jsRuntimeOptions(tx).max_heap_bytes, 7);
   assert.equal(jsRuntimeOptions(tx).max_stack_bytes, 1024 * 1024);
+});
+
+serviceTest("traces name modules with a slash while the tables say that this engine has compiled them", {
+  "GET /throws": { js: "throw new Error('x')" },
+}, (service) => {
+  const { node } = service;
+  const state = node.enclave.node!;
+  const bundle = appBundle({ "GET /throws": { js: "throw new Error('x')" } });
+  const seen = () => {
+    const [detail] = JSON.parse(bodyText(get(service, "/app/throws"))).error.details;
+    const metrics = JSON.parse(bodyText(get(service, "/node/js_metrics")));
+    return [/\(.*\)/.exec(detail.trace)![0], metrics.bytecode_size, metrics.bytecode_used];
+  };
+  node.write((tx) => {
+    tx.open(JS_RUNTIME_OPTIONS).put({
+      ...DEFAULT_JS_OPTIONS,
+      return_exception_details: true,
+    });
+    installBundle(tx, bundle);
+  });
+  assert.deepEqual(seen(), ["(app.js)", 0, false]);
+  node.write((tx) => refreshBytecodeCache(tx, state));
+  assert.deepEqual(seen(), ["(/app.js)", 32, true]);
+  node.write((tx) => tx.open(MODULES_QUICKJS_VERSION).put("2024-01-13")); // as CCF leaves it
+  assert.deepEqual(seen(), ["(app.js)", 32, false]);
+  node.write((tx) => installBundle(tx, bundle));
+  assert.deepEqual(seen(), ["(app.js)", 0, false]);
 });

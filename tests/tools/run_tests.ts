@@ -18,7 +18,7 @@ export interface Outcome {
 const UNIT_TESTS = ["shared", "enclave", "node", "getting_started", "tests/tidy_test.ts", "tests/tools"];
 
 /** Variables that tests read. Every other one looks unset to them. */
-const VARIABLES = ["CI", "QUORATE_TEAM_FOLDER", "PATH", "TMPDIR", "NO_COLOR"];
+const VARIABLES = ["CI", "QUORATE_TEAM_FOLDER", "QUORATE_TEST_CONSTITUTION", "PATH", "TMPDIR", "NO_COLOR"];
 
 // 192.0.2.1 is nobody's address (RFC 5737).
 const permissions = () => [

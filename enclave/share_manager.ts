@@ -70,12 +70,14 @@ export function issueRekeyShares(tx: Transaction, node: Node, next: Uint8Array):
 /**
  * Issues new shares of the secret in force, under a wrapping key of their own: those issued before open nothing more.
  *
+ * They say where the secret's predecessor is stored, which a service's first secret does not have (recorded_governance
+ * 2.128), although the opening wrote to the table where it would be.
+ *
  * @throws FormatError where the active members cannot reach the threshold
  */
 export function reissueShares(tx: Transaction, node: Node): void {
-  // What the secret remembers of itself is where its predecessor is stored, and that is the last write of this table.
-  const stored = tx.open(HISTORICAL_ENCRYPTED_LEDGER_SECRET).versionOfPreviousWrite();
-  writeShares(tx, node, latestSecret(node).secret.key, stored);
+  const { secret } = latestSecret(node);
+  writeShares(tx, node, secret.key, secret.previousSecretStoredVersion);
 }
 
 /**

@@ -137,3 +137,45 @@ teamTest("our actions accept, write and ask what CCF's do, whatever the argument
     { numRuns: 1000 },
   );
 });
+
+/** Which actions of a list are refused, as clients see it, without the reasons. */
+function refusalsOf(text: string, actions: readonly unknown[]): string[] {
+  const world = new ConstitutionWorld(text);
+  world.write(tableWritesOf(SERVICE));
+  const { valid, description = "" } = world.validate(json({ actions }));
+  const refusals = [...description.matchAll(/\w+ at position \d+ failed validation: |\w*: no such action/g)];
+  assert.equal(valid, refusals.length === 0, description);
+  return refusals.map(([refusal]) => refusal);
+}
+
+teamTest("our constitution names the same actions of a list as CCF's, in the same order", () => {
+  const ours = ourText("constitution");
+  const theirs = ccfText();
+  const unknown = fc.constantFrom("no_such_action", "constructor", "").map((name) => ({ name }));
+  const known = starts.filter((start) => !isKnownDifference(start)).map(({ name, args }) => ({ name, args }));
+  fc.assert(
+    fc.property(fc.array(fc.oneof({ weight: 4, arbitrary: known }, unknown), { maxLength: 5 }), (actions) => {
+      assert.deepEqual(refusalsOf(ours, actions), refusalsOf(theirs, actions));
+    }),
+  );
+});
+
+teamTest("our constitution decides as CCF's where only active members have voted", () => {
+  const ours = ourText("constitution");
+  const theirs = ccfText();
+  const member = fc.record({ isActive: fc.boolean(), vote: fc.constantFrom(undefined, true, false) });
+  fc.assert(fc.property(fc.array(member, { maxLength: 7 }), (consortium) => {
+    const ids = consortium.map((_, index) => index.toString(16).padStart(64, "0"));
+    const statuses = ids.map((id, index) => [id, consortium[index]!.isActive ? "Active" : "Accepted"] as const);
+    const votes = ids.flatMap((member_id, index) => {
+      const { isActive, vote } = consortium[index]!;
+      return isActive && vote !== undefined ? [{ member_id, vote }] : [];
+    });
+    const [our, their] = [ours, theirs].map((text) => {
+      const world = new ConstitutionWorld(text);
+      world.write(tableWritesOf(members(Object.fromEntries(statuses))));
+      return world.resolve(json({ actions: [] }), BOB, votes, PROPOSAL_ID);
+    });
+    assert.equal(our, their);
+  }));
+});

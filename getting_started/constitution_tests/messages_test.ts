@@ -3,9 +3,10 @@
  */
 
 import { strict as assert } from "node:assert";
+import { ccfConstitution } from "../../tests/ccf_constitution.ts";
 import { teamTest } from "../../tests/team_data.ts";
 import { ALICE, BOB, CERT, members, OTHER_CERT, PROPOSAL_ID, SERVICE } from "./cases.ts";
-import { ccfText, ourText } from "./constitutions.ts";
+import { ourText } from "./constitutions.ts";
 import { type Action, ConstitutionWorld, NotedEffects, ONLY_KEY, readable, type Rows, tableWritesOf } from "./world.ts";
 
 function worldOf(rows: Rows = {}, folder = "constitution"): ConstitutionWorld {
@@ -250,7 +251,7 @@ Deno.test("validate() refuses certificates that are no text and digests that are
 });
 
 teamTest("CCF's constitution lets these pass", () => {
-  const world = new ConstitutionWorld(ccfText());
+  const world = new ConstitutionWorld(ccfConstitution());
   for (const action of REFUSED_BY_OURS_ALONE) {
     assert.equal(world.validate(proposalOf(action)).valid, true, action.name);
   }

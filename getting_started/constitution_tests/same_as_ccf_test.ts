@@ -7,9 +7,10 @@
 
 import { strict as assert } from "node:assert";
 import fc from "fast-check";
+import { ccfConstitution } from "../../tests/ccf_constitution.ts";
 import { teamTest } from "../../tests/team_data.ts";
 import { BOB, CERT, type Effect, json, members, NODE, PROPOSAL_ID, SERVICE } from "./cases.ts";
-import { ccfText, ourText } from "./constitutions.ts";
+import { ourText } from "./constitutions.ts";
 import { DEFAULT_CASES } from "./suite.ts";
 import { ConstitutionWorld, NotedEffects, readable, type Rows, tableWritesOf } from "./world.ts";
 
@@ -128,7 +129,7 @@ function isKnownDifference({ name, args }: Start): boolean {
 
 teamTest("our actions accept, write and ask what CCF's do, whatever the arguments", () => {
   const ours = ourText("constitution");
-  const theirs = ccfText();
+  const theirs = ccfConstitution();
   fc.assert(
     fc.property(starts, (start) => {
       fc.pre(!isKnownDifference(start));
@@ -150,7 +151,7 @@ function refusalsOf(text: string, actions: readonly unknown[]): string[] {
 
 teamTest("our constitution names the same actions of a list as CCF's, in the same order", () => {
   const ours = ourText("constitution");
-  const theirs = ccfText();
+  const theirs = ccfConstitution();
   const unknown = fc.constantFrom("no_such_action", "constructor", "").map((name) => ({ name }));
   const known = starts.filter((start) => !isKnownDifference(start)).map(({ name, args }) => ({ name, args }));
   fc.assert(
@@ -162,7 +163,7 @@ teamTest("our constitution names the same actions of a list as CCF's, in the sam
 
 teamTest("our constitution decides as CCF's where only active members have voted", () => {
   const ours = ourText("constitution");
-  const theirs = ccfText();
+  const theirs = ccfConstitution();
   const member = fc.record({ isActive: fc.boolean(), vote: fc.constantFrom(undefined, true, false) });
   fc.assert(fc.property(fc.array(member, { maxLength: 7 }), (consortium) => {
     const ids = consortium.map((_, index) => index.toString(16).padStart(64, "0"));

@@ -4,14 +4,15 @@
  */
 
 import { strict as assert } from "node:assert";
+import { ccfConstitution } from "../../tests/ccf_constitution.ts";
 import { teamTest } from "../../tests/team_data.ts";
-import { ccfText, ourText, textIn } from "./constitutions.ts";
+import { ourText, textIn } from "./constitutions.ts";
 import { ALL_CASES, DEFAULT_CASES, testActions } from "./suite.ts";
 import { ConstitutionWorld, engine } from "./world.ts";
 
 testActions("our constitution", () => ourText("constitution"), Deno.test, DEFAULT_CASES);
 testActions("a sandbox's constitution", () => ourText("constitution_virtual"), Deno.test, ALL_CASES);
-testActions("CCF's constitution", ccfText, teamTest, DEFAULT_CASES);
+testActions("CCF's constitution", ccfConstitution, teamTest, DEFAULT_CASES);
 
 const other = Deno.env.get("QUORATE_TEST_CONSTITUTION");
 if (other !== undefined) testActions(other, () => textIn(other), Deno.test, DEFAULT_CASES);
@@ -22,7 +23,7 @@ Deno.test("there are cases for each of our actions", () => {
 });
 
 teamTest("CCF's default actions are ours", () => {
-  const named = [...ccfText().matchAll(/^ {4}"(\w+)",\n {4}new Action\(/gm)].map(([, name]) => name!);
+  const named = [...ccfConstitution().matchAll(/^ {4}"(\w+)",\n {4}new Action\(/gm)].map(([, name]) => name!);
   assert.deepEqual(named.sort(), Object.keys(DEFAULT_CASES).sort());
 });
 

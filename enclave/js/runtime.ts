@@ -116,6 +116,10 @@ export class ScriptEngine implements AppEngine {
     );
   }
 
+  nowMs(): number {
+    return this.#clockMs();
+  }
+
   run<W extends Wanted>(invocation: ScriptInvocation, wanted: W): ScriptOutcome<ScriptResults[W]> {
     return this.call(invocation, READERS[wanted]);
   }

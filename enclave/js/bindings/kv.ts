@@ -39,6 +39,8 @@ export const kv: Binding = {
       table.clear();
       return 0;
     }),
+    // In the order of keys. CCF's is that of its hash tries, then of the transaction's own writes: js-apps.md §8.2 calls
+    // it unspecified, and no ledger shows it, since write sets are in the order of keys there too.
     forEach: method("forEach", "read", 1, ({ machine }, table, given) => {
       if (!machine.isFunction(given.at(0))) throw new ScriptError("TypeError", "Argument must be a function");
       for (const [key, value] of table.entries()) {

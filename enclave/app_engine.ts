@@ -20,6 +20,8 @@ export interface AppEngine {
    * for that, in a world without `ccf`, so it may take a while, up to the time that scripts have by default.
    */
   constitutionProblem(text: string): string | undefined;
+  /** Milliseconds from any beginning, by the clock that time limits are kept by. */
+  nowMs(): number;
   /** Names the form of what `compileAhead` makes; stored beside it (js-apps.md §7). */
   readonly bytecodeVersion: string;
   /**

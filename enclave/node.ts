@@ -13,6 +13,7 @@ import { assert, FormatError } from "../shared/assert.ts";
 import type { AppEngine } from "./app_engine.ts";
 import type { CommitPath } from "./commit_path.ts";
 import type { Frontends } from "./frontend/frontend.ts";
+import { DryRunAllowance } from "./governance/dry_run_allowance.ts";
 import type { ScriptHost } from "./governance/scripts.ts";
 import { HistoricalCache } from "./historical_cache.ts";
 import {
@@ -58,6 +59,7 @@ export class Node {
   readonly historical: HistoricalCache;
   readonly signer: Signer;
   readonly snapshotter: Snapshotter;
+  readonly dryRuns = new DryRunAllowance();
   readonly #interfaces: ReadonlyMap<string, InterfaceRules>;
   #appIsOpen = false;
   /** The transaction that opened the service, until it is signed. */
@@ -233,22 +235,22 @@ export class Node {
    */
   #adoptCertificates(): boolean {
     const tx = this.store.beginReadOnly();
-    const servicePem = tx.open(SERVICE_INFO).get()?.cert ?? this.#service.certificatePem;
-    const endorsedPem = tx.open(NODES_ENDORSED_CERTIFICATES).get(this.id) ?? this.#endorsedPem;
-    const isServiceRenewed = servicePem !== this.#service.certificatePem;
-    const isNodeRenewed = endorsedPem !== this.#endorsedPem;
+    const inUse = { service: this.#service, identity: this.#identity };
     try {
-      if (isServiceRenewed) this.#service = withServiceCertificate(this.#service, servicePem);
-      if (isNodeRenewed) {
+      const servicePem = tx.open(SERVICE_INFO).get()?.cert;
+      if (servicePem !== undefined && servicePem !== this.#service.certificatePem) {
+        this.#service = withServiceCertificate(this.#service, servicePem);
+      }
+      const endorsedPem = tx.open(NODES_ENDORSED_CERTIFICATES).get(this.id);
+      if (endorsedPem !== undefined && endorsedPem !== this.#endorsedPem) {
         this.#identity = renewNode(this.#identity, this.config.node, endorsedPem, this.random);
         this.#endorsedPem = endorsedPem;
       }
     } catch (error) {
       if (!(error instanceof FormatError)) throw error;
       this.log("fail", "node", error.message);
-      return false;
     }
-    return isServiceRenewed || isNodeRenewed;
+    return inUse.service !== this.#service || inUse.identity !== this.#identity;
   }
 
   log(level: LogLevel, tag: string, message: string): void {

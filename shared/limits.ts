@@ -119,6 +119,16 @@ export const DEFAULT_SNAPSHOT_TX_COUNT = 10_000;
 // Governance.
 /** Proposals that are remembered, so that none counts twice (governance.md §3.2); members may set 1 to 10000. */
 export const DEFAULT_RECENT_PROPOSALS_WINDOW = 100;
+/** Missing votes of which a dry run tries every combination. */
+export const MAX_DRY_RUN_MISSING_VOTES = 6;
+/** All scripts of one dry run together. */
+export const MAX_DRY_RUN_MS = 5000;
+/** Dry runs of one member in a window. */
+export const MAX_DRY_RUNS_PER_WINDOW = 60;
+export const DRY_RUN_WINDOW_MS = 60_000;
+/** Changed rows that a dry run lists, and bytes of a value that it shows whole. */
+export const MAX_DRY_RUN_CHANGES = 1000;
+export const MAX_DRY_RUN_VALUE_CHARACTERS = 4096;
 
 // JavaScript (js-apps.md §6).
 export const DEFAULT_JS_HEAP_BYTES = 100 * MIB;
@@ -213,7 +223,7 @@ export const MAX_SHOWN_ARGUMENT_CHARACTERS = 200;
 /** Lines of a ballot that are shown. */
 export const MAX_SHOWN_BALLOT_LINES = 200;
 /** Bytes of a file that `member prepare` wrote: a proposal may be as large as an app, and stands in it twice in base64. */
-export const MAX_PREPARED_FILE_BYTES = 256 * 1024 * 1024;
+export const MAX_PREPARED_FILE_BYTES = 64 * MIB;
 /** A proposal or a ballot that a member gives in a file. Nodes take less, see DEFAULT_MAX_BODY_BYTES. */
 export const MAX_MEMBER_INPUT_BYTES = 16 * MIB;
 /** A signature in a file: that of P-521 has 132 bytes, and base64 or hex make it longer. */
@@ -223,3 +233,6 @@ export const MAX_PASSPHRASE_BYTES = KIB;
 export const MAX_NODE_REDIRECTS = 4;
 /** How often a member's command asks whether its transaction is final, half a second apart. */
 export const MAX_COMMIT_QUESTIONS = 20;
+/** Of a node, to a member's command: how long it may be, and how long it may take; scripts have less time than that. */
+export const MAX_MEMBER_ANSWER_BYTES = 64 * MIB;
+export const MAX_MEMBER_ANSWER_MS = 60_000;

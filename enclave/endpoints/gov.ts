@@ -7,6 +7,7 @@ import { openApiDocument } from "../frontend/openapi.ts";
 import { jsonHandler } from "../frontend/replies.ts";
 import { API_VERSIONS, requireApiVersion } from "./api_version.ts";
 import { commonEndpoints, getApi } from "./common.ts";
+import { govDryRunEndpoint } from "./gov_dry_run.ts";
 import { govProposalEndpoints } from "./gov_proposals.ts";
 import { govRecoveryEndpoints } from "./gov_recovery.ts";
 import { govServiceEndpoints } from "./gov_service.ts";
@@ -17,6 +18,7 @@ const versionedEndpoints = [
   ...govProposalEndpoints,
   ...govStateDigestEndpoints,
   ...govRecoveryEndpoints,
+  govDryRunEndpoint,
 ];
 
 export const govEndpoints: readonly Endpoint[] = [

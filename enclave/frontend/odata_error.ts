@@ -34,6 +34,7 @@ export type ErrorCode =
   | "SessionConsistencyLost"
   | "StateDigestMismatch"
   | "TooManyPendingTransactions"
+  | "TooManyRequests"
   | "TransactionInvalid"
   | "TransactionPendingOrUnknown"
   | "TransactionReplicationFailed"

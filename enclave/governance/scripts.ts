@@ -52,9 +52,13 @@ export class GovernanceScripts {
   readonly #host: ScriptHost;
   readonly #tx: Transaction;
 
-  constructor(host: ScriptHost, tx: Transaction) {
+  readonly #remainingMs: () => number;
+
+  /** @param remainingMs how long a script may run at most, where less than its own limit is left for it */
+  constructor(host: ScriptHost, tx: Transaction, remainingMs: () => number = () => Infinity) {
     this.#host = host;
     this.#tx = tx;
+    this.#remainingMs = remainingMs;
   }
 
   /** @throws OdataError 500 where the constitution has no such function */
@@ -143,7 +147,10 @@ export class GovernanceScripts {
     return {
       maxHeapBytes: Math.max(options.max_heap_bytes, DEFAULT_JS_OPTIONS.max_heap_bytes),
       maxStackBytes: Math.max(options.max_stack_bytes, DEFAULT_JS_OPTIONS.max_stack_bytes),
-      maxExecutionTimeMs: Math.max(options.max_execution_time_ms, DEFAULT_JS_OPTIONS.max_execution_time_ms),
+      maxExecutionTimeMs: Math.min(
+        Math.max(options.max_execution_time_ms, DEFAULT_JS_OPTIONS.max_execution_time_ms),
+        Math.max(0, this.#remainingMs()),
+      ),
     };
   }
 }

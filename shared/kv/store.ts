@@ -91,6 +91,11 @@ export class Store {
     return new Transaction(this, this.#compacted, "read-only");
   }
 
+  /** A transaction over the same state that may be written to, to see what comes of it, and is never applied. */
+  beginTrial(): Transaction {
+    return new Transaction(this, this.#compacted, "read-write");
+  }
+
   /**
    * Makes a write set the next version. Both a transaction that commits and an entry that is replayed end up here.
    *

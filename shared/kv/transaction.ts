@@ -61,6 +61,11 @@ export class Transaction {
     return "key" in table ? new TypedTable(raw, table) : new TypedSingleton(raw, table);
   }
 
+  /** What a table held before this transaction. */
+  storedValue(name: string, key: ByteString): Uint8Array | undefined {
+    return this.#source.table(name)?.valueAt(this.readVersion, key);
+  }
+
   /** Whether any table was opened, which is when a response names the transaction (http-api.md §3.3). */
   get touched(): boolean {
     return this.#tables.size > 0;

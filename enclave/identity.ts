@@ -133,7 +133,8 @@ export function renewNode(
 ): NodeIdentity {
   const endorsed = parseCertificatePem(endorsedPem);
   requireKey(endorsed, identity.key, "this node's certificate");
-  return { ...identity, selfSignedPem: selfSign(config, identity.key, endorsed, random) };
+  const { notBeforeMs, notAfterMs } = endorsed;
+  return { ...identity, selfSignedPem: selfSign(config, identity.key, { notBeforeMs, notAfterMs }, random) };
 }
 
 function requireKey({ spki }: Certificate, { publicKey }: EcPrivateKey, what: string): void {

@@ -462,6 +462,10 @@ governedTest("a node's renewed certificate is in the next signature, and then sh
   assert.deepEqual([own.notBeforeMs, own.notAfterMs], [certificate!.notBeforeMs, certificate!.notAfterMs]);
   assert.deepEqual(own.spki, old!.spki);
   assert.deepEqual(own.subject, parseCertificatePem(selfSigned).subject);
+  assert.deepEqual(own.issuer, own.subject);
+  assert.deepEqual(own.extensions, parseCertificatePem(selfSigned).extensions);
+  assert.notDeepEqual(own.serial, certificate!.serial);
+  assert(isSignedBy(state.primitives, own, state.identity.key.publicKey));
   assert.equal(config.node.subjectName, "CN=CCF Node");
   outputs.length = 0;
   sign(service);
@@ -509,6 +513,10 @@ governedTest("certificates that nobody can use are logged, and those in use stay
   assert.equal(state.endorsedPem, endorsed);
   assert.equal(node.fatal, undefined);
   assert(outputs.every(({ kind }) => kind !== "tlsIdentity"));
+  govern(service, (_, tx) => tx.openRaw(SERVICE_INFO.name).put("\0".repeat(8), new Uint8Array(1)));
+  sign(service);
+  assert.match(node.logs.at(-1)!, /^fail node Cannot use table public:ccf.gov.service.info: /);
+  assert.equal(node.fatal, undefined);
 });
 
 governedTest("no certificate is made for a request that is not signed, or for a time that is none", (service) => {

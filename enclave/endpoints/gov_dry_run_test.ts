@@ -102,8 +102,7 @@ serviceTest(
   "a member's certificate will do, a proposal's signature and other people's will not",
   "native",
   (service) => {
-    const pem = Deno.readTextFileSync(join(service.sandbox.commonFolder, "member0_cert.pem"));
-    const certificate = parsePemBlock(pem, "CERTIFICATE");
+    const certificate = parsePemBlock(service.config.service.members[0]!.certificatePem, "CERTIFICATE");
     const body = { actions: [NOTE] };
     const post = (more: object) => reply(service.node.request({ method: "POST", target: TARGET, body, ...more }));
     assert.deepEqual(post({ certificate }).json.outcome, { state: "Open" });

@@ -90,7 +90,7 @@ export type EnclaveOutput =
   }
   /** For the files that clients and operators read. */
   | { readonly kind: "certificates"; readonly servicePem: string; readonly nodePem: string; readonly nodeId: string }
-  /** The service accepts application requests, and the transaction that opened it is committed. */
+  /** The service accepts application requests, and what opened it is committed, its snapshot's evidence included. */
   | { readonly kind: "serviceOpened"; readonly txId: TxId }
   | { readonly kind: "snapshotWrite"; readonly name: string; readonly snapshot: Uint8Array }
   | { readonly kind: "log"; readonly level: LogLevel; readonly tag: string; readonly message: string }

@@ -62,7 +62,7 @@ export class Node {
   readonly dryRuns = new DryRunAllowance();
   readonly #interfaces: ReadonlyMap<string, InterfaceRules>;
   #appIsOpen = false;
-  /** The transaction that opened the service, until it is signed. */
+  /** The transaction that opened the service, until that is announced. */
   #openedBy: TxId | undefined;
   #identity: NodeIdentity;
   #endorsedPem: string;
@@ -193,7 +193,8 @@ export class Node {
 
   /** Signs what waits for a signature, if it has waited for long enough, is much, or has opened the service. */
   signIfDue(): void {
-    if (this.#openedBy !== undefined || this.signer.isDue(this.path, this.nowMs)) this.sign();
+    const hasJustOpened = this.#openedBy !== undefined && this.path.lastSigned < this.#openedBy.seqno;
+    if (hasJustOpened || this.signer.isDue(this.path, this.nowMs)) this.sign();
   }
 
   /** Before a clean stop. Snapshot evidence, which follows a signature, may need a second one. */
@@ -210,7 +211,8 @@ export class Node {
     }, this.nowMs);
     this.snapshotter.onSignature(seqno, snapshot);
     if (isRenewed) this.presentCertificates();
-    if (this.#openedBy === undefined) return;
+    // A snapshot is taken when a service opens; who waits for the service finds it complete, with its evidence signed.
+    if (this.#openedBy === undefined || this.store.version > this.path.lastSigned) return;
     this.emit({ kind: "serviceOpened", txId: this.#openedBy });
     this.#openedBy = undefined;
   }

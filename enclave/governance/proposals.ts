@@ -9,7 +9,7 @@
 
 import { FormatError } from "../../shared/assert.ts";
 import { fromUtf8Lenient } from "../../shared/bytes.ts";
-import { proposalIdOf, requestDigestOf } from "../../shared/governance/proposal_id.ts";
+import { proposalIdOf, requestDigestOf } from "../../shared/ledger/proposal_id.ts";
 import {
   COSE_HISTORY,
   type ProposalInfo,

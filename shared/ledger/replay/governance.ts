@@ -9,7 +9,7 @@ import { FormatError } from "../../assert.ts";
 import { equalBytes, fromBase64, fromUtf8 } from "../../bytes.ts";
 import { type CoseSign1, parseCoseSign1, verifyCoseSign1 } from "../../crypto/cose.ts";
 import { parseSignedRequestHeader } from "../../crypto/cose_headers.ts";
-import { proposalIdOf, requestDigestOf } from "../../governance/proposal_id.ts";
+import { proposalIdOf, requestDigestOf } from "../proposal_id.ts";
 import { parseJsonBytes } from "../../json.ts";
 import { text } from "../../json_shape.ts";
 import { MAX_PROPOSAL_ROOT_DISTANCE } from "../../limits.ts";

@@ -1,38 +1,7 @@
 import { strict as assert } from "node:assert";
 import { join } from "node:path";
-import { generateEcPrivateKey } from "../../shared/crypto/ecdsa.ts";
-import { serialisePrivateKeyFile } from "../../shared/crypto/key_file.ts";
-import { serialiseCertificatePem } from "../../shared/crypto/x509.ts";
-import {
-  memberCertificate,
-  randomSerial,
-  serviceCertificate,
-  signCertificate,
-  validityOfDays,
-} from "../../shared/crypto/x509_build.ts";
-import { parseSubjectAltName, subjectAltNameExtension } from "../../shared/crypto/x509_extensions.ts";
-import { nameFromText } from "../../shared/crypto/x509_name.ts";
+import { makeTlsService } from "../../tests/tls_service.ts";
 import { callCommand, type CallOptions, runCall } from "./call.ts";
-
-const random = (length: number) => crypto.getRandomValues(new Uint8Array(length));
-
-/** A service's certificate, and that of a node at 127.0.0.1 with its key, all PEM. */
-function makeService(name: string) {
-  const [serviceKey, nodeKey] = [generateEcPrivateKey("P-384", random), generateEcPrivateKey("P-384", random)];
-  const subject = nameFromText(`CN=${name}`);
-  const more = { validity: validityOfDays(Date.now() - 60_000, 1), serial: randomSerial(random) };
-  const service = serviceCertificate({ key: serviceKey.publicKey, subject, ...more });
-  const node = {
-    ...memberCertificate({ key: nodeKey.publicKey, subject: nameFromText("CN=node"), ...more }),
-    issuer: subject,
-    extensions: [subjectAltNameExtension([parseSubjectAltName("iPAddress:127.0.0.1")])],
-  };
-  return {
-    service: serialiseCertificatePem(signCertificate(service, serviceKey)),
-    certificate: serialiseCertificatePem(signCertificate(node, serviceKey)),
-    key: serialisePrivateKeyFile(nodeKey),
-  };
-}
 
 /** A folder with what two services have, `a` and `b`, and a file `big` that is nothing. */
 class Folder implements Disposable {
@@ -40,7 +9,7 @@ class Folder implements Disposable {
 
   constructor() {
     for (const name of ["a", "b"]) {
-      const { service, certificate, key } = makeService(name);
+      const { service, certificate, key } = makeTlsService(name);
       this.write(`${name}_service.pem`, service);
       this.write(`${name}.pem`, certificate);
       this.write(`${name}_key.pem`, key);

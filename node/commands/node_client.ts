@@ -5,6 +5,7 @@
  */
 
 import { FormatError } from "../../shared/assert.ts";
+import { concat } from "../../shared/bytes.ts";
 import { parseCertificateBundle } from "../../shared/crypto/x509.ts";
 import { readTextFile, reasonOf, UsageError } from "./exit.ts";
 
@@ -46,16 +47,39 @@ function readServiceCertificate(path: string): string {
   return pem;
 }
 
-/** Sends one request. Redirects are answers like others. @throws Unreachable */
-export async function exchangeOnce(url: string, init: RequestInit & { readonly client: Deno.HttpClient }) {
+/** One request, and how to send it. */
+export type NodeRequest = RequestInit & { readonly client: Deno.HttpClient };
+
+/**
+ * Sends one request. Redirects are answers like others.
+ *
+ * @param maxBytes of the answer's body
+ * @throws Unreachable, also where the answer does not come before the request's signal; FormatError where it is too long
+ */
+export async function exchangeOnce(url: string, init: NodeRequest, maxBytes = Infinity) {
   try {
     const response = await fetch(url, init);
-    return { response, body: new Uint8Array(await response.arrayBuffer()) };
+    return { response, body: await readBody(response, maxBytes) };
   } catch (error) {
+    if (error instanceof FormatError) throw error;
+    if (error instanceof Error && error.name === "TimeoutError") {
+      throw new Unreachable(`Cannot reach ${url}: it does not answer in time; is the node overloaded, or stopped?`);
+    }
     const reason = reasonOf(error).replace(/^error sending request for url \(\S*\): /, "");
     const remedy = reason.includes("invalid peer certificate")
       ? "is the service certificate that of its service?"
       : "is the node running?";
     throw new Unreachable(`Cannot reach ${url}: ${reason}; ${remedy}`);
   }
+}
+
+async function readBody(response: Response, maxBytes: number): Promise<Uint8Array> {
+  const pieces: Uint8Array[] = [];
+  let length = 0;
+  for await (const piece of response.body ?? []) {
+    length += piece.length;
+    if (length > maxBytes) throw new FormatError(`Cannot read an answer of more than ${maxBytes} bytes`);
+    pieces.push(piece);
+  }
+  return concat(...pieces);
 }

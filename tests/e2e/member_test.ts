@@ -141,7 +141,7 @@ Deno.test("member: proposals, votes, acknowledgements, shares and keys that are 
     const own = await assembly.by("member2", 0, "withdraw", answer.proposalId);
     assert.match(own.stdout, new RegExp(`${answer.proposalId}: Withdrawn`));
     const unknown = await assembly.by("member2", 1, "withdraw", "0".repeat(64));
-    assert.match(unknown.stdout + unknown.stderr, /no proposal/);
+    assert.match(unknown.stdout + unknown.stderr, /there is no such proposal/);
   });
 
   await t.step("the service says what is wrong with a proposal, and when it was made too long ago", async () => {

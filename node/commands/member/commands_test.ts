@@ -14,10 +14,11 @@ import { UsageError } from "../exit.ts";
 import { endsWell } from "../member.ts";
 import { Unreachable } from "../node_client.ts";
 import { GovernanceClient, type NodeAnswer, type NodeConnection } from "./connection.ts";
-import type { MemberOutput, MemberSession } from "./context.ts";
+import { type MemberOutput, type MemberSession, signAndSend } from "./context.ts";
 import { type MemberIdentity, readIdentity, readSigningKey } from "./credentials.ts";
 import { listProposals, resolveProposalId, showProposal, UnknownProposal } from "./proposals.ts";
 import { acknowledge, propose, type Signatory, vote, withdraw } from "./requests.ts";
+import { reportResult } from "./results.ts";
 import { assemble, finish, keep, prepare } from "./two_step.ts";
 
 /** A service whose members act, and what they were told. */
@@ -204,6 +205,7 @@ Deno.test("withdraw takes back one's own proposal and no other", async () => {
   const id = await house.proposed();
   const by = (name: string) => house.run(async (session) => withdraw(session, await house.member(name), id));
   assert.equal(await by("member1"), 1);
+  assert.match(house.text, /1\. set_user[\s\S]*The withdrawal of proposal/, "what is withdrawn is shown");
   assert.match(house.text, /only who made a proposal can withdraw it/);
   house.forget();
   assert.equal(await by("member0"), 0);
@@ -211,6 +213,17 @@ Deno.test("withdraw takes back one's own proposal and no other", async () => {
   house.forget();
   const none = "0".repeat(64);
   assert.equal(await house.run(async (session) => withdraw(session, await house.member("member0"), none)), 1);
+  assert.match(house.text, /there is no such proposal/);
+  // It may have gone after a look at it: then the service has nothing to withdraw, and that is no error to it.
+  const signatory = await house.member("member0");
+  const gone = { kind: "withdrawal", proposalId: none } as const;
+  house.forget();
+  assert.equal(
+    await house.run(async (session) =>
+      reportResult(session.output, await signAndSend(session, signatory.identity, signatory.key, gone, 1))
+    ),
+    1,
+  );
   assert.match(house.text, /nothing was withdrawn/);
 });
 

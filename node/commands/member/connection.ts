@@ -27,7 +27,12 @@ import {
   text,
   unsigned,
 } from "../../../shared/json_shape.ts";
-import { MAX_COMMIT_QUESTIONS, MAX_NODE_REDIRECTS } from "../../../shared/limits.ts";
+import {
+  MAX_COMMIT_QUESTIONS,
+  MAX_MEMBER_ANSWER_BYTES,
+  MAX_MEMBER_ANSWER_MS,
+  MAX_NODE_REDIRECTS,
+} from "../../../shared/limits.ts";
 import { exchangeOnce, makeClient, Unreachable } from "../node_client.ts";
 import { UsageError } from "../exit.ts";
 
@@ -134,11 +139,12 @@ async function exchange(
       client,
       method,
       redirect: "manual",
+      signal: AbortSignal.timeout(MAX_MEMBER_ANSWER_MS),
       ...(body !== undefined && {
         body: body as Uint8Array<ArrayBuffer>,
         headers: { "content-type": COSE_CONTENT_TYPE },
       }),
-    });
+    }, MAX_MEMBER_ANSWER_BYTES);
     const { status, headers } = answer.response;
     const location = headers.get("location");
     if ((status !== 307 && status !== 308) || location === null) {

@@ -50,17 +50,17 @@ export async function vote(
   options: BallotOptions,
 ): Promise<number> {
   const ballot = readBallot(options);
-  const proposalId = await resolveProposalId(session.node, prefix);
-  const view = await showProposalToVoteOn(session, proposalId);
+  const view = await showProposalToDecide(session, prefix);
+  const { proposalId } = view.proposal;
   if (view.proposal.proposalState === "Open" && !canVote(view, by.identity.memberId)) {
     session.output.note("Note: by what the node says you have voted already, or are no active member");
   }
   return reportResult(session.output, await sign(session, by, { kind: "ballot", proposalId, ballot }));
 }
 
-/** Shows a proposal before something is signed for it. */
-export async function showProposalToVoteOn(session: MemberSession, proposalId: string): Promise<ProposalView> {
-  const view = await viewProposal(session.node, proposalId);
+/** Shows a proposal before something is signed about it. */
+export async function showProposalToDecide(session: MemberSession, prefix: string): Promise<ProposalView> {
+  const view = await viewProposal(session.node, await resolveProposalId(session.node, prefix));
   const digest = toHex(session.primitives.sha256(view.payload));
   for (const line of proposalHead(view, digest)) session.output.show(line);
   return view;
@@ -72,7 +72,7 @@ function canVote(view: ProposalView, memberId: string): boolean {
 
 /** `member withdraw`. */
 export async function withdraw(session: MemberSession, by: Signatory, prefix: string): Promise<number> {
-  const proposalId = await resolveProposalId(session.node, prefix);
+  const { proposal: { proposalId } } = await showProposalToDecide(session, prefix);
   return reportResult(session.output, await sign(session, by, { kind: "withdrawal", proposalId }));
 }
 

@@ -2,6 +2,7 @@
  * Files that only their owner may read.
  */
 
+import { toUtf8 } from "../../../shared/bytes.ts";
 import { reasonOf, requireDirectoryOf, UsageError } from "../exit.ts";
 
 /**
@@ -10,10 +11,11 @@ import { reasonOf, requireDirectoryOf, UsageError } from "../exit.ts";
  * @param what is named in the message, e.g. "the recovery share"
  * @throws UsageError
  */
-export function writeSecretFile(path: string, what: string, text: string): void {
+export function writeSecretFile(path: string, what: string, content: string | Uint8Array): void {
   requireNewFile(path, what);
+  const bytes = typeof content === "string" ? toUtf8(content) : content;
   try {
-    Deno.writeTextFileSync(path, text, { mode: 0o600, createNew: true });
+    Deno.writeFileSync(path, bytes, { mode: 0o600, createNew: true });
   } catch (error) {
     throw new UsageError(`Cannot write ${what} to ${path}: ${reasonOf(error)}`);
   }

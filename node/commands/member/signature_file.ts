@@ -1,7 +1,8 @@
 /**
  * A signature that was made elsewhere, in whatever form a device or a tool left it.
  *
- * In: the contents of a file: raw r ‖ s or DER, as bytes, hex, base64 or base64url. Out: r ‖ s.
+ * In: the contents of a file: raw r ‖ s or DER, as bytes, hex, base64 or base64url, or such a text in the JSON that key
+ * services answer (`{"value": …}`, `{"signature": …}`, `{"Signature": …}`). Out: r ‖ s.
  * The forms overlap (hex digits are base64 too), so every reading is tried, and what verifies is right.
  */
 
@@ -9,6 +10,7 @@ import { FormatError } from "../../../shared/assert.ts";
 import { fromBase64, fromBase64Url, fromHex, fromUtf8Lenient } from "../../../shared/bytes.ts";
 import { EC_CURVES, parseDerSignature } from "../../../shared/crypto/ecdsa.ts";
 import type { CurveName } from "../../../shared/crypto/primitives.ts";
+import { parseJsonText } from "../../../shared/json.ts";
 import { MAX_SIGNATURE_FILE_BYTES } from "../../../shared/limits.ts";
 
 /**
@@ -22,7 +24,7 @@ export function signatureReadings(curve: CurveName, file: Uint8Array): Uint8Arra
       `Cannot read a signature of ${file.length} bytes: a file with one has at most ${MAX_SIGNATURE_FILE_BYTES}`,
     );
   }
-  const text = fromUtf8Lenient(file).replace(/\s+/g, "");
+  const text = textInJson(fromUtf8Lenient(file)).replace(/\s+/g, "");
   const contents = [
     file,
     ...attempt(() => fromHex(text)),
@@ -34,6 +36,22 @@ export function signatureReadings(curve: CurveName, file: Uint8Array): Uint8Arra
     ...(bytes.length === width ? [bytes] : []),
     ...attempt(() => parseDerSignature(curve, bytes)),
   ]);
+}
+
+/** What key services call the signature in their answers: Azure, its command line, AWS. */
+const JSON_NAMES = ["value", "signature", "Signature"];
+
+/** The signature's text where the file is such JSON, else the file as it is. */
+function textInJson(text: string): string {
+  if (!text.trimStart().startsWith("{")) return text;
+  try {
+    const answer = parseJsonText(text) as Record<string, unknown>;
+    const name = JSON_NAMES.find((each) => Object.hasOwn(answer, each) && typeof answer[each] === "string");
+    return name === undefined ? text : answer[name] as string;
+  } catch (error) {
+    if (error instanceof FormatError) return text;
+    throw error;
+  }
 }
 
 function attempt(read: () => Uint8Array): Uint8Array[] {

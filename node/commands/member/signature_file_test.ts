@@ -12,7 +12,7 @@ const random = (length: number) => crypto.getRandomValues(new Uint8Array(length)
 const CURVES = Object.keys(EC_CURVES) as CurveName[];
 const MESSAGE = toUtf8("what a device signs");
 
-Deno.test("signatureReadings() finds a signature raw and in DER, as bytes, hex, base64 and base64url", () => {
+Deno.test("signatureReadings() finds a signature raw and in DER, as bytes, hex, base64, base64url and in JSON", () => {
   for (const curve of CURVES) {
     const raw = ecdsaSign(generateEcPrivateKey(curve, random), MESSAGE);
     for (const form of [raw, serialiseDerSignature(raw)]) {
@@ -23,6 +23,9 @@ Deno.test("signatureReadings() finds a signature raw and in DER, as bytes, hex, 
         base64,
         base64.replace(/(.{64})/g, "$1\r\n"),
         toBase64Url(form),
+        JSON.stringify({ kid: "https://vault/keys/1", value: toBase64Url(form) }),
+        JSON.stringify({ KeyId: "1", Signature: base64, SigningAlgorithm: "ECDSA" }, null, 2),
+        JSON.stringify({ signature: base64 }),
       ];
       for (const file of [form, ...texts.map(toUtf8)]) {
         const readings = signatureReadings(curve, file);
@@ -38,6 +41,12 @@ Deno.test("signatureReadings() finds none in what is no signature on the curve, 
   assert.deepEqual(signatureReadings("P-384", raw), []);
   assert.deepEqual(signatureReadings("P-384", toUtf8("no signature")), []);
   assert.deepEqual(signatureReadings("P-384", new Uint8Array()), []);
+  for (const json of ["{", "{}", '{"value":1}', '{"value":""}', '{"value":"?"}']) {
+    assert.deepEqual(signatureReadings("P-384", toUtf8(json)), []);
+  }
+  for (const json of ["{", "{}", '{"value":1}', '{"other":"AAAA"}']) {
+    assert.deepEqual(signatureReadings("P-384", toUtf8(json)), [], json);
+  }
   const size = MAX_SIGNATURE_FILE_BYTES + 1;
   assert.throws(() => signatureReadings("P-384", new Uint8Array(size)), FormatError);
 });

@@ -21,9 +21,8 @@ import { createdAtOf, type MemberContext, type MemberSession, send, showBeforeSi
 import type { GovernanceClient } from "./connection.ts";
 import type { MemberIdentity } from "./credentials.ts";
 import { ALGORITHM_NAMES, describePrepared, parsePrepared, serialisePrepared } from "./prepared_file.ts";
-import { resolveProposalId } from "./proposals.ts";
 import { requestLines } from "./request_words.ts";
-import { type BallotOptions, readBallot, readProposal, showProposalToVoteOn } from "./requests.ts";
+import { type BallotOptions, readBallot, readProposal, showProposalToDecide } from "./requests.ts";
 import { reportResult } from "./results.ts";
 import { requireNewFile, writeSecretFile } from "./secret_file.ts";
 import { signatureReadings } from "./signature_file.ts";
@@ -59,7 +58,9 @@ export async function prepare(
   const { output } = context;
   for (const line of requestLines(prepared)) output.line(line);
   writeSecretFile(options.out, "the prepared request", serialisePrepared(prepared));
-  if (options.toBeSigned !== undefined) writeBytes(options.toBeSigned, requestToBeSigned(prepared));
+  if (options.toBeSigned !== undefined) {
+    writeSecretFile(options.toBeSigned, "the bytes to sign", requestToBeSigned(prepared));
+  }
   output.line(
     `Written to ${options.out}. Nothing was sent: sign its digest with ${ALGORITHM_NAMES[identity.curve]}, then`,
   );
@@ -88,13 +89,10 @@ async function readRequest(
       return { kind, proposal: readProposal(needed("the file with it")) };
     case "ballot": {
       const ballot = readBallot(options);
-      const proposalId = await resolveHere(node, needed("the proposal"));
-      if (node === undefined) context.output.note("Note: without --node nobody shows what this proposal is");
-      else await showProposalToVoteOn({ ...context, node }, proposalId);
-      return { kind, proposalId, ballot };
+      return { kind, proposalId: await showHere(context, node, needed("the proposal")), ballot };
     }
     case "withdrawal":
-      return { kind, proposalId: await resolveHere(node, needed("the proposal")) };
+      return { kind, proposalId: await showHere(context, node, needed("the proposal")) };
     case "state-digest":
       none();
       return { kind: "state_digest" };
@@ -109,11 +107,17 @@ async function readRequest(
   }
 }
 
-async function resolveHere(node: GovernanceClient | undefined, prefix: string): Promise<string> {
-  if (node !== undefined) return await resolveProposalId(node, prefix);
+/** The ID of a proposal, which is shown where there is a node to ask. */
+async function showHere(context: MemberContext, node: GovernanceClient | undefined, prefix: string): Promise<string> {
+  if (node !== undefined) {
+    return (await showProposalToDecide({ ...context, node }, prefix)).proposal.proposalId;
+  }
   const id = prefix.toLowerCase();
-  if (/^[0-9a-f]{64}$/.test(id)) return id;
-  throw new UsageError(`Cannot look up the proposal ${prefix} without --node: give all 64 digits of its ID`);
+  if (!/^[0-9a-f]{64}$/.test(id)) {
+    throw new UsageError(`Cannot look up the proposal ${prefix} without --node: give all 64 digits of its ID`);
+  }
+  context.output.note("Note: without --node nobody shows what this proposal is");
+  return id;
 }
 
 /** Members are given one to acknowledge when they are added, so that a new one needs a single signature. */
@@ -136,16 +140,6 @@ function readShare(path: string): Uint8Array {
     if (!(error instanceof FormatError)) throw error;
     // Not the error's own words: they would quote the share.
     throw new UsageError(`Cannot use the recovery share ${path}: it is not base64`);
-  }
-}
-
-function writeBytes(path: string, bytes: Uint8Array): void {
-  try {
-    Deno.writeFileSync(path, bytes, { mode: 0o600, createNew: true });
-  } catch (error) {
-    throw new UsageError(
-      `Cannot write the bytes to sign to ${path}: ${error instanceof Error ? error.message : error}`,
-    );
   }
 }
 
@@ -201,8 +195,7 @@ export async function finish(
 export function keep({ output }: MemberContext, { prepared, signature }: FinishedRequest, out: string): number {
   const { body, method, target, contentType } = finishMemberRequest(prepared, signature);
   for (const line of requestLines(prepared)) output.line(line);
-  requireNewFile(out, "the signed request");
-  writeBytes(out, body);
+  writeSecretFile(out, "the signed request", body);
   output.line(
     `The signature verifies. Written to ${out}, and not sent: ${method} ${target}, content type ${contentType}`,
   );

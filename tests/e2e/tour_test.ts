@@ -12,7 +12,7 @@ const CHECKOUT = ["deno.json", "deno.lock", "node", "enclave", "shared", "gettin
 
 /** What the commands of the tour must say, in order. */
 const EXPECTED: readonly (readonly [command: RegExp, output: RegExp])[] = [
-  [/^curl -i .*log\/private/m, /x-ms-ccf-transaction-id: 2\.7\s[\s\S]*true/],
+  [/^curl -i .*log\/private/m, /x-ms-ccf-transaction-id: 2\.15\s[\s\S]*true/],
   [/^curl .*log\/private\?id=42"/m, /\{"msg":"hello"\}/],
   [/^deno task run call "\/app\/log\/private\?id=42"/m, /\{"msg":"hello"\}/],
   [/^curl .*\/rpc$/m, /"result":true,"tx_id":"2\./],

@@ -37,9 +37,6 @@ export class InlineNode {
   nowMs: number;
   nodeId = "";
   servicePem = "";
-  nodePem = "";
-  /** Certificate chains that listeners show, by authority. */
-  readonly chains = new Map<"Service" | "Node", string>();
   /** What the host would have to do, other than what is done here. */
   fatal: string | undefined;
   /** Turns an honest host into another one: what `ledgerRead` is answered with. */
@@ -168,7 +165,6 @@ export class InlineNode {
       case "certificates":
         this.nodeId = output.nodeId;
         this.servicePem = output.servicePem;
-        this.nodePem = output.nodePem;
         return;
       case "snapshotWrite":
         if (this.keepEntries) this.snapshots.set(output.name, output.snapshot);
@@ -183,8 +179,6 @@ export class InlineNode {
         this.entries.length = this.#lastSeqno = output.seqno;
         return;
       case "tlsIdentity":
-        this.chains.set(output.authority, output.certificateChainPem);
-        return;
       case "serviceOpened":
       case "stopped":
         return;

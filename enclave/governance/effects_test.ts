@@ -1,155 +1,43 @@
 import { strict as assert } from "node:assert";
-import { join } from "node:path";
-import { FormatError } from "../../shared/assert.ts";
-import { fromBase64, fromUtf8Lenient, toBase64 } from "../../shared/bytes.ts";
-import { parsePemBlock, serialisePem } from "../../shared/crypto/pem.ts";
-import { isSignedBy, parseCertificateBundle, parseCertificatePem } from "../../shared/crypto/x509.ts";
+import { fromBase64, fromUtf8Lenient, toBase64, toUtf8 } from "../../shared/bytes.ts";
 import {
   ENCRYPTED_LEDGER_SECRETS,
   HISTORICAL_ENCRYPTED_LEDGER_SECRET,
   LAST_RECOVERY_TYPE,
-  type MemberInfo,
   MEMBERS_INFO,
   MODULES,
   MODULES_QUICKJS_BYTECODE,
   MODULES_QUICKJS_VERSION,
-  NODES_ENDORSED_CERTIFICATES,
   NODES_INFO,
   PREVIOUS_SERVICE_IDENTITY_ENDORSEMENT,
   RECOVERY_SHARES,
   SERVICE_CONFIG,
   SERVICE_INFO,
   SERVICE_PREVIOUS_IDENTITY,
-  type ServiceInfo,
-  SIGNATURES,
 } from "../../shared/governance/tables.ts";
 import type { Transaction } from "../../shared/kv/transaction.ts";
 import { FORCE_CHUNK_AFTER, LedgerEntry } from "../../shared/ledger/entry.ts";
 import { openRecoveryShares, parseRecoveryShares } from "../../shared/ledger/recovery_shares.ts";
-import { LedgerVerifier } from "../../shared/ledger/replay.ts";
 import { Snapshot, splitSnapshotFile } from "../../shared/ledger/snapshot.ts";
 import { parseReceipt } from "../../shared/receipt/receipt.ts";
 import { verifyReceipt } from "../../shared/receipt/verify_receipt.ts";
 import type { Seqno } from "../../shared/tx_id.ts";
 import { bodyText } from "../../tests/inline_app.ts";
-import { type InlineService, restoreSecrets, startInlineService } from "../../tests/inline_service.ts";
-import type { EnclaveOutput, StartConfig } from "../messages.ts";
-import { loadNativePowers } from "../native_powers.ts";
-import type { Node } from "../node.ts";
 import { Effects } from "./effects.ts";
-
-/** A service with what its host was asked to do, and its members' encryption keys. */
-interface Governed extends InlineService {
-  readonly state: Node;
-  readonly outputs: EnclaveOutput[];
-  /** PKCS#8 DER, of members 0, 1 and 2. */
-  readonly memberKeys: readonly Uint8Array[];
-}
-
-/** Runs a test over a service of its own, which is Opening, its members active. */
-function governedTest(
-  name: string,
-  test: (service: Governed) => void | Promise<void>,
-  change: Partial<StartConfig> = {},
-): void {
-  Deno.test(name, async () => {
-    const workspace = await Deno.makeTempDir();
-    try {
-      const powers = await loadNativePowers();
-      const service = await startInlineService(workspace, "native", { powers, closed: true, change });
-      const state = service.node.enclave.node!;
-      const memberKeys = [0, 1, 2].map((i) => {
-        const pem = Deno.readTextFileSync(join(service.sandbox.commonFolder, `member${i}_enc_privk.pem`));
-        return parsePemBlock(pem, "PRIVATE KEY");
-      });
-      const governed = { ...service, state, memberKeys, outputs: recordOutputs(service) };
-      govern(governed, (_, tx) => eachMember(tx, (info) => ({ ...info, status: "Active" })));
-      await test(governed);
-    } finally {
-      await Deno.remove(workspace, { recursive: true });
-    }
-  });
-}
-
-function recordOutputs({ node: { enclave } }: InlineService): EnclaveOutput[] {
-  const seen: EnclaveOutput[] = [];
-  const handle = enclave.handle.bind(enclave);
-  enclave.handle = (inputs, nowMs) => {
-    const outputs = handle(inputs, nowMs);
-    seen.push(...outputs);
-    return outputs;
-  };
-  return seen;
-}
-
-/** What an accepted proposal does, without proposal: one transaction with its effects. */
-function govern({ node, state }: Governed, act: (effects: Effects, tx: Transaction) => void): Seqno {
-  const tx = state.store.begin();
-  const effects = new Effects(state, tx);
-  act(effects, tx);
-  const id = state.commitTransaction(tx);
-  effects.onCommitted(id);
-  node.send();
-  return id.seqno;
-}
-
-function open(service: Governed): Seqno {
-  return govern(service, (effects) => effects.openService(undefined, service.node.servicePem));
-}
-
-function sign({ node, state }: Governed): Seqno {
-  state.sign();
-  node.send();
-  return state.lastSignedSeqno;
-}
-
-/** A record in a private table. */
-function record(service: Governed, key: string): Seqno {
-  return govern(service, (_, tx) => tx.openRaw("records").put(key, Uint8Array.of(1)));
-}
-
-function eachMember(tx: Transaction, change: (info: MemberInfo, at: number) => MemberInfo): void {
-  [...tx.open(MEMBERS_INFO).entries()].forEach(([id, info], i) => tx.open(MEMBERS_INFO).put(id, change(info, i)));
-}
-
-function changeService(tx: Transaction, change: Partial<ServiceInfo>): void {
-  tx.open(SERVICE_INFO).put({ ...tx.open(SERVICE_INFO).get()!, ...change });
-}
-
-function reader({ state }: Governed): Transaction {
-  return state.store.beginReadOnly();
-}
-
-/** The ledger secret that the shares in force give to these members. */
-function sharedSecret({ state, memberKeys }: Governed, ...members: number[]): Uint8Array | undefined {
-  const value = state.store.beginReadOnly().open(RECOVERY_SHARES).get()!;
-  const shares = parseRecoveryShares(new TextEncoder().encode(JSON.stringify(value)));
-  return openRecoveryShares(state.primitives, shares, members.map((i) => memberKeys[i]!));
-}
-
-/** Tries effects in a transaction that is thrown away. */
-function refused(service: Governed, message: string | RegExp, act: (effects: Effects, tx: Transaction) => void): void {
-  const tx = service.state.store.begin();
-  assert.throws(() => act(new Effects(service.state, tx), tx), (error: Error) => {
-    assert(error instanceof FormatError, `${error.name}: ${error.message}`);
-    if (typeof message === "string") assert.equal(error.message, message);
-    else assert.match(error.message, message);
-    return true;
-  });
-}
-
-/** All of the ledger, by rules and secrets that members restore from it. */
-function verifyLedger({ node, state }: Governed, secrets = state.path.secrets): void {
-  const { primitives } = state;
-  const verifier = new LedgerVerifier({
-    primitives,
-    mode: "strict",
-    secrets,
-    serviceCertificatePem: node.servicePem,
-  });
-  const findings = node.entries.flatMap((entry) => [...verifier.add(entry)]);
-  assert.deepEqual([...findings, ...verifier.finish()], []);
-}
+import {
+  changeService,
+  eachMember,
+  govern,
+  governedTest,
+  open,
+  reader,
+  record,
+  refused,
+  restoreSecretsOf,
+  sharedSecret,
+  sign,
+  verifyLedger,
+} from "../../tests/governed_service.ts";
 
 governedTest("opening issues shares, endorses the service's key, ends the file and takes a snapshot", (service) => {
   const { node, state, outputs } = service;
@@ -361,7 +249,7 @@ governedTest("reissued shares open the same secret under another wrapping key", 
     assert.deepEqual(sharedSecret(service, ...members), state.path.secrets.at(1)!.key);
   }
   const old = { ...shares(), encrypted_shares: first.encrypted_shares };
-  const mixed = parseRecoveryShares(new TextEncoder().encode(JSON.stringify(old)));
+  const mixed = parseRecoveryShares(toUtf8(JSON.stringify(old)));
   assert.equal(openRecoveryShares(state.primitives, mixed, service.memberKeys), undefined);
   const rekeyed = govern(service, (effects) => effects.rekeyLedger());
   assert.equal(shares().previous_secret_stored_version, undefined);
@@ -429,127 +317,6 @@ governedTest("a forced end of a file and a forced snapshot come with the next si
   assert.equal(node.snapshots.size, 1);
 });
 
-governedTest("a node's renewed certificate is in the next signature, and then shown by its listeners", (service) => {
-  const { node, state, outputs, config } = service;
-  open(service);
-  sign(service);
-  const [before, selfSigned] = [state.endorsedPem, state.identity.selfSignedPem];
-  govern(service, (effects, tx) => {
-    const request = tx.open(NODES_INFO).get(state.id)!.certificate_signing_request!;
-    const pem = effects.endorsedCertificate(request, "2026-11-24 10:00:00+00:00", 90);
-    tx.open(NODES_ENDORSED_CERTIFICATES).put(state.id, pem);
-  });
-  assert.equal(state.endorsedPem, before, "nothing is shown that no signature covers");
-  outputs.length = 0;
-  sign(service);
-  const renewed = reader(service).open(NODES_ENDORSED_CERTIFICATES).get(state.id)!;
-  assert.notEqual(renewed, before);
-  assert.equal(state.endorsedPem, renewed);
-  assert.equal(reader(service).open(SIGNATURES).get()!.cert, renewed);
-  const [certificate, old, service_] = [renewed, before, node.servicePem].map(parseCertificatePem);
-  assert.equal(certificate!.notBeforeMs, Date.UTC(2026, 10, 24, 10));
-  assert.equal(certificate!.notAfterMs, Date.UTC(2027, 1, 22, 9, 59, 59));
-  assert(isSignedBy(state.primitives, certificate!, state.service.key.publicKey));
-  assert.deepEqual(certificate!.spki, old!.spki);
-  assert.deepEqual(certificate!.subject, old!.subject);
-  assert.deepEqual(certificate!.issuer, service_!.subject);
-
-  const shown = outputs.filter((output) => output.kind === "tlsIdentity");
-  assert.deepEqual(shown.map(({ authority }) => authority), ["Service", "Node"]);
-  assert.equal(shown[0]!.certificateChainPem, renewed + node.servicePem);
-  const own = parseCertificateBundle(shown[1]!.certificateChainPem)[0]!;
-  assert.notEqual(shown[1]!.certificateChainPem, selfSigned);
-  assert.deepEqual([own.notBeforeMs, own.notAfterMs], [certificate!.notBeforeMs, certificate!.notAfterMs]);
-  assert.deepEqual(own.spki, old!.spki);
-  assert.deepEqual(own.subject, parseCertificatePem(selfSigned).subject);
-  assert.deepEqual(own.issuer, own.subject);
-  assert.deepEqual(own.extensions, parseCertificatePem(selfSigned).extensions);
-  assert.notDeepEqual(own.serial, certificate!.serial);
-  assert(isSignedBy(state.primitives, own, state.identity.key.publicKey));
-  assert.equal(config.node.subjectName, "CN=CCF Node");
-  outputs.length = 0;
-  sign(service);
-  assert(outputs.every(({ kind }) => kind !== "tlsIdentity"), "once is enough");
-  verifyLedger(service);
-});
-
-governedTest("the service's renewed certificate has the same key and name, and is shown from then on", (service) => {
-  const { node, state, outputs } = service;
-  open(service);
-  sign(service);
-  const before = node.servicePem;
-  govern(service, (effects, tx) => {
-    changeService(tx, { cert: effects.serviceCertificate("20261124100000Z", 30) });
-  });
-  outputs.length = 0;
-  sign(service);
-  assert.notEqual(node.servicePem, before, "the host has the new one");
-  const [renewed, old] = [node.servicePem, before].map(parseCertificatePem);
-  assert.deepEqual([renewed!.spki, renewed!.subject, renewed!.issuer], [old!.spki, old!.subject, old!.issuer]);
-  assert.equal(renewed!.notAfterMs, Date.UTC(2026, 11, 24, 9, 59, 59));
-  assert(isSignedBy(state.primitives, renewed!, state.service.key.publicKey));
-  const shown = outputs.filter((output) => output.kind === "tlsIdentity");
-  assert.equal(shown[0]!.certificateChainPem, state.endorsedPem + node.servicePem);
-  assert.equal(state.service.certificatePem, node.servicePem);
-  verifyLedger(service);
-});
-
-governedTest("certificates that nobody can use are logged, and those in use stay", (service) => {
-  const { node, state, outputs } = service;
-  open(service);
-  sign(service);
-  const [endorsed, certificate] = [state.endorsedPem, node.servicePem];
-  govern(service, (_, tx) => changeService(tx, { cert: "no certificate" }));
-  govern(service, (_, tx) => changeService(tx, { cert: endorsed }));
-  outputs.length = 0;
-  sign(service);
-  assert.equal(node.logs.at(-1), "fail node Cannot use the service's certificate: it is for another key");
-  govern(service, (_, tx) => {
-    changeService(tx, { cert: certificate });
-    tx.open(NODES_ENDORSED_CERTIFICATES).put(state.id, certificate);
-  });
-  sign(service);
-  assert.equal(node.logs.at(-1), "fail node Cannot use this node's certificate: it is for another key");
-  assert.equal(state.endorsedPem, endorsed);
-  assert.equal(node.fatal, undefined);
-  assert(outputs.every(({ kind }) => kind !== "tlsIdentity"));
-  govern(service, (_, tx) => tx.openRaw(SERVICE_INFO.name).put("\0".repeat(8), new Uint8Array(1)));
-  sign(service);
-  assert.match(node.logs.at(-1)!, /^fail node Cannot use table public:ccf.gov.service.info: /);
-  assert.equal(node.fatal, undefined);
-});
-
-governedTest("no certificate is made for a request that is not signed, or for a time that is none", (service) => {
-  const { state } = service;
-  const { requestPem, request } = state.identity;
-  refused(service, "Failed to create endorsed cert: 'soon' does not match any accepted time format", (effects) => {
-    effects.endorsedCertificate(requestPem, "soon", 1);
-  });
-  refused(
-    service,
-    "Failed to create endorsed cert: a certificate cannot be valid for 0 days: at least 1",
-    (effects) => {
-      effects.endorsedCertificate(requestPem, "2026-11-24 10:00:00", 0);
-    },
-  );
-  refused(service, "Error: 'soon' does not match any accepted time format", (effects) => {
-    effects.serviceCertificate("soon", 1);
-  });
-  refused(service, /^Failed to create endorsed cert: Cannot read /, (effects) => {
-    effects.endorsedCertificate("request", "2026-11-24 10:00:00", 1);
-  });
-  const forged = request.der.slice();
-  forged[forged.length - 1]! ^= 1;
-  const forgedPem = serialisePem("CERTIFICATE REQUEST", forged);
-  refused(
-    service,
-    "Failed to create endorsed cert: the request is not signed with the key that it is for",
-    (effects) => {
-      effects.endorsedCertificate(forgedPem, "2026-11-24 10:00:00", 1);
-    },
-  );
-});
-
 governedTest("the secret that a new node needs is the one in force", (service) => {
   open(service);
   const effects = () => new Effects(service.state, service.state.store.begin());
@@ -590,7 +357,3 @@ governedTest("keys of token issuers are set and removed through the proposal's t
   new Effects(service.state, tx).removeJwtPublicSigningKeys("https://issuer.example");
   assert.equal(tx.hasWrites, false);
 });
-
-function restoreSecretsOf(service: Governed, members: readonly number[]) {
-  return restoreSecrets(service.state.primitives, service, members);
-}

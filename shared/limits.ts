@@ -220,8 +220,6 @@ export const MAX_SANDBOX_USERS = 1000;
 export const MAX_CALL_ATTEMPTS = 30;
 /** Characters of an argument or a text that is shown of a proposal; of longer ones the rest is told by its digest. */
 export const MAX_SHOWN_ARGUMENT_CHARACTERS = 200;
-/** Lines of a ballot that are shown. */
-export const MAX_SHOWN_BALLOT_LINES = 200;
 /** Bytes of a file that `member prepare` wrote: a proposal may be as large as an app, and stands in it twice in base64. */
 export const MAX_PREPARED_FILE_BYTES = 64 * MIB;
 /** A proposal or a ballot that a member gives in a file. Nodes take less, see DEFAULT_MAX_BODY_BYTES. */

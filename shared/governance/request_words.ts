@@ -1,83 +1,107 @@
 /**
- * A member's request in words, for whoever is about to sign it.
+ * What is about to be signed, and what was proposed, in lines for a person.
  *
- * In: the bytes that will be signed. Out: lines of text, safe on a terminal and in a page: what is asked for, who asks,
- * when. They come from the bytes alone, so that nobody signs what was not shown. A share is never in them.
+ * In: the bytes of a request; proposals, ballots. Out: lines that are safe on a terminal and in a page: what is asked for,
+ * by whom, when. They come from the bytes alone, and leave nothing out but the share of a recovery, which is a secret.
  * Knows nothing of keys, services or terminals.
  */
 
 import { sha256 } from "@noble/hashes/sha2.js";
-import { toHex, toUtf8 } from "../bytes.ts";
+import { FormatError } from "../assert.ts";
+import { fromUtf8, toHex, toUtf8 } from "../bytes.ts";
+import { parseShare, SHARE_BYTES } from "../crypto/shamir.ts";
 import { MAX_SHOWN_BALLOT_LINES } from "../limits.ts";
-import { type MemberRequest, PLAIN_BALLOTS, type PreparedRequest, readMemberRequest } from "./member_request.ts";
-import { proposalWords, safeLines, safeText } from "./proposal_words.ts";
+import { type MemberRequest, type PreparedRequest, readMemberRequest } from "./member_request.ts";
+import { type ActionWords, proposalWords, safeLines, safeText } from "./proposal_words.ts";
 
-/**
- * What a request asks for, and its particulars.
- *
- * @throws FormatError where it is none that a member sends, or a proposal is not JSON
- */
-export function requestWords(prepared: PreparedRequest): string[] {
-  const { request, signer, createdAtSeconds, target, payloadDigest } = readMemberRequest(prepared);
-  const created = new Date(createdAtSeconds * 1000).toISOString().replace(".000Z", "Z");
+/** Hex digits by which people tell IDs apart. */
+const SHORT_ID_CHARACTERS = 8;
+
+export function shortId(id: string): string {
+  return safeText(id.slice(0, SHORT_ID_CHARACTERS));
+}
+
+/** The whole request, from its bytes: kind, contents, who, when, digest. @throws FormatError */
+export function requestLines(prepared: PreparedRequest): string[] {
+  const { request, signer, createdAtSeconds, payloadDigest, target } = readMemberRequest(prepared);
+  const [title, ...contents] = contentLines(request);
   return [
-    ...askedWords(request),
-    `  signed by member ${signer.memberId}, with a key on ${signer.curve}, dated ${created}`,
+    title!,
+    ...contents.map((line) => `  ${line}`),
+    `  signed by member ${signer.memberId}, at ${utcTime(createdAtSeconds * 1000)}`,
     `  payload: ${prepared.payload.length} bytes, SHA-256 ${payloadDigest}`,
-    `  goes to: POST ${target}`,
+    `  sent to ${target}`,
   ];
 }
 
-function askedWords(request: MemberRequest): string[] {
+function contentLines(request: MemberRequest): string[] {
   switch (request.kind) {
     case "proposal":
-      return ["To propose:", ...actionLines(new TextDecoder().decode(request.proposal))];
+      return ["A proposal", ...proposalLines(request.proposal)];
     case "proposal_dry_run":
-      return ["To try, without proposing it:", ...actionLines(new TextDecoder().decode(request.proposal))];
+      return ["A question what would become of a proposal", ...proposalLines(request.proposal)];
     case "ballot":
-      return [
-        `To vote on proposal ${request.proposalId}: ${ballotWords(request.ballot)}`,
-        ...ballotLines(request.ballot),
-      ];
+      return [`A ballot on proposal ${request.proposalId}`, ...ballotLines(request.ballot)];
     case "withdrawal":
-      return [`To withdraw proposal ${request.proposalId}`];
+      return [`The withdrawal of proposal ${request.proposalId}`];
     case "state_digest":
-      return ["To be told the newest signed state of the ledger, for acknowledging it"];
+      return ["A question for the newest state digest, to acknowledge it"];
     case "ack":
-      return [`To acknowledge the state of the ledger with root ${safeText(request.stateDigest)}`];
+      return ["An acknowledgement", `state digest ${safeText(request.stateDigest)}`];
     case "recovery_share":
-      return [`To hand in a recovery share of ${request.share.length} bytes`];
+      return [`A recovery share: ${shareWords(request.share)}; the share itself is a secret`];
   }
 }
 
-/** The actions of a proposal, each with its arguments. @throws FormatError where it is not JSON */
-export function actionLines(proposal: string): string[] {
-  const { actions, text } = proposalWords(proposal);
-  if (actions === undefined) return [`  ${text}`];
-  if (actions.length === 0) return ["  no action at all"];
-  return actions.flatMap(({ name, args }, i) => [
-    `  ${i + 1}. ${name}`,
-    ...args.map(([argument, value]) => `       ${argument === "" ? "" : `${argument}: `}${value}`),
-  ]);
+/** Which share it is, and nothing of what is in it. */
+export function shareWords(share: Uint8Array): string {
+  if (share.length !== SHARE_BYTES) return `${share.length} bytes of an unknown form`;
+  const { x } = parseShare(share);
+  return x === 0 ? "the full recovery key, as owners hold it" : `number ${x}`;
 }
 
-/** What kind of ballot it is: whether it looks at anything. */
-export function ballotWords(ballot: string): string {
-  switch (ballot) {
-    case PLAIN_BALLOTS.yes:
-      return "yes";
-    case PLAIN_BALLOTS.no:
-      return "no";
-    default:
-      return `by a program, SHA-256 ${toHex(sha256(toUtf8(ballot)))}`;
+/** @param payload as it was proposed */
+export function proposalLines(payload: Uint8Array): string[] {
+  try {
+    const { actions, text } = proposalWords(fromUtf8(payload));
+    if (actions === undefined) return [`no list of actions: ${text}`];
+    return actions.length === 0 ? ["no action at all"] : actions.flatMap(actionLines);
+  } catch (error) {
+    if (!(error instanceof FormatError)) throw error;
+    return [`no JSON: ${payload.length} bytes`];
   }
 }
 
-/** The text of a ballot that is a program, up to a number of lines; nothing where it is a plain one. */
+function actionLines({ name, args }: ActionWords, i: number): string[] {
+  return [`${i + 1}. ${name}`, ...args.map(([arg, value]) => `     ${arg === "" ? "" : `${arg}: `}${value}`)];
+}
+
+/**
+ * Ballots that look at nothing, whatever they call their parameters. Between `return` and its value there is no line
+ * break: JavaScript would return nothing, which is a no.
+ */
+const PLAIN = /^\s*export\s+function\s+vote\s*\([\w$,\s]*\)\s*\{\s*return[ \t]+(true|false)\s*;?\s*\}\s*$/;
+const MAX_PLAIN_CHARACTERS = 200;
+
+/** "yes" or "no" where a ballot is nothing else; undefined where it has to be run to know. */
+export function plainVote(ballot: string): "yes" | "no" | undefined {
+  const word = ballot.length > MAX_PLAIN_CHARACTERS ? undefined : PLAIN.exec(ballot)?.[1];
+  return word === undefined ? undefined : word === "true" ? "yes" : "no";
+}
+
+/** One line for a plain ballot, else its source: whole, but for one of very many lines. */
 export function ballotLines(ballot: string): string[] {
-  if (ballot === PLAIN_BALLOTS.yes || ballot === PLAIN_BALLOTS.no) return [];
-  const lines = safeLines(ballot.trimEnd());
-  const shown = lines.slice(0, MAX_SHOWN_BALLOT_LINES).map((line) => `    | ${line}`);
-  const hidden = lines.length - shown.length;
-  return hidden === 0 ? shown : [...shown, `    … and ${hidden} lines more, not shown`];
+  const plain = plainVote(ballot);
+  if (plain !== undefined) return [`votes ${plain}`];
+  const lines = safeLines(ballot).map((line) => `  | ${line}`);
+  const hidden = lines.length - MAX_SHOWN_BALLOT_LINES;
+  const rest = hidden <= 0
+    ? []
+    : [`  … and ${hidden} lines more; SHA-256 of all of them ${toHex(sha256(toUtf8(ballot)))}`];
+  return ["a program that decides anew at each count:", ...lines.slice(0, MAX_SHOWN_BALLOT_LINES), ...rest];
+}
+
+/** UTC, to the second. */
+export function utcTime(ms: number): string {
+  return new Date(ms).toISOString().replace(/\.\d+Z$/, "Z");
 }

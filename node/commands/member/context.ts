@@ -21,7 +21,7 @@ import { safeText } from "../../../shared/governance/proposal_words.ts";
 import { parseJsonBytes } from "../../../shared/json.ts";
 import { type GovernanceClient, type NodeAnswer, Refusal } from "./connection.ts";
 import { type MemberIdentity, signRequest, validityWarning } from "./credentials.ts";
-import { requestLines } from "./request_words.ts";
+import { requestLines } from "../../../shared/governance/request_words.ts";
 
 /** Where commands write: lines for a person, or one JSON document for a machine. */
 export interface MemberOutput {

@@ -18,9 +18,9 @@ import {
   requestToBeSigned,
 } from "../../../shared/governance/member_request.ts";
 import { safeText } from "../../../shared/governance/proposal_words.ts";
+import { utcTime } from "../../../shared/governance/request_words.ts";
 import { readTextFile, UsageError } from "../exit.ts";
 import { readHiddenLine } from "./hidden_line.ts";
-import { time } from "./refusals.ts";
 
 /** Who a member is. */
 export interface MemberIdentity extends RequestSigner {
@@ -51,9 +51,11 @@ export function readIdentity(path: string | undefined): MemberIdentity {
 /** What to tell about the certificate's validity, which no service looks at (http-api.md §8.2); undefined if nothing. */
 export function validityWarning({ certificate, file }: MemberIdentity, nowMs: number): string | undefined {
   const { notBeforeMs, notAfterMs } = certificate;
-  if (nowMs < notBeforeMs) return `Warning: the certificate ${file} is valid from ${time(notBeforeMs)} on`;
+  if (nowMs < notBeforeMs) return `Warning: the certificate ${file} is valid from ${utcTime(notBeforeMs)} on`;
   if (nowMs < notAfterMs + 1000) return undefined;
-  return `Warning: the certificate ${file} was valid until ${time(notAfterMs)}; services do not check that, people may`;
+  return `Warning: the certificate ${file} was valid until ${
+    utcTime(notAfterMs)
+  }; services do not check that, people may`;
 }
 
 /** The certificate's own name, e.g. "CN=member0", safe to show. */

@@ -30,7 +30,7 @@ import {
 import { parseJsonText, stableJson } from "../../../shared/json.ts";
 import { anything, object, oneOf, text } from "../../../shared/json_shape.ts";
 import { MAX_PREPARED_FILE_BYTES } from "../../../shared/limits.ts";
-import { requestLines } from "./request_words.ts";
+import { requestLines } from "../../../shared/governance/request_words.ts";
 
 /** As COSE calls them (RFC 9053 §2.1). */
 export const ALGORITHM_NAMES: Readonly<Record<CurveName, string>> = {

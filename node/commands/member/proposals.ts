@@ -13,7 +13,7 @@ import { UsageError } from "../exit.ts";
 import type { GovernanceClient, Member, Proposal } from "./connection.ts";
 import type { MemberSession } from "./context.ts";
 import { subjectOf } from "./credentials.ts";
-import { ballotLines, plainVote, proposalLines, shortId } from "./request_words.ts";
+import { ballotLines, plainVote, proposalLines, shortId } from "../../../shared/governance/request_words.ts";
 
 /** One proposal with everything that a member wants to know before voting. */
 export interface ProposalView {

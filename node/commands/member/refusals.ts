@@ -6,6 +6,7 @@
  */
 
 import { safeText } from "../../../shared/governance/proposal_words.ts";
+import { utcTime } from "../../../shared/governance/request_words.ts";
 import type { Refusal } from "./connection.ts";
 
 const AUTHENTICATION: readonly (readonly [reason: RegExp, words: (refusal: Refusal) => string])[] = [
@@ -77,15 +78,10 @@ function later(): string {
 function tooLongAgo({ message, answer, asked }: Refusal, nowMs: number): string {
   const theirs = /(\d{10})(?::[0-9a-f]+)?\D*$/.exec(message)?.[1];
   const known = [
-    asked === undefined ? [] : [`this one says ${time(asked.createdAtSeconds * 1000)}`],
-    theirs === undefined ? [] : [`half of the recent proposals are later than ${time(Number(theirs) * 1000)}`],
-    [`this machine's clock shows ${time(nowMs)}`],
-    answer.dateMs === undefined ? [] : [`the node's ${time(answer.dateMs)}`],
+    asked === undefined ? [] : [`this one says ${utcTime(asked.createdAtSeconds * 1000)}`],
+    theirs === undefined ? [] : [`half of the recent proposals are later than ${utcTime(Number(theirs) * 1000)}`],
+    [`this machine's clock shows ${utcTime(nowMs)}`],
+    answer.dateMs === undefined ? [] : [`the node's ${utcTime(answer.dateMs)}`],
   ].flat();
   return `${known.join(", ")}; set the clock right, or give a later --created-at`;
-}
-
-/** UTC, to the second. */
-export function time(ms: number): string {
-  return new Date(ms).toISOString().replace(/\.\d+Z$/, "Z");
 }

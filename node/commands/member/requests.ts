@@ -17,7 +17,7 @@ import { stateDigestIn } from "./connection.ts";
 import { createdAtOf, type MemberSession, type Sent, signAndSend } from "./context.ts";
 import type { MemberIdentity } from "./credentials.ts";
 import { membersStillToVote, proposalHead, type ProposalView, resolveProposalId, viewProposal } from "./proposals.ts";
-import { shareWords } from "./request_words.ts";
+import { shareWords } from "../../../shared/governance/request_words.ts";
 import { reportResult } from "./results.ts";
 import { writeSecretFile } from "./secret_file.ts";
 

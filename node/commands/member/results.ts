@@ -9,7 +9,7 @@ import { ExitCode } from "../exit.ts";
 import { type Proposal, proposalIn, stateDigestIn } from "./connection.ts";
 import { answerBody, type MemberOutput, type Sent, sentDocument, transactionWords } from "./context.ts";
 import { count } from "./proposals.ts";
-import { shortId } from "./request_words.ts";
+import { shortId } from "../../../shared/governance/request_words.ts";
 
 /** Tells the result of one request. @returns 1 where the service took it and yet did nothing, else 0 */
 export function reportResult(output: MemberOutput, sent: Sent): number {

@@ -21,7 +21,7 @@ import { createdAtOf, type MemberContext, type MemberSession, send, showBeforeSi
 import type { GovernanceClient } from "./connection.ts";
 import type { MemberIdentity } from "./credentials.ts";
 import { ALGORITHM_NAMES, describePrepared, parsePrepared, serialisePrepared } from "./prepared_file.ts";
-import { requestLines } from "./request_words.ts";
+import { requestLines } from "../../../shared/governance/request_words.ts";
 import { type BallotOptions, readBallot, readProposal, showProposalToDecide } from "./requests.ts";
 import { reportResult } from "./results.ts";
 import { requireNewFile, writeSecretFile } from "./secret_file.ts";

@@ -6,11 +6,9 @@
  * Knows nothing of keys, services or terminals.
  */
 
-import { sha256 } from "@noble/hashes/sha2.js";
 import { FormatError } from "../assert.ts";
-import { fromUtf8, toHex, toUtf8 } from "../bytes.ts";
+import { fromUtf8 } from "../bytes.ts";
 import { parseShare, SHARE_BYTES } from "../crypto/shamir.ts";
-import { MAX_SHOWN_BALLOT_LINES } from "../limits.ts";
 import { type MemberRequest, type PreparedRequest, readMemberRequest } from "./member_request.ts";
 import { type ActionWords, proposalWords, safeLines, safeText } from "./proposal_words.ts";
 
@@ -89,16 +87,11 @@ export function plainVote(ballot: string): "yes" | "no" | undefined {
   return word === undefined ? undefined : word === "true" ? "yes" : "no";
 }
 
-/** One line for a plain ballot, else its source: whole, but for one of very many lines. */
+/** One line for a plain ballot, else its source, whole. */
 export function ballotLines(ballot: string): string[] {
   const plain = plainVote(ballot);
   if (plain !== undefined) return [`votes ${plain}`];
-  const lines = safeLines(ballot).map((line) => `  | ${line}`);
-  const hidden = lines.length - MAX_SHOWN_BALLOT_LINES;
-  const rest = hidden <= 0
-    ? []
-    : [`  … and ${hidden} lines more; SHA-256 of all of them ${toHex(sha256(toUtf8(ballot)))}`];
-  return ["a program that decides anew at each count:", ...lines.slice(0, MAX_SHOWN_BALLOT_LINES), ...rest];
+  return ["a program that decides anew at each count:", ...safeLines(ballot).map((line) => `  | ${line}`)];
 }
 
 /** UTC, to the second. */

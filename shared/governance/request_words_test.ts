@@ -1,7 +1,6 @@
 import { strict as assert } from "node:assert";
 import { toUtf8 } from "../bytes.ts";
 import { serialiseShare, SHARE_BYTES, shareFreshSecret } from "../crypto/shamir.ts";
-import { MAX_SHOWN_BALLOT_LINES } from "../limits.ts";
 import { type MemberRequest, PLAIN_BALLOTS, prepareMemberRequest } from "./member_request.ts";
 import { ballotLines, plainVote, proposalLines, requestLines, shareWords, shortId } from "./request_words.ts";
 
@@ -78,14 +77,11 @@ Deno.test("plainVote() knows ballots that look at nothing, and takes nothing els
   }
 });
 
-Deno.test("ballotLines() shows a program line by line, up to a limit that it tells", () => {
+Deno.test("ballotLines() shows every line of a program", () => {
   const title = "a program that decides anew at each count:";
   const program = "export function vote() {\n\treturn '\u202e';\n}";
   assert.deepEqual(ballotLines(program), [title, "  | export function vote() {", "  | \treturn '\\u{202e}';", "  | }"]);
-  const long = ballotLines("x\n".repeat(MAX_SHOWN_BALLOT_LINES + 5).trimEnd());
-  assert.equal(long.length, 1 + MAX_SHOWN_BALLOT_LINES + 1);
-  // By sha256sum.
-  assert.match(long.at(-1)!, /^ {2}… and 5 lines more; SHA-256 of all of them [0-9a-f]{64}$/);
+  assert.equal(ballotLines("x\n".repeat(5000)).length, 1 + 5001, "none is left out");
 });
 
 Deno.test("shortId() is safe on a terminal, whatever a node calls an ID", () => {

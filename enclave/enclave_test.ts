@@ -127,6 +127,17 @@ serviceTest("a file ends at the signature that finds it large enough", {
   }
 });
 
+Deno.test("a service whose constitution cannot govern does not start", async () => {
+  const workspace = await Deno.makeTempDir();
+  const { config, node } = await startInlineService(workspace, "native", { closed: true });
+  await Deno.remove(workspace, { recursive: true });
+  const refused = new InlineNode(await loadNativePowers(), node.nowMs);
+  const service = { ...config.service, constitution: ["export function validate(proposal) {"] };
+  refused.send({ kind: "start", config: { ...config, service } });
+  assert.match(refused.fatal ?? "", /^Cannot start: the constitution cannot govern: /);
+  assert.equal(refused.entries.length, 0);
+});
+
 serviceTest("too many uncommitted transactions are refused with 503, and /node still answers", {
   change: { maxUncommittedTransactions: 5, signatures: { txCount: 5000, delayMs: 1000 } },
 }, (service) => {

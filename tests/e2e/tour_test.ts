@@ -22,6 +22,9 @@ const EXPECTED: readonly (readonly [command: RegExp, output: RegExp])[] = [
   [/^deno task run receipt verify/m, /^Verified: workspace\/receipt\.json$/m],
   [/^deno task run ledger verify/m, /[Vv]erified/],
   [/^deno task run ledger decrypt/m, /hello/],
+  [/^deno task run member list/m, /Accepted/],
+  [/^deno task run member propose/m, /Open, committed as transaction 2\./],
+  [/^deno task run call "\/gov\/service\/proposals:dry-run/m, /"passesIf"/],
 ];
 
 function freePort(): number {

@@ -225,3 +225,34 @@ Deno.test("five hundred proposals may be open, and closing one leaves the others
   assert.equal((chamber.withdraw("a", ids[0]!) as { info: { state: string } }).info.state, "Withdrawn");
   chamber.read((tx) => assert.equal(tx.open(PROPOSALS_INFO).size, 499, "the accepted one is tidied away"));
 });
+
+Deno.test("a ballot that never ends is a failure with CCF's reason, and the others count", async () => {
+  let clockMs = 0;
+  const hasty = await loadScriptEngine(() => clockMs += 500);
+  const chamber = new TestChamber(hasty, CONSTITUTION, MEMBERS);
+  const { id } = chamber.create(chamber.request("a", "plain")) as { id: string };
+  chamber.vote("a", id, "export function vote() { for (;;); }");
+  for (const voter of ["b", "c"]) chamber.vote(voter, id, BALLOTS.yes);
+  const last = chamber.vote("d", id, BALLOTS.yes) as { info: { state: string; vote_failures: unknown } };
+  assert.equal(last.info.state, "Accepted");
+  const failures = last.info.vote_failures as Record<string, { reason: string }>;
+  assert.deepEqual(Object.keys(failures), ["a"]);
+  assert.equal(failures.a!.reason, "Operation took too long to complete.");
+});
+
+Deno.test("a constitution that never ends decides nothing, and leaves nothing", async () => {
+  let clockMs = 0;
+  const hasty = await loadScriptEngine(() => clockMs += 500);
+  const endless = CONSTITUTION.replace(
+    'if (text === "apply throws")',
+    'for (; text === "apply throws";);\n  if (false)',
+  );
+  const chamber = new TestChamber(hasty, endless, MEMBERS);
+  const { id } = chamber.create(chamber.request("a", "apply throws")) as { id: string };
+  for (const voter of ["a", "b"]) chamber.vote(voter, id, BALLOTS.yes);
+  const version = chamber.store.version;
+  const last = chamber.vote("c", id, BALLOTS.yes) as { refused: string; message: string };
+  assert.equal(last.refused, "500 InternalError");
+  assert.match(last.message, /^Failed to apply\(\): Operation took too long to complete\.\nTrace: /);
+  assert.equal(chamber.store.version, version);
+});

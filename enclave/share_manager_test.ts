@@ -1,5 +1,5 @@
 import { strict as assert } from "node:assert";
-import { fromBase64, fromUtf8, toHex } from "../shared/bytes.ts";
+import { fromBase64, fromUtf8 } from "../shared/bytes.ts";
 import { noblePrimitives } from "../shared/crypto/primitives.ts";
 import { parseShare } from "../shared/crypto/shamir.ts";
 import {
@@ -13,21 +13,21 @@ import {
 } from "../shared/governance/tables.ts";
 import type { Transaction } from "../shared/kv/transaction.ts";
 import { LedgerEntry } from "../shared/ledger/entry.ts";
-import { openRecoveryShares } from "../shared/ledger/recovery_shares.ts";
 import { onlyValueOf } from "../shared/ledger/single_value.ts";
 import {
-  activate,
-  bringAbout,
-  effectsTest,
-  nodeOf,
-  openEveryEntry,
-  read,
-  refusal,
-  restored,
-  type ServiceWithKeys,
-  startServiceWithKeys,
-  writeRecord,
-} from "../tests/effects.ts";
+  govern,
+  type Governed,
+  governedTest,
+  open,
+  reader,
+  record,
+  refused,
+  restoreSecretsOf,
+  sharedSecret,
+  sign,
+  startGoverned,
+  verifyLedger,
+} from "../tests/governed_service.ts";
 import { ask } from "../tests/members.ts";
 import { ledgerDirectory, readEntries } from "../tests/services.ts";
 import { teamTest } from "../tests/team_data.ts";
@@ -35,112 +35,116 @@ import { teamTest } from "../tests/team_data.ts";
 const primitives = noblePrimitives;
 
 /** IDs of the members, by the number of their key. */
-function memberIds({ sandbox }: ServiceWithKeys): string[] {
+function memberIds({ sandbox }: Governed): string[] {
   return sandbox.opening.members.map(({ id }) => id);
 }
 
-function sharesOf(service: ServiceWithKeys) {
-  const { encrypted_shares, wrapped_latest_ledger_secret } = read(service, (tx) => tx.open(RECOVERY_SHARES).get()!);
-  return {
-    encryptedShares: new Map(Object.entries(encrypted_shares).map(([id, share]) => [id, fromBase64(share)])),
-    wrappedLedgerSecret: fromBase64(wrapped_latest_ledger_secret),
-  };
-}
-
-/** The secret that the present shares give these members, hex; undefined where they are too few. */
-function opened(service: ServiceWithKeys, members: readonly number[]): string | undefined {
-  const secret = openRecoveryShares(primitives, sharesOf(service), members.map((i) => service.encryptionKeys[i]!));
-  return secret && toHex(secret);
+function sharesOf(service: Governed): Readonly<Record<string, string>> {
+  return reader(service).open(RECOVERY_SHARES).get()!.encrypted_shares;
 }
 
 /** Which share a member has: 0 is the full secret. */
-function numberOf(service: ServiceWithKeys, member: number): number | undefined {
-  const encrypted = sharesOf(service).encryptedShares.get(memberIds(service)[member]!);
-  return encrypted && parseShare(primitives.rsaOaepDecrypt(service.encryptionKeys[member]!, encrypted)!).x;
+function numberOf(service: Governed, member: number): number | undefined {
+  const encrypted = sharesOf(service)[memberIds(service)[member]!];
+  if (encrypted === undefined) return undefined;
+  return parseShare(primitives.rsaOaepDecrypt(service.memberKeys[member]!, fromBase64(encrypted))!).x;
 }
 
-function inForce(service: ServiceWithKeys): string {
-  return toHex(nodeOf(service).path.secrets.latest()!.secret.key);
+function inForce({ state }: Governed): Uint8Array {
+  return state.path.secrets.latest()!.secret.key;
 }
 
-effectsTest("a rekey's own transaction is sealed with the secret that it replaces", (service) => {
-  const before = nodeOf(service).path.secrets.latest()!.secret;
-  const { seqno } = bringAbout(service, (effects, tx) => {
-    tx.openRaw("records").put("\x01", new Uint8Array(3));
+function setThreshold(tx: Transaction, recovery_threshold: number): void {
+  tx.open(SERVICE_CONFIG).put({ ...tx.open(SERVICE_CONFIG).get()!, recovery_threshold });
+}
+
+governedTest("a rekey's own transaction is sealed with the secret that it replaces", (service) => {
+  const { node, state } = service;
+  open(service);
+  const before = state.path.secrets.latest()!.secret;
+  const seqno = govern(service, (effects, tx) => {
+    tx.openRaw("records").put("a", new Uint8Array(3));
     effects.rekeyLedger();
   });
-  const entry = LedgerEntry.parse(service.node.entries[seqno - 1]!);
+  const entry = LedgerEntry.parse(node.entries[seqno - 1]!);
   assert.equal(entry.privateTables(primitives, before.key)?.length, 1);
-  const next = LedgerEntry.parse(service.node.entries[writeRecord(service, 1) - 1]!);
+  const next = LedgerEntry.parse(node.entries[record(service, "b") - 1]!);
   assert.equal(next.seqno, seqno + 1);
   assert.equal(next.privateTables(primitives, before.key), undefined);
 });
 
-effectsTest("a member who becomes active gets a share at once", (service) => {
-  const [first] = memberIds(service);
-  bringAbout(service, (effects, tx) => {
-    tx.open(MEMBERS_INFO).put(first!, { status: "Accepted" });
+governedTest("a member who becomes active gets a share at once", (service) => {
+  open(service);
+  govern(service, (effects, tx) => {
+    tx.open(MEMBERS_INFO).put(memberIds(service)[0]!, { status: "Accepted" });
     effects.refreshRecoveryShares();
   });
   assert.equal(numberOf(service, 0), undefined);
   const { stateDigest } = ask(service, 0, { kind: "state_digest" }).json;
   assert.equal(ask(service, 0, { kind: "ack", stateDigest }).status, 204);
-  assert.equal(opened(service, [0, 1]), inForce(service));
+  assert.deepEqual(sharedSecret(service, 0, 1), inForce(service));
   const shares = sharesOf(service);
   assert.equal(ask(service, 0, { kind: "ack", stateDigest }).status, 204);
   assert.deepEqual(sharesOf(service), shares, "acknowledging again issues nothing");
 });
 
-effectsTest(
+governedTest(
   "participants have numbers from 1 in the order of their IDs, and an owner has the full secret",
   (service) => {
     const ids = memberIds(service);
-    bringAbout(service, (effects, tx) => {
+    open(service);
+    govern(service, (effects, tx) => {
       tx.open(MEMBERS_INFO).put(ids[1]!, { status: "Active", recovery_role: "Owner" });
       effects.refreshRecoveryShares();
     });
     const others = [0, 2].sort((a, b) => ids[a]! < ids[b]! ? -1 : 1);
     assert.deepEqual([1, ...others].map((i) => numberOf(service, i)), [0, 1, 2]);
-    for (const members of [[1], [0, 2], [0, 1]]) assert.equal(opened(service, members), inForce(service));
-    assert.equal(opened(service, [0]), undefined);
+    for (const members of [[1], [0, 2], [0, 1]]) {
+      assert.deepEqual(sharedSecret(service, ...members), inForce(service));
+    }
+    assert.equal(sharedSecret(service, 0), undefined);
   },
 );
 
-effectsTest("with owners alone a share is made and given to nobody", (service) => {
-  bringAbout(service, (effects, tx) => {
+governedTest("with owners alone a share is made and given to nobody", (service) => {
+  open(service);
+  govern(service, (effects, tx) => {
     for (const id of memberIds(service)) tx.open(MEMBERS_INFO).put(id, { status: "Active", recovery_role: "Owner" });
-    tx.open(SERVICE_CONFIG).put({ ...tx.open(SERVICE_CONFIG).get()!, recovery_threshold: 1 });
+    setThreshold(tx, 1);
     effects.refreshRecoveryShares();
   });
   assert.deepEqual([0, 1, 2].map((i) => numberOf(service, i)), [0, 0, 0]);
-  for (const i of [0, 1, 2]) assert.equal(opened(service, [i]), inForce(service));
+  for (const i of [0, 1, 2]) assert.deepEqual(sharedSecret(service, i), inForce(service));
 });
 
-effectsTest("shares go to active members with an encryption key alone", (service) => {
+governedTest("shares go to active members with an encryption key alone", (service) => {
   const [waiting, keyless, ...rest] = memberIds(service);
-  bringAbout(service, (effects, tx) => {
+  open(service);
+  govern(service, (effects, tx) => {
     tx.open(MEMBERS_INFO).put(waiting!, { status: "Accepted" });
     tx.open(MEMBERS_ENCRYPTION_PUBLIC_KEYS).remove(keyless!);
-    tx.open(SERVICE_CONFIG).put({ ...tx.open(SERVICE_CONFIG).get()!, recovery_threshold: 1 });
+    setThreshold(tx, 1);
     effects.refreshRecoveryShares();
   });
-  assert.deepEqual([...sharesOf(service).encryptedShares.keys()], rest);
-  bringAbout(service, (effects, tx) => {
+  assert.deepEqual(Object.keys(sharesOf(service)), rest);
+  govern(service, (effects, tx) => {
     tx.open(MEMBERS_INFO).put(waiting!, { status: "Active", recovery_role: "NonParticipant" });
     effects.refreshRecoveryShares();
   });
-  assert.deepEqual([...sharesOf(service).encryptedShares.keys()], rest);
+  assert.deepEqual(Object.keys(sharesOf(service)), rest);
 });
 
-effectsTest("shares that could never be combined are not issued", (service) => {
-  const threshold = (recovery_threshold: number) => (tx: Transaction) =>
-    tx.open(SERVICE_CONFIG).put({ ...tx.open(SERVICE_CONFIG).get()!, recovery_threshold });
+governedTest("shares that could never be combined are not issued", (service) => {
+  open(service);
   const everybody = (info: MemberInfo) => (tx: Transaction) => {
     for (const id of memberIds(service)) tx.open(MEMBERS_INFO).put(id, info);
   };
   const cases: [(tx: Transaction) => void, string][] = [
-    [threshold(0), "the recovery threshold is 0, and must be set before shares are issued"],
-    [threshold(4), "the recovery threshold is 4, and only 3 active members would receive recovery shares"],
+    [(tx) => setThreshold(tx, 0), "the recovery threshold is 0, and must be set before shares are issued"],
+    [
+      (tx) => setThreshold(tx, 4),
+      "the recovery threshold is 4, and only 3 active members would receive recovery shares",
+    ],
     [everybody({ status: "Accepted" }), "no active member has an encryption key to receive a recovery share"],
     [
       everybody({ status: "Active", recovery_role: "Owner" }),
@@ -152,30 +156,29 @@ effectsTest("shares that could never be combined are not issued", (service) => {
     ],
   ];
   for (const [prepare, reason] of cases) {
-    const asked = refusal(service, (effects, tx) => {
+    refused(service, `Unable to trigger recovery shares refresh: ${reason}`, (effects, tx) => {
       prepare(tx);
       effects.refreshRecoveryShares();
     });
-    assert.equal(asked, `Unable to trigger recovery shares refresh: ${reason}`);
-    const rekeyed = refusal(service, (effects, tx) => {
+    refused(service, `Failed to rekey ledger: ${reason}`, (effects, tx) => {
       prepare(tx);
       effects.rekeyLedger();
     });
-    assert.equal(rekeyed, `Failed to rekey ledger: ${reason}`);
   }
 });
 
-effectsTest("a service may open and rekey in one transaction", (service) => {
-  const { seqno } = bringAbout(service, (effects, tx) => {
-    activate(tx);
+governedTest("a service may open and rekey in one transaction", (service) => {
+  const seqno = govern(service, (effects) => {
     effects.openService(undefined, service.node.servicePem);
     effects.rekeyLedger();
   });
-  writeRecord(service, 1);
-  const secrets = restored(service);
+  record(service, "a");
+  sign(service);
+  sign(service); // covers the evidence of the snapshot that opening took
+  const secrets = restoreSecretsOf(service, [0, 1]);
   assert.deepEqual([...secrets].map(({ first }) => first), [1, seqno + 1]);
-  openEveryEntry(service, secrets);
-}, { closed: true });
+  verifyLedger(service, secrets);
+});
 
 /** The values that shares and rekeys write, with all that is random replaced by its length. */
 function shapes(entries: readonly Uint8Array[], events: readonly number[]): unknown[] {
@@ -203,22 +206,20 @@ function shapes(entries: readonly Uint8Array[], events: readonly number[]): unkn
 }
 
 /** What a service writes where it opens, then rekeys a number of times, then issues new shares. */
-async function written(rekeys: number): Promise<unknown[]> {
-  const service = await startServiceWithKeys();
-  const opening = read(service, (tx) => tx.open(HISTORICAL_ENCRYPTED_LEDGER_SECRET).versionOfPreviousWrite()!);
-  const events = [opening];
+function written(service: Governed, rekeys: number): unknown[] {
+  const events = [open(service)];
   for (let i = 0; i < rekeys; i++) {
-    events.push(bringAbout(service, (effects) => effects.rekeyLedger()).seqno);
-    writeRecord(service, i);
+    events.push(govern(service, (effects) => effects.rekeyLedger()));
+    record(service, `${i}`);
   }
-  events.push(bringAbout(service, (effects) => effects.refreshRecoveryShares()).seqno);
+  events.push(govern(service, (effects) => effects.refreshRecoveryShares()));
   return shapes(service.node.entries, events);
 }
 
 teamTest("opening, rekeys and reissues write what real services wrote, but for what is random", async () => {
   const rekeyed = readEntries(ledgerDirectory("recorded_rekey"));
-  assert.deepEqual(await written(3), shapes(rekeyed, [15, 34, 41, 46, 52]));
+  assert.deepEqual(written(await startGoverned(), 3), shapes(rekeyed, [15, 34, 41, 46, 52]));
   // Where the secret is the service's first. It opened with a member less, so only the reissue is compared.
   const governed = readEntries(ledgerDirectory("recorded_governance"));
-  assert.deepEqual((await written(0))[1], shapes(governed, [12, 132])[1]);
+  assert.deepEqual(written(await startGoverned(), 0)[1], shapes(governed, [12, 132])[1]);
 });

@@ -75,14 +75,17 @@ async function makeCommon(): Promise<Common> {
 
 /** Registers a test over a service of its own, which is Opening, its members active; two of the three can recover it. */
 export function governedTest(name: string, test: (service: Governed) => void): void {
-  Deno.test(name, async () => {
-    const { powers, service, memberKeys } = await (common ??= makeCommon());
-    const node = InlineNode.start(powers, service.config, service.node.nowMs);
-    const own = { ...service, node, state: node.enclave.node!, memberKeys };
-    const governed = { ...own, outputs: recordOutputs(own) };
-    govern(governed, (_, tx) => eachMember(tx, (info) => ({ ...info, status: "Active" })));
-    test(governed);
-  });
+  Deno.test(name, async () => test(await startGoverned()));
+}
+
+/** The service of such a test. */
+export async function startGoverned(): Promise<Governed> {
+  const { powers, service, memberKeys } = await (common ??= makeCommon());
+  const node = InlineNode.start(powers, service.config, service.node.nowMs);
+  const own = { ...service, node, state: node.enclave.node!, memberKeys };
+  const governed = { ...own, outputs: recordOutputs(own) };
+  govern(governed, (_, tx) => eachMember(tx, (info) => ({ ...info, status: "Active" })));
+  return governed;
 }
 
 function recordOutputs({ node: { enclave } }: InlineService): EnclaveOutput[] {

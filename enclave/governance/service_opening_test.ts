@@ -12,7 +12,7 @@ import {
 import type { Transaction } from "../../shared/kv/transaction.ts";
 import { LedgerEntry } from "../../shared/ledger/entry.ts";
 import { endorsementChain } from "../../shared/ledger/endorsement.ts";
-import { activate } from "../../tests/effects.ts";
+import { eachMember } from "../../tests/governed_service.ts";
 import { serviceTest } from "../../tests/inline_app.ts";
 import type { InlineService } from "../../tests/inline_service.ts";
 import { ledgerDirectory, readEntries } from "../../tests/services.ts";
@@ -30,6 +30,10 @@ interface Opened {
   readonly opening: Opening;
   readonly seqno: number;
   readonly tables: readonly string[];
+}
+
+function activate(tx: Transaction): void {
+  eachMember(tx, (info) => ({ ...info, status: "Active" }));
 }
 
 /** Opens a service whose tables have been changed before. */

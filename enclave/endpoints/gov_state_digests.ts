@@ -4,6 +4,7 @@
  * A member asks for the newest signed root of the ledger, and acknowledges it: it has seen the service that it is part of.
  */
 
+import { FormatError } from "../../shared/assert.ts";
 import { toBase64 } from "../../shared/bytes.ts";
 import {
   type MemberAck,
@@ -60,9 +61,19 @@ function acknowledge(context: EndpointContext): null {
   requireDigest(ack, payload);
   tx.open(MEMBERS_ACKS).put(id, { ...ack, cose_sign1_req: toBase64(envelope) });
   if (becomesActive(tx, id) && holdsShares(tx, id) && tx.open(SERVICE_INFO).get()?.status === "Open") {
-    reissueShares(tx, node);
+    reissueOrRefuse(tx, node);
   }
   return null;
+}
+
+/** A new holder has a share at once, in the same transaction. */
+function reissueOrRefuse(tx: Transaction, node: EndpointContext["node"]): void {
+  try {
+    reissueShares(tx, node);
+  } catch (error) {
+    if (!(error instanceof FormatError)) throw error;
+    throw new OdataError(500, "InternalError", `Error issuing new recovery shares: ${error.message}`);
+  }
 }
 
 function requireDigest({ state_digest }: MemberAck, payload: Uint8Array): void {

@@ -15,6 +15,7 @@ import { TerminalOutput } from "./ledger_output.ts";
 import { connectTo, GovernanceClient, Refusal } from "./member/connection.ts";
 import { Declined, Lost, type MemberContext, type MemberSession } from "./member/context.ts";
 import { type MemberIdentity, readEncryptionKey, readIdentity, readSigningKey } from "./member/credentials.ts";
+import { tryProposal } from "./member/dry_run.ts";
 import { Interrupted } from "./member/hidden_line.ts";
 import { memberOutput } from "./member/output.ts";
 import { listProposals, resolveProposalId, showProposal, UnknownProposal } from "./member/proposals.ts";
@@ -24,6 +25,7 @@ import {
   type BallotOptions,
   inspectShare,
   propose,
+  readProposal,
   type Signatory,
   submitShare,
   vote,
@@ -45,6 +47,10 @@ export interface MemberOptions {
   readonly createdAt?: string;
   readonly ask?: boolean;
   readonly json?: boolean;
+}
+
+interface DryRunOption {
+  readonly dryRun?: boolean;
 }
 
 interface ShareOptions extends MemberOptions {
@@ -85,15 +91,25 @@ export function memberCommand(): Command {
 
 function proposeCommand(): Command {
   return signing("propose", "Make a proposal")
+    .option("--dry-run", "only ask what would become of it")
     .argument("<FILE>", 'the proposal, JSON: {"actions": [{"name": …, "args": …}]}; - for standard input')
     .addHelpText(
       "after",
       examples(
+        "member propose set_user.json --as member0 --dry-run",
         "member propose set_user.json --as member0",
         "member propose - --node https://ledger.example:8000 --service-cert service_cert.pem --cert me.pem --key key.pem",
       ),
     )
-    .action((file: string, options: MemberOptions) => runSigning(options, (session, by) => propose(session, by, file)));
+    .action((file: string, options: MemberOptions & DryRunOption) =>
+      runSigning(
+        options,
+        (session, by) =>
+          options.dryRun === true
+            ? tryProposal(session, by, { proposal: readProposal(file) })
+            : propose(session, by, file),
+      )
+    );
 }
 
 function voteCommand(): Command {
@@ -141,11 +157,18 @@ ${
 }
 
 function showCommand(): Command {
-  return asking("show", "Show a proposal: its actions, who voted what, who has not voted yet")
+  return signing("show", "Show a proposal: its actions, who voted what, who has not voted yet")
     .argument("<PROPOSAL>", "its ID, or the first digits of it")
-    .addHelpText("after", examples("member show ac60cf1a"))
-    .action((prefix: string, options: MemberOptions) =>
-      runAsking(options, async (session) => showProposal(session, await resolveProposalId(session.node, prefix)))
+    .option("--dry-run", "also ask whose votes it takes and what it would change; for members, with --key or --as")
+    .addHelpText("after", examples("member show ac60cf1a", "member show ac60cf1a --dry-run --as member0"))
+    .action((prefix: string, options: MemberOptions & DryRunOption) =>
+      options.dryRun === true
+        ? runSigning(options, async (session, by) => {
+          const proposalId = await resolveProposalId(session.node, prefix);
+          if (options.json !== true) await showProposal(session, proposalId);
+          return await tryProposal(session, by, { proposalId });
+        })
+        : runAsking(options, async (session) => showProposal(session, await resolveProposalId(session.node, prefix)))
     );
 }
 

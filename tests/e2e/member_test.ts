@@ -97,6 +97,10 @@ Deno.test("member: proposals, votes, acknowledgements, shares and keys that are 
     for (const words of [id, "set_member", "Open", "as of transaction 2.", "still to vote: "]) {
       assert(shown.stdout.includes(words), shown.stdout);
     }
+    const tried = await assembly.by("member1", 0, "show", id.slice(0, 12), "--dry-run");
+    assert.match(tried.stdout, /It passes if \S.* and .* vote yes[\s\S]*public:ccf\.gov\.members\.info/);
+    const before = await assembly.json("member2", "propose", file, "--dry-run");
+    assert.deepEqual(before.validation, { valid: true });
     const first = await assembly.by("member1", 0, "vote", id.slice(0, 12), "--yes");
     assert.match(first.stdout, /1\. set_member/, "what is voted on is shown");
     assert.match(first.stdout, new RegExp(`${id}: Open`));

@@ -1,6 +1,7 @@
 import { strict as assert } from "node:assert";
 import { noblePrimitives, type Random } from "../shared/crypto/primitives.ts";
 import { equalBytes, fromByteString, fromUtf8Lenient, toHex } from "../shared/bytes.ts";
+import { SERVICE_INFO } from "../shared/governance/tables.ts";
 import { parseChunk } from "../shared/ledger/chunk.ts";
 import { FORCE_CHUNK_AFTER, LedgerEntry } from "../shared/ledger/entry.ts";
 import { LedgerVerifier } from "../shared/ledger/replay.ts";
@@ -137,6 +138,16 @@ Deno.test("a service whose constitution cannot govern does not start", async () 
   assert.match(refused.fatal ?? "", /^Cannot start: the constitution cannot govern: /);
   assert.equal(refused.entries.length, 0);
 });
+
+serviceTest(
+  "what members write in the place of the service's record does not stop the node",
+  { closed: true },
+  ({ node }) => {
+    node.write((tx) => tx.openRaw(SERVICE_INFO.name).put("\0".repeat(8), new Uint8Array([1])));
+    assert.equal(node.fatal, undefined);
+    assert(node.logs.some((line) => line.includes("Cannot tell whether the service is open")));
+  },
+);
 
 serviceTest("too many uncommitted transactions are refused with 503, and /node still answers", {
   change: { maxUncommittedTransactions: 5, signatures: { txCount: 5000, delayMs: 1000 } },

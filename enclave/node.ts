@@ -262,7 +262,13 @@ export class Node {
 
   #observeService(id: TxId): void {
     if (this.#appIsOpen) return;
-    this.#appIsOpen = this.store.beginReadOnly().open(SERVICE_INFO).get()?.status === "Open";
+    try {
+      this.#appIsOpen = this.store.beginReadOnly().open(SERVICE_INFO).get()?.status === "Open";
+    } catch (error) {
+      // A constitution may write anything there, and must not stop the node by it.
+      if (!(error instanceof FormatError)) throw error;
+      this.log("fail", "gov", `Cannot tell whether the service is open: ${error.message}`);
+    }
     if (this.#appIsOpen) this.#openedBy = id;
   }
 }

@@ -1,0 +1,66 @@
+import { strict as assert } from "node:assert";
+import { parseChunk } from "../shared/ledger/chunk.ts";
+import { LedgerVerifier } from "../shared/ledger/replay.ts";
+import { loadScriptEngine } from "../enclave/js/runtime.ts";
+import { loadNativePrimitives } from "../enclave/native_primitives.ts";
+import { ledgerDirectories, ledgerDirectory, readEntries } from "../tests/services.ts";
+import { teamData, teamTest } from "../tests/team_data.ts";
+import { GovernanceAudit } from "./governance_audit.ts";
+
+const primitives = loadNativePrimitives();
+const engine = await loadScriptEngine(() => performance.now());
+
+function auditEntries(entries: readonly Uint8Array[]): GovernanceAudit {
+  const audit = new GovernanceAudit(primitives, engine);
+  const verifier = new LedgerVerifier({ primitives, mode: "lenient" });
+  for (const entry of entries) {
+    const failures = verifier.add(entry).filter(({ kind }) => kind === "failure");
+    assert.deepEqual(failures, []);
+    audit.add(entry, verifier.tree);
+  }
+  return audit;
+}
+
+/** Requests that are decided again in each directory that begins with the first transaction. */
+const REQUESTS: Readonly<Record<string, number>> = {
+  "recorded_governance": 121,
+  "recorded_join": 21,
+  "recorded_nodes/node0": 17,
+  "recorded_nodes/node1": 29,
+  "recorded_orphans/dead_primary": 9,
+  "recorded_orphans/joiner": 13,
+  "recorded_orphans/new_primary": 13,
+  "recorded_recovery": 24,
+  "recorded_recovery/before_recovery": 9,
+  "recorded_recovery_shares": 29,
+  "recorded_recovery_shares/before_recovery": 16,
+  "recorded_rekey": 57,
+  "recorded_rekey/before_recovery": 49,
+};
+
+teamTest("every decision of the recorded services follows, byte for byte", () => {
+  for (const [name, requests] of Object.entries(REQUESTS)) {
+    const audit = auditEntries(readEntries(ledgerDirectory(name)));
+    assert.deepEqual([name, audit.requests, audit.findings], [name, requests, []]);
+    assert.equal(audit.doubts, false);
+  }
+  assert(ledgerDirectories().length > Object.keys(REQUESTS).length);
+});
+
+teamTest("the ledger behind the recorded transcripts follows too", () => {
+  const folder = teamData("ccf/transcripts/ledger");
+  const first = (name: string) => Number(/\d+/.exec(name)![0]);
+  const names = [...Deno.readDirSync(folder)].map(({ name }) => name).sort((a, b) => first(a) - first(b));
+  const entries = names.flatMap((name) => parseChunk(Deno.readFileSync(`${folder}/${name}`)).content);
+  const audit = auditEntries(entries.map(({ bytes }) => bytes));
+  assert.deepEqual(audit.findings, []);
+  assert(audit.requests > 20, `${audit.requests}`);
+});
+
+teamTest("the proposals of a ledger are those that an auditor should derive from it", () => {
+  const directory = ledgerDirectory("recorded_governance");
+  const expected = JSON.parse(Deno.readTextFileSync(`${directory.expected}/proposals.json`));
+  const { proposals } = auditEntries(readEntries(directory));
+  assert.deepEqual(JSON.parse(JSON.stringify(proposals.all)), expected);
+  assert.equal(proposals.unlisted, 0);
+});

@@ -2,8 +2,8 @@
  * What members decided and what became of the service, in the order of the ledger, one sentence each.
  *
  * In: transactions that were verified. Out: events, and who governs after the last of them.
- * That each request was signed by the member it is filed under is for the replay (`shared/ledger/replay/governance.ts`);
- * what a constitution makes of a proposal is not run again here.
+ * Whether any of it follows is for others: signatures for the replay (`shared/ledger/replay/governance.ts`), decisions for
+ * `governance_audit.ts`.
  * Formats: ledger-and-receipts.md §10.2
  */
 

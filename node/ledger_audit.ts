@@ -17,6 +17,7 @@ import type { ReplayMode } from "../shared/ledger/replay/state.ts";
 import type { LedgerSecrets } from "../shared/ledger/secrets.ts";
 import type { Snapshot } from "../shared/ledger/snapshot.ts";
 import { MAX_LISTED_FINDINGS } from "../shared/limits.ts";
+import type { MerkleTree } from "../shared/merkle/tree.ts";
 import { txIdOf } from "../shared/receipt/expected.ts";
 import { parseReceipt } from "../shared/receipt/receipt.ts";
 import { verifyReceipt } from "../shared/receipt/verify_receipt.ts";
@@ -45,7 +46,8 @@ export interface AuditRequest {
 
 export interface AuditObserver {
   startFrom(snapshot: Snapshot): void;
-  add(entry: Uint8Array): void;
+  /** @param tree with the entry as its last leaf */
+  add(entry: Uint8Array, tree: MerkleTree): void;
 }
 
 export interface AuditFailure {
@@ -191,7 +193,7 @@ class Audit {
           const { seqno } = verifier.last;
           if (this.#conflict?.before === seqno + 1) return this.#fail(seqno + 1, this.#conflict.reason, path);
           if (!this.#take(verifier.add(step.entry.bytes), path)) return false;
-          observer?.add(step.entry.bytes);
+          observer?.add(step.entry.bytes, verifier.tree);
           if (seqno + 1 === pinnedSeqno && !this.#checkPin()) return false;
           if (this.#snapshots.has(seqno + 1) && !this.#compareSnapshots(seqno + 1)) return false;
           break;

@@ -5,7 +5,7 @@
  */
 
 import { Command } from "commander";
-import { FormatError } from "../../shared/assert.ts";
+import { assert, FormatError } from "../../shared/assert.ts";
 import { fromHex } from "../../shared/bytes.ts";
 import { parseRsaPrivateKeyFile } from "../../shared/crypto/key_file.ts";
 import type { Primitives } from "../../shared/crypto/primitives.ts";
@@ -13,6 +13,8 @@ import { parseCertificatePem } from "../../shared/crypto/x509.ts";
 import { LEDGER_SECRET_BYTES, LedgerSecret, LedgerSecrets } from "../../shared/ledger/secrets.ts";
 import { MAX_SEQNO } from "../../shared/limits.ts";
 import type { Seqno } from "../../shared/tx_id.ts";
+import type { AppEngine } from "../../enclave/app_engine.ts";
+import { loadScriptEngine } from "../../enclave/js/runtime.ts";
 import { loadNativePrimitives } from "../../enclave/native_primitives.ts";
 import { type LedgerListing, listLedger, listSnapshots } from "../ledger_listing.ts";
 import { readPin } from "../ledger_pin.ts";
@@ -62,7 +64,7 @@ function verifyCommand(): Command {
       "members' private encryption keys (PEM), as many as recovery takes: verify private tables too",
     )
     .option("--passphrase-file <FILE>", "passphrase of the member keys, if they are encrypted")
-    .option("--governance", "print what members decided, and who they are; requests are always verified")
+    .option("--governance", "print what members decided, and decide it again under the constitution of its time")
     .option("--lenient", "accept what older versions of CCF wrote, and list it")
     .option(
       "--pin <FILE>",
@@ -75,6 +77,9 @@ function verifyCommand(): Command {
 Without member keys private tables stay encrypted, and only the public part and the signatures are verified; with them
 everything is. A tail that no signature covers yet, and an entry that was not written to its end, are warnings.
 
+--governance decides every member's request again, with the constitution and the tables of its time, and refuses a ledger
+in which a decision does not follow. What depended on the time, or was signed before 4.0, is said not to be checked.
+
 --pin makes the first run write FILE. Later runs refuse a ledger that does not have the pinned signature with the same
 root, one that was cut short or exchanged, and write FILE again where the ledger verifies. Keep it where whoever runs the
 nodes cannot write.
@@ -86,19 +91,27 @@ Examples:
     --service-cert workspace/sandbox_common/service_cert.pem
   deno task run ledger verify ledger archive --member-key member0_enc_privk.pem member1_enc_privk.pem --pin ledger.pin`,
     )
-    .action((directory: string, others: readonly string[], options: VerifyOptions) => {
+    .action(async (directory: string, others: readonly string[], options: VerifyOptions) => {
       keepPermissions(options.pin === undefined ? READING_PERMISSIONS : PINNING_PERMISSIONS);
-      Deno.exitCode = runVerify(directory, others, options, new TerminalOutput(options.json === true));
+      const engine = options.governance === true ? await loadScriptEngine(() => performance.now()) : undefined;
+      Deno.exitCode = runVerify(directory, others, options, new TerminalOutput(options.json === true), engine);
     });
 }
 
-/** `ledger verify`, all but its permissions. @throws UsageError */
+/**
+ * `ledger verify`, all but its permissions.
+ *
+ * @param engine for `--governance`, which runs constitutions and ballots again
+ * @throws UsageError
+ */
 export function runVerify(
   directory: string,
   others: readonly string[],
   options: VerifyOptions,
   output: LedgerOutput,
+  engine?: AppEngine,
 ): number {
+  assert(options.governance !== true || engine !== undefined, "Decisions are made again by an engine");
   if (options.pin !== undefined) requireDirectoryOf(options.pin, "write the pin");
   const request = {
     audit: {
@@ -110,7 +123,7 @@ export function runVerify(
       mode: options.lenient === true ? "lenient" as const : "strict" as const,
       pin: options.pin === undefined ? undefined : readPin(options.pin),
     },
-    governance: options.governance === true,
+    governance: options.governance === true ? engine : undefined,
     pinPath: options.pin,
     json: options.json === true,
   };

@@ -6,8 +6,12 @@
 
 import type { ReplayMode } from "../../shared/ledger/replay/state.ts";
 import { formatTxId } from "../../shared/tx_id.ts";
+import type { Snapshot } from "../../shared/ledger/snapshot.ts";
+import type { MerkleTree } from "../../shared/merkle/tree.ts";
+import type { AppEngine } from "../../enclave/app_engine.ts";
+import { describeFinding, GovernanceAudit } from "../governance_audit.ts";
 import { describeEvent, GovernanceLog } from "../governance_log.ts";
-import { auditLedger, type AuditRequest, type AuditResult } from "../ledger_audit.ts";
+import { auditLedger, type AuditObserver, type AuditRequest, type AuditResult } from "../ledger_audit.ts";
 import { writePin } from "../ledger_pin.ts";
 import { ExitCode } from "./exit.ts";
 import type { LedgerOutput } from "./ledger_output.ts";
@@ -15,7 +19,8 @@ import { safeText } from "./ledger_values.ts";
 
 export interface VerifyRequest {
   readonly audit: Omit<AuditRequest, "observer" | "onProgress">;
-  readonly governance: boolean;
+  /** Tells what members decided, and decides it again with this engine. */
+  readonly governance?: AppEngine | undefined;
   /** Where to keep what is pinned. */
   readonly pinPath?: string | undefined;
   readonly json: boolean;
@@ -26,19 +31,43 @@ export interface VerifyRequest {
  * @throws UsageError where input cannot be read, the members' keys do not suffice, or the pin cannot be written
  */
 export function verifyLedger({ audit, governance, pinPath, json }: VerifyRequest, output: LedgerOutput): number {
-  const log = governance ? new GovernanceLog() : undefined;
+  const told = governance && new ToldGovernance(new GovernanceLog(), new GovernanceAudit(audit.primitives, governance));
   try {
-    const result = auditLedger({ ...audit, observer: log, onProgress: (bytes, of) => output.progress(bytes, of) });
+    const audited = auditLedger({ ...audit, observer: told, onProgress: (bytes, of) => output.progress(bytes, of) });
+    const result = withDoubts(audited, told?.audit);
     if (pinPath !== undefined && result.pin !== undefined) writePin(pinPath, result.pin);
-    if (json) output.line(JSON.stringify(describeForMachines(result, log), null, 2));
-    else printForPeople(result, log, audit.mode, pinPath, output);
+    if (json) output.line(JSON.stringify(describeForMachines(result, told), null, 2));
+    else printForPeople(result, told, audit.mode, pinPath, output);
     return result.failure === undefined ? ExitCode.done : ExitCode.refused;
   } finally {
     output.finish();
   }
 }
 
-function describeForMachines(result: AuditResult, log: GovernanceLog | undefined) {
+/** What members decided, and whether it follows. */
+class ToldGovernance implements AuditObserver {
+  constructor(readonly log: GovernanceLog, readonly audit: GovernanceAudit) {}
+
+  startFrom(snapshot: Snapshot): void {
+    this.log.startFrom(snapshot);
+    this.audit.startFrom(snapshot);
+  }
+
+  add(entry: Uint8Array, tree: MerkleTree): void {
+    this.log.add(entry);
+    this.audit.add(entry, tree);
+  }
+}
+
+/** A ledger that is whole is refused all the same where a decision in it does not follow. */
+function withDoubts(result: AuditResult, audit: GovernanceAudit | undefined): AuditResult {
+  const first = audit?.findings.find(({ verdict }) => verdict === "does not follow");
+  if (result.failure !== undefined || first === undefined) return result;
+  const failure = { seqno: first.txId.seqno, reason: describeFinding(first), file: undefined, byReplay: false };
+  return { ...result, failure, pin: undefined };
+}
+
+function describeForMachines(result: AuditResult, told: ToldGovernance | undefined) {
   const { failure, lastSigned, last } = result;
   return {
     verdict: failure === undefined ? "verified" : "refused",
@@ -55,31 +84,43 @@ function describeForMachines(result: AuditResult, log: GovernanceLog | undefined
     warnings: result.warnings,
     deviations: result.deviations.map(({ seqno, rule, reason }) => ({ seqno, rule, reason })),
     unlisted: result.unlisted,
-    ...(log !== undefined && {
-      governance: {
-        events: log.events.map(({ txId, what }) => ({ tx_id: formatTxId(txId), what })),
-        unlisted: log.unlisted,
-        members: log.members.map(({ id, status, recoveryRole }) => ({
-          member_id: id,
-          status,
-          recovery_role: recoveryRole ?? null,
-        })),
-        recovery_threshold: log.recoveryThreshold ?? null,
-      },
-    }),
+    ...(told !== undefined && { governance: governanceForMachines(told) }),
+  };
+}
+
+function governanceForMachines({ log, audit }: ToldGovernance) {
+  return {
+    events: log.events.map(({ txId, what }) => ({ tx_id: formatTxId(txId), what })),
+    unlisted: log.unlisted,
+    members: log.members.map(({ id, status, recoveryRole }) => ({
+      member_id: id,
+      status,
+      recovery_role: recoveryRole ?? null,
+    })),
+    recovery_threshold: log.recoveryThreshold ?? null,
+    requests_decided_again: audit.requests,
+    findings: audit.findings.map(({ txId, proposalId, verdict, reason }) => ({
+      tx_id: formatTxId(txId),
+      proposal_id: proposalId ?? null,
+      verdict,
+      reason,
+    })),
+    unlisted_findings: audit.unlisted,
+    proposals: audit.proposals.all,
+    unlisted_proposals: audit.proposals.unlisted,
   };
 }
 
 function printForPeople(
   result: AuditResult,
-  log: GovernanceLog | undefined,
+  told: ToldGovernance | undefined,
   mode: ReplayMode,
   pinPath: string | undefined,
   output: LedgerOutput,
 ): void {
   const { bold, green, red, yellow } = output.colors;
   const line = (text: string) => output.line(safeText(text));
-  if (log !== undefined) printGovernance(log, output);
+  if (told !== undefined) printGovernance(told, output);
   for (const { seqno, rule, reason } of result.deviations) {
     output.line(`${yellow("Tolerated")}: ${safeText(`transaction ${seqno}, ${rule}: ${reason}`)}`);
   }
@@ -109,8 +150,8 @@ function printForPeople(
   line(`  what comes before holds${lastSigned === undefined ? "" : `, signed up to ${formatTxId(lastSigned)}`}`);
 }
 
-function printGovernance(log: GovernanceLog, output: LedgerOutput): void {
-  const { bold } = output.colors;
+function printGovernance({ log, audit }: ToldGovernance, output: LedgerOutput): void {
+  const { bold, red, yellow } = output.colors;
   const line = (text: string) => output.line(safeText(text));
   output.line(bold("Governance"));
   for (const event of log.events) line(`  ${describeEvent(event)}`);
@@ -120,5 +161,15 @@ function printGovernance(log: GovernanceLog, output: LedgerOutput): void {
     line(`  ${id} ${status}${recoveryRole === undefined ? "" : `, ${recoveryRole}`}`);
   }
   line(`  recovery threshold ${log.recoveryThreshold ?? "unknown"}`);
-  line("  Requests are signed by these members; what the constitution makes of them was not run again");
+  output.line(bold("Decisions"));
+  const doubtful = audit.findings.filter(({ verdict }) => verdict === "does not follow").length;
+  line(
+    `  ${audit.requests} requests of members were decided again; findings: ${audit.findings.length + audit.unlisted}`,
+  );
+  for (const finding of audit.findings) {
+    const color = finding.verdict === "does not follow" ? red : yellow;
+    output.line(`  ${color(safeText(describeFinding(finding)))}`);
+  }
+  if (audit.unlisted > 0) line(`  and ${audit.unlisted} more`);
+  if (doubtful === 0) line("  every decision that can be checked follows from what members signed");
 }

@@ -2,11 +2,14 @@ import { strict as assert } from "node:assert";
 import { join } from "node:path";
 import { parseChunk } from "../../shared/ledger/chunk.ts";
 import { runDecrypt, runVerify, type VerifyOptions } from "./ledger.ts";
+import { loadScriptEngine } from "../../enclave/js/runtime.ts";
 import { startInlineService } from "../../tests/inline_service.ts";
 import { RecordedOutput } from "../../tests/recorded_output.ts";
 import { ledgerDirectories, type LedgerDirectory, ledgerDirectory } from "../../tests/services.ts";
 import { teamTest } from "../../tests/team_data.ts";
 import { memberKeys, verify, withCopy } from "../../tests/verify_ledger.ts";
+
+const engine = await loadScriptEngine(() => performance.now());
 
 /** All options that a service has something for. */
 function everything(directory: LedgerDirectory): VerifyOptions {
@@ -145,7 +148,7 @@ teamTest("ledger verify says for people what it found", () => {
 teamTest("ledger verify --governance tells what members decided", () => {
   const { ledger, snapshots } = ledgerDirectory("recorded_join");
   const output = new RecordedOutput();
-  assert.equal(runVerify(ledger, [], { governance: true, snapshots: snapshots!, json: true }, output), 0);
+  assert.equal(runVerify(ledger, [], { governance: true, snapshots: snapshots!, json: true }, output, engine), 0);
   const { governance } = JSON.parse(output.text);
   const said = (txId: string) =>
     governance.events.filter((event: { tx_id: string }) => event.tx_id === txId)
@@ -157,14 +160,17 @@ teamTest("ledger verify --governance tells what members decided", () => {
   ]);
   assert.ok(said("2.10").includes("The service is Open"));
   assert.equal(governance.recovery_threshold, 1);
+  assert.deepEqual([governance.requests_decided_again, governance.findings], [21, []]);
+  assert.deepEqual(governance.proposals[0].actions, ["set_user", "set_js_app", "transition_service_to_open"]);
   assert.deepEqual(governance.members.map((member: { status: string }) => member.status), ["Active", "Active"]);
 
   const joiner = ledgerDirectory("recorded_nodes/node3");
   const text = new RecordedOutput();
-  assert.equal(runVerify(joiner.ledger, [], { governance: true, snapshots: joiner.snapshots! }, text), 0);
+  assert.equal(runVerify(joiner.ledger, [], { governance: true, snapshots: joiner.snapshots! }, text, engine), 0);
   // Members are known from the snapshot, and nothing in it is news.
   assert.match(text.text, /^Governance\n {2}4\.70 {2}Node [0-9a-f]{12} is Pending\n/);
   assert.match(text.text, /\nMembers\n {2}[0-9a-f]{64} Active\n {2}[0-9a-f]{64} Active\n {2}recovery threshold 1\n/);
+  assert.match(text.text, /\n {2}every decision that can be checked follows from what members signed\n/);
 });
 
 teamTest("ledger verify begins behind a snapshot where the first files are not there", () => {

@@ -274,8 +274,9 @@ function rootsBefore(tree: MerkleTree): Uint8Array[] {
   return roots;
 }
 
-/** Compares write sets, whatever their order: that is for whoever reads entries. */
+/** Compares write sets, whatever their order: that is for whoever reads entries. What decides a proposal comes first. */
 function differences(expected: Tables, actual: Tables): string[] {
+  const decisive: string[] = [];
   const found: string[] = [];
   const names = new Set([...expected, ...actual].map(({ name }) => name));
   for (const name of [...names].sort()) {
@@ -285,10 +286,12 @@ function differences(expected: Tables, actual: Tables): string[] {
       const isSame = wanted instanceof Uint8Array && there instanceof Uint8Array
         ? equalBytes(wanted, there)
         : wanted === there;
-      if (!isSame) found.push(describeDifference(name, key, wanted, there));
+      if (isSame) continue;
+      const isDecisive = name === PROPOSALS_INFO.name && wanted instanceof Uint8Array && there instanceof Uint8Array;
+      (isDecisive ? decisive : found).push(describeDifference(name, key, wanted, there));
     }
   }
-  return found;
+  return [...decisive, ...found];
 }
 
 type Change = Uint8Array | "removed";

@@ -12,14 +12,7 @@
 import { FormatError } from "../shared/assert.ts";
 import { equalBytes, fromBase64, fromByteString, fromUtf8Lenient } from "../shared/bytes.ts";
 import type { Primitives } from "../shared/crypto/primitives.ts";
-import {
-  COSE_HISTORY,
-  HISTORY,
-  MEMBERS_ACKS,
-  PROPOSALS,
-  PROPOSALS_INFO,
-  SERVICE_INFO,
-} from "../shared/governance/tables.ts";
+import { COSE_HISTORY, HISTORY, MEMBERS_ACKS, PROPOSALS, PROPOSALS_INFO } from "../shared/governance/tables.ts";
 import { Store } from "../shared/kv/store.ts";
 import type { Transaction } from "../shared/kv/transaction.ts";
 import type { TableWrites } from "../shared/kv/write_set.ts";
@@ -64,6 +57,8 @@ export class GovernanceAudit {
   readonly findings: GovernanceFinding[] = [];
   /** Findings that are not listed, since there are too many. */
   unlisted = 0;
+  /** The first decision that does not follow, listed or not. */
+  firstDoubt: GovernanceFinding | undefined;
   /** Requests that were decided again. */
   requests = 0;
   readonly proposals = new ProposalHistories();
@@ -75,11 +70,6 @@ export class GovernanceAudit {
   constructor(primitives: Primitives, engine: AppEngine) {
     this.#primitives = primitives;
     this.#engine = engine;
-  }
-
-  /** Whether anything does not follow. What cannot be checked may. */
-  get doubts(): boolean {
-    return this.unlisted > 0 || this.findings.some(({ verdict }) => verdict === "does not follow");
   }
 
   /** Takes over what a snapshot holds, as it stands: what led there is not checked. */
@@ -120,7 +110,7 @@ export class GovernanceAudit {
     if (request !== undefined) {
       const [key, value] = request;
       const member = COSE_HISTORY.key.decode(key);
-      this.#checkRequest(tables, member, COSE_HISTORY.value.decode(value), rootsBefore(tree));
+      this.#checkRequest(tables, member, COSE_HISTORY.value.decode(value), tree);
       return;
     }
     const before = this.#store.beginReadOnly();
@@ -142,7 +132,7 @@ export class GovernanceAudit {
     }
   }
 
-  #checkRequest(tables: Tables, member: string, envelope: Uint8Array, roots: readonly Uint8Array[]): void {
+  #checkRequest(tables: Tables, member: string, envelope: Uint8Array, tree: MerkleTree): void {
     this.requests++;
     const before = this.#store.beginReadOnly();
     const request = this.#authenticate(before, tables, member, envelope);
@@ -156,7 +146,7 @@ export class GovernanceAudit {
       decideAgain(
         { primitives: this.#primitives, engine: this.#engine, tx, entry: tables, nowMs, chance },
         request,
-        roots,
+        rootsBefore(tree),
         written,
       );
     const first = this.#differences(tables, (tx) => decide(tx, request.header.createdAtSeconds * 1000, 127));
@@ -211,7 +201,7 @@ export class GovernanceAudit {
 
   /** Who acknowledges in an entry, and what they signed; undefined where nobody does. */
   #newAcknowledgement(before: Transaction, tables: Tables): [member: string, signed: string | undefined] | undefined {
-    if (before.open(SERVICE_INFO).get() === undefined) return undefined;
+    if (before.readVersion === 0) return undefined; // members who are there from the start have acknowledged nothing
     for (const [key, value] of tables.find(({ name }) => name === MEMBERS_ACKS.name)?.writes ?? []) {
       const member = MEMBERS_ACKS.key.decode(key);
       const known = before.open(MEMBERS_ACKS).get(member);
@@ -254,9 +244,10 @@ export class GovernanceAudit {
   }
 
   #say(verdict: GovernanceFinding["verdict"], reason: string, proposalId?: string): void {
-    if (this.findings.length < MAX_LISTED_FINDINGS) {
-      this.findings.push({ txId: this.#txId, proposalId, verdict, reason });
-    } else this.unlisted++;
+    const finding = { txId: this.#txId, proposalId, verdict, reason };
+    if (verdict === "does not follow") this.firstDoubt ??= finding;
+    if (this.findings.length < MAX_LISTED_FINDINGS) this.findings.push(finding);
+    else this.unlisted++;
   }
 }
 
@@ -266,12 +257,10 @@ export function describeFinding({ txId, proposalId, reason, verdict }: Governanc
 }
 
 /** Roots of the ledger before its last transaction, the latest first, as far back as a request may have been decided. */
-function rootsBefore(tree: MerkleTree): Uint8Array[] {
-  const roots: Uint8Array[] = [];
+function* rootsBefore(tree: MerkleTree): Generator<Uint8Array> {
   const last = tree.size - 1;
   const oldest = Math.max(tree.firstIndex, last - MAX_PROPOSAL_ROOT_DISTANCE);
-  for (let size = last; size > oldest; size--) roots.push(tree.root(size));
-  return roots;
+  for (let size = last; size > oldest; size--) yield tree.root(size);
 }
 
 /** Compares write sets, whatever their order: that is for whoever reads entries. What decides a proposal comes first. */

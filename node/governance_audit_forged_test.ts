@@ -6,6 +6,8 @@ import { strict as assert } from "node:assert";
 import {
   CONSTITUTION,
   COSE_HISTORY,
+  JWT_ISSUERS,
+  JWT_PUBLIC_SIGNING_KEYS_METADATA_V2,
   MEMBERS_ACKS,
   MEMBERS_CERTS,
   MEMBERS_INFO,
@@ -154,8 +156,8 @@ serviceTest("what our own service decides follows, whatever it is", "native", (s
   const open = propose(service, 0, REMOVE_USER).json.proposalId;
   assert.equal(vote(service, 1, open, PLAIN_BALLOTS.no).status, 200);
   assert.equal(ask(service, 0, { kind: "withdrawal", proposalId: open }).status, 200);
-  const { findings, refused, audit: { doubts, requests, proposals } } = audit(service);
-  assert.deepEqual([findings, refused, doubts], [[], undefined, false]);
+  const { findings, refused, audit: { firstDoubt, requests, proposals } } = audit(service);
+  assert.deepEqual([findings, refused, firstDoubt], [[], undefined, undefined]);
   assert(requests > 30, `${requests}`);
   assert.deepEqual(proposals.all.at(-1)!.events.map(({ state }) => state), ["Open", "Open", "Withdrawn"]);
 });
@@ -299,6 +301,10 @@ serviceTest("a request that another member signed is found", "native", (service)
   );
 });
 
+function setKey(tx: Transaction, issuer: string, kid = "kid"): void {
+  tx.open(JWT_PUBLIC_SIGNING_KEYS_METADATA_V2).put(kid, [{ public_key: "AA==", issuer }]);
+}
+
 serviceTest("changes that no request stands behind are found", "native", (service) => {
   const proposalId = propose(service, 0, REMOVE_USER).json.proposalId;
   const [member] = members(service);
@@ -312,6 +318,12 @@ serviceTest("changes that no request stands behind are found", "native", (servic
       (tx) => tx.open(MEMBERS_ACKS).put(member!.id, { state_digest: "c".repeat(64) }),
       /is given another state digest than the newest signed root/,
     ],
+    [(tx) => setKey(tx, "https://b"), /keys of token issuers change though none is set to be refreshed$/],
+    [
+      (tx) => tx.open(JWT_ISSUERS).put("https://a", { auto_refresh: true }),
+      /table public:ccf\.gov\.jwt\.issuers changes$/,
+    ],
+    [(tx) => setKey(tx, "https://c"), /key "kid" changes for an issuer that is not set to be refreshed$/],
     [
       (tx) => tx.open(SERVICE_INFO).put({ ...tx.open(SERVICE_INFO).get()!, status: "Open", service_data: 1 }),
       /the service, which was Open, is Open$/,
@@ -327,6 +339,8 @@ serviceTest("changes that no request stands behind are found", "native", (servic
     ],
   ];
   for (const [change] of changes) service.node.write(change);
+  // As a node does that refreshes keys.
+  service.node.write((tx) => setKey(tx, "https://a", "another kid"));
   const { findings } = audit(service);
   assert.equal(findings.length, changes.length, findings.map(({ reason }) => reason).join("\n"));
   findings.forEach(({ reason, verdict }, i) => {
@@ -358,5 +372,32 @@ serviceTest("a vote that depends on the time is said to be beyond what can be ch
   const { verdict, reason } = onlyFinding(service);
   assert.equal(verdict, "cannot be checked");
   assert.match(reason, /^What comes of the ballot of member .* depends on the time or on chance/);
-  assert.equal(audit(service).audit.doubts, false);
+  assert.equal(audit(service).audit.firstDoubt, undefined);
+});
+
+serviceTest("a request that a node had to refuse is found, with the refusal", "native", (service) => {
+  const proposalId = propose(service, 0, REMOVE_USER).json.proposalId;
+  const [proposer, other] = members(service);
+  const withdrawal = signed(other!, { kind: "withdrawal", proposalId });
+  service.node.write((tx) => {
+    tx.open(PROPOSALS_INFO).put(proposalId, { ...tx.open(PROPOSALS_INFO).get(proposalId)!, state: "Withdrawn" });
+    tx.open(COSE_HISTORY).put(other!.id, withdrawal.body);
+  });
+  const { reason } = onlyFinding(service);
+  assert.match(reason, /^Of the withdrawal of member /);
+  assert.match(reason, new RegExp(`can only be withdrawn by proposer m\\[${proposer!.id}\\], not caller`));
+});
+
+serviceTest("a ballot that was signed for one proposal is none for another", "native", (service) => {
+  const one = propose(service, 0, REMOVE_USER).json.proposalId;
+  const other = propose(service, 0, newUser(service)).json.proposalId;
+  const [, voter] = members(service);
+  const { body } = signed(voter!, { kind: "ballot", proposalId: one, ballot: PLAIN_BALLOTS.yes });
+  service.node.write((tx) => {
+    const info = tx.open(PROPOSALS_INFO).get(other)!;
+    tx.open(PROPOSALS_INFO).put(other, { ...info, ballots: { [voter!.id]: PLAIN_BALLOTS.yes } });
+    tx.open(COSE_HISTORY).put(voter!.id, body);
+  });
+  const { findings } = audit(service);
+  assert.deepEqual(findings.map(({ verdict }) => verdict), ["does not follow", "does not follow"]);
 });

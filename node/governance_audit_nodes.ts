@@ -82,8 +82,9 @@ export function concernsGovernance(tables: Tables): boolean {
  * @throws FormatError where a table that matters here cannot be read
  */
 export function unexplainedChanges(before: Transaction, tables: Tables): string[] {
+  if (before.readVersion === 0) return []; // the first transaction of a ledger: it is what all else rests on
   const service = before.open(SERVICE_INFO).get();
-  if (service === undefined) return []; // the first transaction of a service: it is what all else rests on
+  if (service === undefined) return ["tables change though the ledger has no record of the service"];
   const next = valueOf(tables, SERVICE_INFO.name);
   const becomes = next === undefined ? undefined : SERVICE_INFO.value.decode(next);
   const startsRecovery = becomes?.status === "Recovering" && becomes.cert !== service.cert ||
@@ -101,7 +102,7 @@ export function unexplainedChanges(before: Transaction, tables: Tables): string[
     } else if (name === NODES_INFO.name) problems.push(...nodeProblems(before, table, service.status === "Open"));
     else if (name === NODES_ENDORSED_CERTIFICATES.name) problems.push(...certificateProblems(table, tables));
     else if (name === MEMBERS_ACKS.name) problems.push(...digestProblems(before, table));
-    else if (JWT_KEYS.has(name)) problems.push(...keyProblems(before));
+    else if (JWT_KEYS.has(name)) problems.push(...keyProblems(before, table));
     else if (name.startsWith(SELF_HEALING)) {
       if (service.status === "Open") problems.push(`table ${name} changes while the service is open`);
     } else if (name.startsWith(GOVERNANCE)) problems.push(`table ${name} changes`);
@@ -179,10 +180,26 @@ function digestProblems(before: Transaction, { writes, removes }: TableWrites): 
   return problems;
 }
 
-/** Keys are fetched for issuers that members have set to be refreshed; whose they are is in no table before 3.0. */
-function keyProblems(before: Transaction): string[] {
-  const refreshed = [...before.open(JWT_ISSUERS).entries()].some(([, { auto_refresh }]) => auto_refresh === true);
-  return refreshed ? [] : ["keys of token issuers change though none is set to be refreshed"];
+/** Keys are fetched for issuers that members have set to be refreshed; whose they are is in another table before 3.0. */
+function keyProblems(before: Transaction, { name, writes, removes }: TableWrites): string[] {
+  const refreshed = new Set<string>();
+  for (const [issuer, { auto_refresh }] of before.open(JWT_ISSUERS).entries()) if (auto_refresh) refreshed.add(issuer);
+  if (refreshed.size === 0) return ["keys of token issuers change though none is set to be refreshed"];
+  if (name !== JWT_PUBLIC_SIGNING_KEYS_METADATA_V2.name) return [];
+  const table = before.openRaw(name);
+  const others = (bytes: Uint8Array | undefined) => {
+    const keys = bytes === undefined ? [] : JWT_PUBLIC_SIGNING_KEYS_METADATA_V2.value.decode(bytes);
+    return stableJson(keys.filter(({ issuer }) => !refreshed.has(issuer)));
+  };
+  const changes: readonly (readonly [key: string, value: Uint8Array | undefined])[] = [
+    ...writes,
+    ...removes.map((key) => [key, undefined] as const),
+  ];
+  return changes.filter(([key, value]) => others(table.get(key)) !== others(value)).map(([key]) =>
+    `key ${
+      JSON.stringify(JWT_PUBLIC_SIGNING_KEYS_METADATA_V2.key.decode(key))
+    } changes for an issuer that is not set to be refreshed`
+  );
 }
 
 function has(tables: Tables, wanted: string): boolean {

@@ -61,7 +61,7 @@ class ToldGovernance implements AuditObserver {
 
 /** A ledger that is whole is refused all the same where a decision in it does not follow. */
 function withDoubts(result: AuditResult, audit: GovernanceAudit | undefined): AuditResult {
-  const first = audit?.findings.find(({ verdict }) => verdict === "does not follow");
+  const first = audit?.firstDoubt;
   if (result.failure !== undefined || first === undefined) return result;
   const failure = { seqno: first.txId.seqno, reason: describeFinding(first), file: undefined, byReplay: false };
   return { ...result, failure, pin: undefined };
@@ -162,7 +162,6 @@ function printGovernance({ log, audit }: ToldGovernance, output: LedgerOutput): 
   }
   line(`  recovery threshold ${log.recoveryThreshold ?? "unknown"}`);
   output.line(bold("Decisions"));
-  const doubtful = audit.findings.filter(({ verdict }) => verdict === "does not follow").length;
   line(
     `  ${audit.requests} requests of members were decided again; findings: ${audit.findings.length + audit.unlisted}`,
   );
@@ -171,5 +170,5 @@ function printGovernance({ log, audit }: ToldGovernance, output: LedgerOutput): 
     output.line(`  ${color(safeText(describeFinding(finding)))}`);
   }
   if (audit.unlisted > 0) line(`  and ${audit.unlisted} more`);
-  if (doubtful === 0) line("  every decision that can be checked follows from what members signed");
+  if (audit.firstDoubt === undefined) line("  every decision that can be checked follows from what members signed");
 }

@@ -30,6 +30,7 @@ import {
   authenticate,
   decideAgain,
   Refusal,
+  watched,
 } from "./governance_audit_requests.ts";
 
 export interface GovernanceFinding {
@@ -64,12 +65,14 @@ export class GovernanceAudit {
   readonly proposals = new ProposalHistories();
   readonly #primitives: Primitives;
   readonly #engine: AppEngine;
+  /** Whether a script of the request at hand ran out of time here. */
+  #timedOut = false;
   readonly #store = new Store();
   #txId: TxId = { view: 0, seqno: 0 };
 
   constructor(primitives: Primitives, engine: AppEngine) {
     this.#primitives = primitives;
-    this.#engine = engine;
+    this.#engine = watched(engine, () => this.#timedOut = true);
   }
 
   /** Takes over what a snapshot holds, as it stands: what led there is not checked. */
@@ -90,6 +93,7 @@ export class GovernanceAudit {
     if (concernsGovernance(tables)) {
       try {
         this.#check(tables, tree);
+        if (entry.frame.ciphertext.length > 0) this.#checkPrivate(tables);
       } catch (error) {
         // A table that a service could not have read either.
         if (!(error instanceof FormatError)) throw error;
@@ -132,8 +136,15 @@ export class GovernanceAudit {
     }
   }
 
+  /** What is sealed cannot be compared; but neither constitutions nor acknowledgements write private tables. */
+  #checkPrivate(tables: Tables): void {
+    const reason = "The transaction writes private tables, and no request of a member does";
+    this.#say("does not follow", reason, this.#subject(tables));
+  }
+
   #checkRequest(tables: Tables, member: string, envelope: Uint8Array, tree: MerkleTree): void {
     this.requests++;
+    this.#timedOut = false;
     const before = this.#store.beginReadOnly();
     const request = this.#authenticate(before, tables, member, envelope);
     const type = request?.header.type;
@@ -156,7 +167,7 @@ export class GovernanceAudit {
     if (others.some((other) => other.join() !== first.join())) {
       const reason = `What comes of ${what} depends on the time or on chance, of which a ledger has no record`;
       this.#say("cannot be checked", `${reason}: ${first[0]}`, subject);
-    } else if (first.some((each) => each.includes(TIMED_OUT)) || this.#hasTimedOut(tables)) {
+    } else if (this.#timedOut || hasTimedOut(tables)) {
       this.#say("cannot be checked", `A script of ${what} ran out of time, here or there: ${first[0]}`, subject);
     } else {
       for (const difference of shortened(first)) this.#say("does not follow", `Of ${what}: ${difference}`, subject);
@@ -228,14 +239,6 @@ export class GovernanceAudit {
     return differences(tx.writeSet().publicTables, tables);
   }
 
-  #hasTimedOut(tables: Tables): boolean {
-    const rows = tables.find(({ name }) => name === PROPOSALS_INFO.name)?.writes ?? [];
-    return rows.some(([, value]) => {
-      const failures = PROPOSALS_INFO.value.decode(value).vote_failures ?? {};
-      return Object.values(failures).some(({ reason }) => reason === TIMED_OUT);
-    });
-  }
-
   /** The proposal that an entry is about: the first whose row it writes. */
   #subject(tables: Tables): string | undefined {
     const changes = tables.find(({ name }) => name === PROPOSALS_INFO.name);
@@ -254,6 +257,15 @@ export class GovernanceAudit {
 export function describeFinding({ txId, proposalId, reason, verdict }: GovernanceFinding): string {
   const where = proposalId === undefined ? "" : ` proposal ${proposalId}`;
   return `${formatTxId(txId)}${where} ${verdict}: ${reason}`;
+}
+
+/** Whether the ledger has a ballot that ran out of time. */
+function hasTimedOut(tables: Tables): boolean {
+  const rows = tables.find(({ name }) => name === PROPOSALS_INFO.name)?.writes ?? [];
+  return rows.some(([, value]) => {
+    const failures = PROPOSALS_INFO.value.decode(value).vote_failures ?? {};
+    return Object.values(failures).some(({ reason }) => reason === TIMED_OUT);
+  });
 }
 
 /** Roots of the ledger before its last transaction, the latest first, as far back as a request may have been decided. */

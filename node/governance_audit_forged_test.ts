@@ -3,6 +3,7 @@
  */
 
 import { strict as assert } from "node:assert";
+import { join } from "node:path";
 import {
   CONSTITUTION,
   COSE_HISTORY,
@@ -29,6 +30,8 @@ import { Effects } from "../enclave/governance/effects.ts";
 import { createProposal, submitBallot } from "../enclave/governance/proposals.ts";
 import { GovernanceScripts } from "../enclave/governance/scripts.ts";
 import { loadScriptEngine } from "../enclave/js/runtime.ts";
+import { runVerify, type VerifyOptions } from "./commands/ledger.ts";
+import { RecordedOutput } from "../tests/recorded_output.ts";
 import { serviceTest } from "../tests/inline_app.ts";
 import type { InlineService } from "../tests/inline_service.ts";
 import { ask, decide, propose, signed, vote } from "../tests/members.ts";
@@ -44,13 +47,13 @@ interface Audited {
   readonly refused: string | undefined;
 }
 
-function audit({ node }: InlineService): Audited {
+function audit({ node }: InlineService, by = engine): Audited {
   const state = node.enclave.node!;
   state.signWhatIsLeft();
   node.send();
   const { primitives } = state;
   const tree = new MerkleTree(primitives);
-  const audit = new GovernanceAudit(primitives, engine);
+  const audit = new GovernanceAudit(primitives, by);
   const verifier = new LedgerVerifier({ primitives, mode: "strict" });
   let refused: string | undefined;
   for (const entry of node.entries) {
@@ -62,8 +65,8 @@ function audit({ node }: InlineService): Audited {
 }
 
 /** The only finding, of a ledger that is right otherwise. */
-function onlyFinding(service: InlineService): GovernanceFinding {
-  const { findings, refused } = audit(service);
+function onlyFinding(service: InlineService, by = engine): GovernanceFinding {
+  const { findings, refused } = audit(service, by);
   assert.equal(refused, undefined);
   assert.equal(findings.length, 1, findings.map(({ reason }) => reason).join("\n"));
   return findings[0]!;
@@ -400,4 +403,64 @@ serviceTest("a ballot that was signed for one proposal is none for another", "na
   });
   const { findings } = audit(service);
   assert.deepEqual(findings.map(({ verdict }) => verdict), ["does not follow", "does not follow"]);
+});
+
+serviceTest("a request that writes private tables is found", "native", (service) => {
+  const proposalId = propose(service, 0, REMOVE_USER).json.proposalId;
+  const [voter] = members(service);
+  const { body } = signed(voter!, { kind: "ballot", proposalId, ballot: PLAIN_BALLOTS.yes });
+  service.node.write((tx) => {
+    const info = tx.open(PROPOSALS_INFO).get(proposalId)!;
+    tx.open(PROPOSALS_INFO).put(proposalId, { ...info, ballots: { [voter!.id]: PLAIN_BALLOTS.yes } });
+    tx.open(COSE_HISTORY).put(voter!.id, body);
+    tx.openRaw("records").put("1", Uint8Array.of(1));
+  });
+  const { reason, proposalId: subject } = onlyFinding(service);
+  assert.deepEqual([reason, subject], [
+    "The transaction writes private tables, and no request of a member does",
+    proposalId,
+  ]);
+});
+
+let hurriedMs = 0;
+const hurried = await loadScriptEngine(() => hurriedMs += 10_000);
+
+serviceTest("where scripts run out of time, nothing is said to be wrong", "native", (service) => {
+  const proposalId = almostDecided(service, REMOVE_USER);
+  const slow = "export function vote() { for (let i = 0; i < 300000; i++); return true; }";
+  assert.equal(vote(service, 1, proposalId, slow).json.proposalState, "Accepted");
+  const { verdict, reason } = onlyFinding(service, hurried);
+  assert.equal(verdict, "cannot be checked");
+  assert.match(reason, /^A script of the ballot of member .* ran out of time, here or there/);
+  assert.deepEqual(audit(service).findings, []);
+});
+
+serviceTest("ledger verify --governance refuses such a ledger, which it verifies otherwise", "native", (service) => {
+  const proposalId = almostDecided(service, newUser(service));
+  forge(service, 1, { proposalId, ballot: PLAIN_BALLOTS.yes }, { filter: ([table]) => table !== USERS_CERTS.name });
+  audit(service); // signs what is left
+  const directory = Deno.makeTempDirSync({ prefix: "quorate_forged_" });
+  try {
+    for (const [name, bytes] of service.node.ledgerFiles()) Deno.writeFileSync(join(directory, name), bytes);
+    const run = (options: VerifyOptions) => {
+      const output = new RecordedOutput();
+      return { code: runVerify(directory, [], options, output, engine), text: output.text };
+    };
+    assert.equal(run({}).code, 0);
+    const pin = join(directory, "pin");
+    const { code, text } = run({ governance: true, json: true, pin });
+    const report = JSON.parse(text);
+    assert.deepEqual([code, report.verdict, report.file], [1, "refused", null]);
+    const [finding] = report.governance.findings;
+    assert.deepEqual([finding.proposal_id, finding.verdict], [proposalId, "does not follow"]);
+    assert.equal(finding.tx_id, `2.${report.first_failing_seqno}`);
+    assert.throws(() => Deno.statSync(pin), Deno.errors.NotFound);
+    const people = run({ governance: true });
+    assert.equal(people.code, 1);
+    assert.match(people.text, /\n {2}2\.\d+ proposal [0-9a-f]{64} does not follow: Of the ballot of member /);
+    assert.match(people.text, /\nRefused: transaction \d+: 2\.\d+ proposal /);
+    assert.doesNotMatch(people.text, /every decision that can be checked follows/);
+  } finally {
+    Deno.removeSync(directory, { recursive: true });
+  }
 });

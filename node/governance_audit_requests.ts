@@ -138,6 +138,22 @@ export function acknowledgeAgain({ tx, entry, primitives }: Trial, request: Audi
   });
 }
 
+/** An engine that tells when a script ran out of time: what comes of that depends on the machine. */
+export function watched(engine: AppEngine, onTimeOut: () => void): AppEngine {
+  return {
+    run: (invocation, wanted) => {
+      const outcome = engine.run(invocation, wanted);
+      if (outcome.kind === "threw" && outcome.timedOut) onTimeOut();
+      return outcome;
+    },
+    callEndpoint: (invocation) => engine.callEndpoint(invocation),
+    constitutionProblem: (text) => engine.constitutionProblem(text),
+    compileAhead: (program, names) => engine.compileAhead(program, names),
+    nowMs: () => engine.nowMs(),
+    bytecodeVersion: engine.bytecodeVersion,
+  };
+}
+
 /** The proposal that a ballot or a withdrawal was signed for. @throws Refusal */
 function subjectOf({ header }: AuditedRequest): string {
   if (header.proposalId !== undefined) return header.proposalId;

@@ -79,6 +79,7 @@ everything is. A tail that no signature covers yet, and an entry that was not wr
 
 --governance decides every member's request again, with the constitution and the tables of its time, and refuses a ledger
 in which a decision does not follow. What depended on the time, or was signed before 4.0, is said not to be checked.
+Services before 7.0 wrote some of it otherwise, which counts as a difference.
 
 --pin makes the first run write FILE. Later runs refuse a ledger that does not have the pinned signature with the same
 root, one that was cut short or exchanged, and write FILE again where the ledger verifies. Keep it where whoever runs the

@@ -189,6 +189,8 @@ export interface AppContext {
  * refused, with the sentence that the script's exception carries.
  */
 export interface GovernanceEffects {
+  /** Set once one of them is refused: the transaction must then not be committed, whatever the script makes of that. */
+  readonly failure?: string | undefined;
   /** `ccf.node.triggerLedgerRekey` */
   rekeyLedger(): void;
   /** `ccf.node.transitionServiceToOpen`: certificates, PEM. */

@@ -24,7 +24,7 @@ import type { Transaction } from "../shared/kv/transaction.ts";
 import type { LedgerSecret } from "../shared/ledger/secrets.ts";
 import { MAX_SHARES } from "../shared/limits.ts";
 import type { Seqno } from "../shared/tx_id.ts";
-import type { Node } from "./node.ts";
+import type { EffectSource } from "./governance/effect_source.ts";
 
 interface Recipient {
   readonly id: string;
@@ -49,7 +49,7 @@ interface DatedSecret {
  *
  * @throws FormatError where the active members cannot reach the threshold
  */
-export function issueFirstShares(tx: Transaction, node: Node): void {
+export function issueFirstShares(tx: Transaction, node: EffectSource): void {
   const [latest, penultimate] = [...node.path.secrets].reverse();
   assert(latest !== undefined, "A node that opens a service has a ledger secret");
   writeShares(tx, node, latest.secret.key);
@@ -62,7 +62,7 @@ export function issueFirstShares(tx: Transaction, node: Node): void {
  * @param next 32 bytes
  * @throws FormatError where the active members cannot reach the threshold
  */
-export function issueRekeyShares(tx: Transaction, node: Node, next: Uint8Array): void {
+export function issueRekeyShares(tx: Transaction, node: EffectSource, next: Uint8Array): void {
   writeShares(tx, node, next);
   writeHistoricalSecret(tx, node, next, latestSecret(node), undefined);
 }
@@ -75,7 +75,7 @@ export function issueRekeyShares(tx: Transaction, node: Node, next: Uint8Array):
  *
  * @throws FormatError where the active members cannot reach the threshold
  */
-export function reissueShares(tx: Transaction, node: Node): void {
+export function reissueShares(tx: Transaction, node: EffectSource): void {
   const { secret } = latestSecret(node);
   writeShares(tx, node, secret.key, secret.previousSecretStoredVersion);
 }
@@ -86,7 +86,7 @@ export function reissueShares(tx: Transaction, node: Node): void {
  * CCF wraps the secret that is being replaced, which no recovery can then use for what follows; a proposal that rekeys
  * and changes who holds shares would cost its service everything written after it. So here we differ.
  */
-export function reissueRekeyShares(tx: Transaction, node: Node, next: Uint8Array): void {
+export function reissueRekeyShares(tx: Transaction, node: EffectSource, next: Uint8Array): void {
   writeShares(tx, node, next);
 }
 
@@ -97,13 +97,18 @@ export function holdsShares(tx: Transaction, memberId: string): boolean {
     tx.open(MEMBERS_ENCRYPTION_PUBLIC_KEYS).has(memberId);
 }
 
-function latestSecret(node: Node): DatedSecret {
+function latestSecret(node: EffectSource): DatedSecret {
   const latest = node.path.secrets.latest();
   assert(latest !== undefined, "A node that writes has a ledger secret");
   return latest;
 }
 
-function writeShares(tx: Transaction, node: Node, ledgerSecret: Uint8Array, previousSecretStored?: Seqno): void {
+function writeShares(
+  tx: Transaction,
+  node: EffectSource,
+  ledgerSecret: Uint8Array,
+  previousSecretStored?: Seqno,
+): void {
   const { participants, owners } = recipients(tx);
   const threshold = checkedThreshold(tx, participants.length, owners.length);
   // With owners alone, one share is made and given to nobody.
@@ -125,7 +130,7 @@ function writeShares(tx: Transaction, node: Node, ledgerSecret: Uint8Array, prev
 /** @param next absent in a rekey, where it is the seqno after the transaction's own */
 function writeHistoricalSecret(
   tx: Transaction,
-  { primitives, random }: Node,
+  { primitives, random }: EffectSource,
   secret: Uint8Array,
   predecessor: DatedSecret | undefined,
   next: Seqno | undefined,
@@ -147,7 +152,7 @@ function writeHistoricalSecret(
 /** @returns the threshold, from 1 to the number of shares */
 function checkedThreshold(tx: Transaction, participants: number, owners: number): number {
   const config = tx.open(SERVICE_CONFIG).get();
-  assert(config !== undefined, "A service has a configuration");
+  if (config === undefined) throw new FormatError("the service has no configuration");
   const threshold = config.recovery_threshold;
   if (participants === 0 && owners === 0) {
     throw new FormatError("no active member has an encryption key to receive a recovery share");

@@ -109,6 +109,8 @@ export const MAX_TABLE_NAME_CHARACTERS = KIB;
 /** Bytes of one table key or value. */
 export const MAX_KEY_BYTES = MIB;
 export const MAX_VALUE_BYTES = 64 * MIB;
+/** Keys and values that one transaction writes, together: an entry has room for them and all that goes with them. */
+export const MAX_TRANSACTION_BYTES = 128 * MIB;
 
 // Signatures (operations.md §2).
 export const DEFAULT_SIGNATURE_TX_COUNT = 5000;
@@ -122,7 +124,10 @@ export const DEFAULT_RECENT_PROPOSALS_WINDOW = 100;
 /** Missing votes of which a dry run tries every combination. */
 export const MAX_DRY_RUN_MISSING_VOTES = 6;
 /** All scripts of one dry run together. */
-export const MAX_DRY_RUN_MS = 5000;
+export const MAX_DRY_RUN_MS = 1000;
+/** Of one member, and of all, in a window. */
+export const MAX_DRY_RUN_MS_PER_MEMBER = 5000;
+export const MAX_DRY_RUN_MS_PER_WINDOW = 15_000;
 /** Dry runs of one member in a window. */
 export const MAX_DRY_RUNS_PER_WINDOW = 60;
 export const DRY_RUN_WINDOW_MS = 60_000;

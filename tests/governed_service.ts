@@ -105,7 +105,7 @@ export function govern({ node, state }: Governed, act: (effects: Effects, tx: Tr
   const effects = new Effects(state, tx);
   act(effects, tx);
   const id = state.commitTransaction(tx);
-  effects.onCommitted(id);
+  effects.onCommitted(state, id);
   node.send();
   return id.seqno;
 }

@@ -11,6 +11,7 @@ import type { Transaction } from "../../shared/kv/transaction.ts";
 import { formatTxId } from "../../shared/tx_id.ts";
 import { type DryRun, dryRun, requireText } from "../governance/dry_run.ts";
 import { warningsOf } from "../governance/dry_run_changes.ts";
+import { sourceWithoutSecrets } from "../governance/effect_source.ts";
 import { Effects } from "../governance/effects.ts";
 import { type Endpoint, endpoint, type EndpointContext } from "../frontend/endpoint.ts";
 import { OdataError } from "../frontend/odata_error.ts";
@@ -55,10 +56,11 @@ function tryProposal(context: EndpointContext): unknown {
   const result = dryRun(
     node.scriptHost,
     trial,
-    new Effects(node, trial),
+    new Effects(sourceWithoutSecrets(node), trial),
     { proposalId, proposal, proposerId: memberId },
     () => warningsOf(before, trial),
   );
+  node.dryRuns.spend(memberId, result.elapsedMs);
   const asOf = formatTxId(node.committedTxId);
   return { asOf, ...(open !== undefined && { proposalId }), ...result, inWords: inWords(before, result) };
 }
@@ -70,7 +72,7 @@ function requester({ caller, request }: EndpointContext): { readonly id: string;
 }
 
 /** The result in sentences, with the names that members have given each other. */
-function inWords(tx: Transaction, { validation, outcome, passesIf, missing, apply }: DryRun): string[] {
+function inWords(tx: Transaction, { validation, outcome, combinations, passesIf, missing, apply }: DryRun): string[] {
   if (!validation.valid) return [`It is not valid: ${validation.description}`];
   const name = (id: string) => nameOf(tx, id);
   const words: string[] = [];
@@ -82,7 +84,8 @@ function inWords(tx: Transaction, { validation, outcome, passesIf, missing, appl
         words.push(`It passes if ${set.map(name).join(" and ")} ${set.length === 1 ? "votes" : "vote"} yes`);
       }
     }
-    if (passesIf.length === 0 && missing.length > 0) {
+    if (combinations.length === 0) words.push("There was no time left to try how the missing votes may fall");
+    else if (passesIf.length === 0 && missing.length > 0) {
       words.push("No combination of the missing votes that was tried lets it pass");
     }
   }

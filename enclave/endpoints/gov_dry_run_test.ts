@@ -2,6 +2,8 @@ import { strict as assert } from "node:assert";
 import { toUtf8 } from "../../shared/bytes.ts";
 import { parsePemBlock } from "../../shared/crypto/pem.ts";
 import { MEMBERS_INFO } from "../../shared/governance/tables.ts";
+import { isSignedBy, parseCertificatePem, publicKeyOf } from "../../shared/crypto/x509.ts";
+import { noblePrimitives } from "../../shared/crypto/primitives.ts";
 import { MAX_DRY_RUNS_PER_WINDOW } from "../../shared/limits.ts";
 import { serviceTest } from "../../tests/inline_app.ts";
 import type { InlineService } from "../../tests/inline_service.ts";
@@ -146,4 +148,35 @@ serviceTest("each member may try so often in a minute, and another member is not
   assert.equal(tryOut(service, [], 1).status, 200);
   service.node.advance(60_000);
   assert.equal(tryOut(service, []).status, 200);
+});
+
+serviceTest("a dry run gives nobody a certificate that the service has signed", "native", (service) => {
+  const valid_from = "20900101000000Z";
+  const { json } = tryOut(service, [
+    { name: "set_all_nodes_certificate_validity", args: { valid_from, validity_period_days: 1 } },
+    { name: "set_service_certificate_validity", args: { valid_from, validity_period_days: 1 } },
+  ]);
+  assert.equal(json.apply.state, "Applied", JSON.stringify(json));
+  const found = JSON.stringify(json).match(/-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----(\\n)?/g) ?? [];
+  const key = publicKeyOf(service.node.enclave.node!.service.certificate);
+  const real = new Set([service.node.servicePem, service.node.enclave.node!.endorsedPem]);
+  let others = 0;
+  for (const text of found) {
+    const pem: string = JSON.parse(`"${text}"`);
+    if ([...real].some((known) => known.trim() === pem.trim())) continue;
+    others++;
+    assert.equal(isSignedBy(noblePrimitives, parseCertificatePem(pem), key), false, "the service has not signed it");
+  }
+  assert(others >= 2, "both would change");
+});
+
+serviceTest("the time that dry runs take is counted, for each member and for all", "native", (service) => {
+  const { dryRuns } = service.node.enclave.node!;
+  dryRuns.spend(ids(service)[0]!, 4_999);
+  assert.equal(tryOut(service, []).status, 200);
+  dryRuns.spend(ids(service)[0]!, 5_000);
+  assert.match(tryOut(service, []).json.error.message, /has taken \d+ ms in the last minute/);
+  assert.equal(tryOut(service, [], 1).status, 200);
+  dryRuns.spend(ids(service)[1]!, 10_000);
+  assert.match(tryOut(service, [], 2).json.error.message, /^What members tried has taken/);
 });

@@ -83,7 +83,7 @@ function chamberOf(context: EndpointContext): Chamber {
     primitives: node.primitives,
     effects: () => {
       const effects = new Effects(node, tx);
-      context.onCommitted = (id: TxId) => effects.onCommitted(id);
+      context.onCommitted = (id: TxId) => effects.onCommitted(node, id);
       return effects;
     },
   };

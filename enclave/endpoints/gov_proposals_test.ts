@@ -191,3 +191,64 @@ serviceTest("a proposal of a megabyte is taken", "native", (service) => {
   const args = { user_id: USER, user_data: { text: "x".repeat(1024 * 1024 - 1000) } };
   assert.equal(code(decide(service, { name: "set_user_data", args })), "200 Accepted");
 });
+
+/** The constitution of the service, with another `apply` that does what a test says. */
+function withApply(service: InlineService, apply: string): void {
+  const constitution = service.config.service.constitution.join("\n")
+    .replace("export function apply(", "function ordinaryApply(") +
+    `\nexport function apply(proposal, proposalId) { ${apply} }`;
+  assert.equal(code(decide(service, { name: "set_constitution", args: { constitution } })), "200 Accepted");
+}
+
+const KEY = "new ArrayBuffer(8)";
+const SERVICE = 'ccf.kv["public:ccf.gov.service.info"]';
+
+for (
+  const [what, apply] of [
+    [
+      "no configuration",
+      `ccf.kv["public:ccf.gov.service.config"].delete(${KEY}); ccf.node.triggerRecoverySharesRefresh();`,
+    ],
+    [
+      "no record of its start",
+      `const info = ccf.bufToJsonCompatible(${SERVICE}.get(${KEY})); delete info.current_service_create_txid;
+       info.status = "Opening"; ${SERVICE}.set(${KEY}, ccf.jsonCompatibleToBuf(info));
+       ccf.node.transitionServiceToOpen(undefined, ccf.strToBuf(info.cert));`,
+    ],
+    [
+      "a second opening",
+      `const info = ccf.bufToJsonCompatible(${SERVICE}.get(${KEY})); info.status = "Opening";
+       ${SERVICE}.set(${KEY}, ccf.jsonCompatibleToBuf(info));
+       ccf.node.transitionServiceToOpen(undefined, ccf.strToBuf(info.cert));`,
+    ],
+    [
+      "more than an entry holds",
+      `
+       const value = new ArrayBuffer(20e6);
+       for (let i = 0; i < 20; i++) ccf.kv["public:big"].set(ccf.strToBuf("" + i), value);`,
+    ],
+    [
+      "a failure that is swallowed",
+      `
+       try { ccf.node.transitionServiceToOpen(undefined, ccf.strToBuf("nobody")); } catch { /* goes on */ }
+       ccf.kv["public:ccf.gov.service.info"].get(${KEY});
+       try { ccf.setJwtPublicSigningKeys("nobody", {}, {}); } catch { /* goes on */ }`,
+    ],
+  ] as const
+) {
+  serviceTest(
+    `what a constitution may do to the node's own tables ends as a failed proposal: ${what}`,
+    "native",
+    (service) => {
+      withApply(service, apply);
+      const entries = service.node.entries.length;
+      const { proposalId } = propose(service, 0, NOTE).json;
+      vote(service, 0, proposalId);
+      const failed = vote(service, 1, proposalId);
+      assert.equal(code(failed), "500 InternalError");
+      assert.match(failed.json.error.message, /^Failed to apply\(\): /);
+      assert.equal(service.node.entries.length, entries + 2, "the proposal and one ballot");
+      assert.equal(service.node.fatal, undefined);
+    },
+  );
+}

@@ -3,7 +3,7 @@
  */
 
 import { FormatError } from "../../shared/assert.ts";
-import { fromBase64, fromUtf8Lenient } from "../../shared/bytes.ts";
+import { fromBase64 } from "../../shared/bytes.ts";
 import { serialisePem } from "../../shared/crypto/pem.ts";
 import {
   CA_CERT_BUNDLES,
@@ -31,6 +31,7 @@ import {
   VIRTUAL_MEASUREMENTS,
 } from "../../shared/governance/tables.ts";
 import { parseJsonBytes } from "../../shared/json.ts";
+import { anything, object } from "../../shared/json_shape.ts";
 import type { Transaction } from "../../shared/kv/transaction.ts";
 import { formatTxId } from "../../shared/tx_id.ts";
 import type { EndpointContext } from "../frontend/endpoint.ts";
@@ -258,9 +259,11 @@ function describeQuote({ quote_info }: NodeInfo): unknown {
   }
 }
 
-/** The claims inside a virtual quote; they went through our own checks when the node was added. */
+const VIRTUAL_CLAIMS = object({ host_data: anything, measurement: anything, report_data: anything });
+
+/** The claims inside a virtual quote. They were checked when the node was added, and members may have written others. */
 function virtualDetails(quote: string): unknown {
-  const claims = JSON.parse(fromUtf8Lenient(fromBase64(quote)));
+  const claims = VIRTUAL_CLAIMS(parseJsonBytes(fromBase64(quote)), "");
   return { hostData: claims.host_data, measurement: claims.measurement, reportData: claims.report_data };
 }
 

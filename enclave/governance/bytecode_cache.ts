@@ -8,10 +8,10 @@
 import { MODULES, MODULES_QUICKJS_BYTECODE, MODULES_QUICKJS_VERSION } from "../../shared/governance/tables.ts";
 import type { Transaction } from "../../shared/kv/transaction.ts";
 import { installedProgram } from "../js_app.ts";
-import type { Node } from "../node.ts";
+import type { EffectSource } from "./effect_source.ts";
 
 /** Compiles every module that is installed, anew. @throws FormatError where one does not compile */
-export function refreshBytecodeCache(tx: Transaction, { engine, primitives }: Node): void {
+export function refreshBytecodeCache(tx: Transaction, { engine, primitives }: EffectSource): void {
   const names = [...tx.open(MODULES).entries()].map(([name]) => name);
   const compiled = engine.compileAhead(installedProgram(tx, primitives), names);
   tx.open(MODULES_QUICKJS_VERSION).put(engine.bytecodeVersion);

@@ -10,7 +10,7 @@ import { FormatError } from "../../shared/assert.ts";
 import { isRequestSigned, parseCertificateRequestPem } from "../../shared/crypto/csr.ts";
 import { type Validity, validityOfDays } from "../../shared/crypto/x509_build.ts";
 import { endorseNode, renewService } from "../identity.ts";
-import type { Node } from "../node.ts";
+import type { EffectSource } from "./effect_source.ts";
 
 /** The first and the last second that a certificate can name. */
 const FIRST_TIME_MS = Date.parse("0000-01-01T00:00:00Z");
@@ -21,7 +21,7 @@ const LAST_TIME_MS = Date.UTC(9999, 11, 31, 23, 59, 59);
  *
  * @throws FormatError where the request is none, or there is no such period
  */
-export function endorsedCertificate(node: Node, requestPem: string, validFrom: string, days: number): string {
+export function endorsedCertificate(node: EffectSource, requestPem: string, validFrom: string, days: number): string {
   const request = parseCertificateRequestPem(requestPem);
   if (!isRequestSigned(node.primitives, request)) {
     throw new FormatError("the request is not signed with the key that it is for");
@@ -30,7 +30,7 @@ export function endorsedCertificate(node: Node, requestPem: string, validFrom: s
 }
 
 /** A new certificate for the service's key. @throws FormatError where there is no such period */
-export function serviceCertificate(node: Node, validFrom: string, days: number): string {
+export function serviceCertificate(node: EffectSource, validFrom: string, days: number): string {
   return renewService(node.service, validityFrom(validFrom, days), node.random).certificatePem;
 }
 

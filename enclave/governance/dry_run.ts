@@ -168,6 +168,7 @@ function applyOf(
   const refusal = refusalOf(() => {
     const answer = scripts.apply(proposal, id, effects);
     if (answer.kind === "failure") failure = failed("apply", answer.failure).failure;
+    else if (effects.failure !== undefined) failure = failed("apply", { reason: effects.failure }).failure;
   });
   if (refusal !== undefined) failure = { reason: refusal };
   return failure === undefined ? { state: "Applied" } : { state: "Failed", failure };

@@ -12,6 +12,7 @@ import { LedgerSecret } from "../../shared/ledger/secrets.ts";
 import type { Seqno, TxId } from "../../shared/tx_id.ts";
 import type { GovernanceEffects } from "../app_engine.ts";
 import type { Node } from "../node.ts";
+import type { EffectSource } from "./effect_source.ts";
 import { reissueRekeyShares, reissueShares } from "../share_manager.ts";
 import { refreshBytecodeCache } from "./bytecode_cache.ts";
 import { endorsedCertificate, serviceCertificate } from "./certificate_renewal.ts";
@@ -21,14 +22,16 @@ import { openService } from "./service_opening.ts";
 
 /** The effects of one transaction. */
 export class Effects implements GovernanceEffects {
-  readonly #node: Node;
+  readonly #node: EffectSource;
   readonly #tx: Transaction;
   /** The ledger secret that covers what follows the transaction, where it brings one. */
   #nextSecret: Uint8Array | undefined;
+  /** Why an effect did not come about, if one did not: then the transaction must not be committed. */
+  failure: string | undefined;
   #endsChunk = false;
   #takesSnapshot = false;
 
-  constructor(node: Node, tx: Transaction) {
+  constructor(node: EffectSource, tx: Transaction) {
     this.#node = node;
     this.#tx = tx;
   }
@@ -38,8 +41,8 @@ export class Effects implements GovernanceEffects {
    *
    * What a node finds in tables by itself is not among this: that the service is open, that certificates are renewed.
    */
-  onCommitted(id: TxId): void {
-    const { path, primitives, signer } = this.#node;
+  onCommitted(node: Node, id: TxId): void {
+    const { path, primitives, signer } = node;
     assert(path.store.version === id.seqno, "Effects begin before anything else is written");
     if (this.#nextSecret !== undefined) {
       path.secrets.add(id.seqno + 1, new LedgerSecret(primitives, this.#nextSecret, id.seqno));
@@ -49,7 +52,7 @@ export class Effects implements GovernanceEffects {
   }
 
   openService(previousIdentityPem: string | undefined, nextIdentityPem: string): void {
-    const opening = because(
+    const opening = this.#attempt(
       "Unable to open service",
       () => openService(this.#tx, this.#node, previousIdentityPem, nextIdentityPem),
     );
@@ -58,12 +61,12 @@ export class Effects implements GovernanceEffects {
   }
 
   rekeyLedger(): void {
-    if (!canRekey(this.#tx) || this.#node.state !== "PartOfNetwork") throw new FormatError("Could not rekey ledger");
-    this.#nextSecret = because("Failed to rekey ledger", () => writeRekey(this.#tx, this.#node));
+    if (!canRekey(this.#tx) || this.#node.state !== "PartOfNetwork") this.#refuse("Could not rekey ledger");
+    this.#nextSecret = this.#attempt("Failed to rekey ledger", () => writeRekey(this.#tx, this.#node));
   }
 
   refreshRecoveryShares(): void {
-    because("Unable to trigger recovery shares refresh", () => {
+    this.#attempt("Unable to trigger recovery shares refresh", () => {
       if (this.#nextSecret === undefined) reissueShares(this.#tx, this.#node);
       else reissueRekeyShares(this.#tx, this.#node, this.#nextSecret);
     });
@@ -85,26 +88,41 @@ export class Effects implements GovernanceEffects {
   }
 
   endorsedCertificate(requestPem: string, validFrom: string, validityDays: number): string {
-    return because(
+    return this.#attempt(
       "Failed to create endorsed cert",
       () => endorsedCertificate(this.#node, requestPem, validFrom, validityDays),
     );
   }
 
   serviceCertificate(validFrom: string, validityDays: number): string {
-    return because("Error", () => serviceCertificate(this.#node, validFrom, validityDays));
+    return this.#attempt("Error", () => serviceCertificate(this.#node, validFrom, validityDays));
   }
 
   refreshBytecodeCache(): void {
-    because("Failed to refresh bytecode", () => refreshBytecodeCache(this.#tx, this.#node));
+    this.#attempt("Failed to refresh bytecode", () => refreshBytecodeCache(this.#tx, this.#node));
   }
 
   /** The metadata is not looked at: CCF takes constraints from the keys alone. */
   setJwtPublicSigningKeys(issuer: string, _metadata: unknown, jwks: unknown): void {
-    because("set_jwt_public_signing_keys() failed", () => setJwtPublicSigningKeys(this.#tx, issuer, jwks));
+    this.#attempt("set_jwt_public_signing_keys() failed", () => setJwtPublicSigningKeys(this.#tx, issuer, jwks));
   }
 
   removeJwtPublicSigningKeys(issuer: string): void {
-    because("Failed to remove JWT public signing keys", () => removeJwtPublicSigningKeys(this.#tx, issuer));
+    this.#attempt("Failed to remove JWT public signing keys", () => removeJwtPublicSigningKeys(this.#tx, issuer));
+  }
+
+  /** A step that fails may have written half of its tables, and a script may catch the exception. */
+  #attempt<T>(what: string, step: () => T): T {
+    try {
+      return because(what, step);
+    } catch (error) {
+      if (error instanceof FormatError) this.failure ??= error.message;
+      throw error;
+    }
+  }
+
+  #refuse(sentence: string): never {
+    this.failure ??= sentence;
+    throw new FormatError(sentence);
   }
 }

@@ -13,7 +13,7 @@ import { parseRsaPublicKey, rsaOaepEncrypt } from "../../shared/crypto/rsa.ts";
 import { ENCRYPTED_LEDGER_SECRETS, NODES_INFO, SERVICE_INFO } from "../../shared/governance/tables.ts";
 import type { Transaction } from "../../shared/kv/transaction.ts";
 import { LEDGER_SECRET_BYTES } from "../../shared/ledger/secrets.ts";
-import type { Node } from "../node.ts";
+import type { EffectSource } from "./effect_source.ts";
 import { issueRekeyShares } from "../share_manager.ts";
 
 /**
@@ -32,7 +32,7 @@ export function canRekey(tx: Transaction): boolean {
  * @returns 32 bytes
  * @throws FormatError where the active members cannot reach the threshold
  */
-export function writeRekey(tx: Transaction, node: Node): Uint8Array {
+export function writeRekey(tx: Transaction, node: EffectSource): Uint8Array {
   const next = node.random(LEDGER_SECRET_BYTES);
   issueRekeyShares(tx, node, next);
   const broadcast = [...secretHolders(tx, node)].map(([id, encryptionPublicKeyPem]) => {
@@ -44,7 +44,7 @@ export function writeRekey(tx: Transaction, node: Node): Uint8Array {
 }
 
 /** A retired node still takes part until its retirement is committed, so it must be able to read on. */
-function* secretHolders(tx: Transaction, node: Node): Generator<[id: string, encryptionPublicKeyPem: string]> {
+function* secretHolders(tx: Transaction, node: EffectSource): Generator<[id: string, encryptionPublicKeyPem: string]> {
   const committed = node.store.beginCommitted().open(NODES_INFO);
   for (const [id, info] of tx.open(NODES_INFO).entries()) {
     const isRetiring = info.status === "Retired" && committed.get(id)?.retired_committed !== true;

@@ -238,8 +238,10 @@ function resolve({ tx, scripts, effects }: Chamber, id: string, info: ProposalIn
   tx.open(PROPOSALS_INFO).put(id, resolved);
   removeClosedProposals(tx, id);
   if (decision.state === "Accepted") {
-    const answer = scripts.apply(proposal, id, effects());
+    const applied = effects();
+    const answer = scripts.apply(proposal, id, applied);
     if (answer.kind === "failure") throw failure(failed("apply", answer.failure).failure);
+    if (applied.failure !== undefined) throw failure(failed("apply", { reason: applied.failure }).failure);
   }
   return resolved;
 }

@@ -7,6 +7,7 @@
  * Rules: governance.md §3.3, §3.4, §4
  */
 
+import { FormatError } from "../../shared/assert.ts";
 import type { Primitives, Random } from "../../shared/crypto/primitives.ts";
 import { CONSTITUTION } from "../../shared/governance/tables.ts";
 import type { Transaction } from "../../shared/kv/transaction.ts";
@@ -143,7 +144,7 @@ export class GovernanceScripts {
 
   /** The app's limits, and never less than the defaults: who governs must be able to raise them again. */
   #limits(): ScriptLimits {
-    const options = jsRuntimeOptions(this.#tx);
+    const options = readableOptions(this.#tx);
     return {
       maxHeapBytes: Math.max(options.max_heap_bytes, DEFAULT_JS_OPTIONS.max_heap_bytes),
       maxStackBytes: Math.max(options.max_stack_bytes, DEFAULT_JS_OPTIONS.max_stack_bytes),
@@ -152,6 +153,16 @@ export class GovernanceScripts {
         Math.max(0, this.#remainingMs()),
       ),
     };
+  }
+}
+
+/** What a row says that cannot be read must not keep members from writing a better one. */
+function readableOptions(tx: Transaction): typeof DEFAULT_JS_OPTIONS {
+  try {
+    return jsRuntimeOptions(tx);
+  } catch (error) {
+    if (error instanceof FormatError) return DEFAULT_JS_OPTIONS;
+    throw error;
   }
 }
 

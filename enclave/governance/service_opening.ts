@@ -6,7 +6,7 @@
  * Rules: governance.md §5, ledger-and-receipts.md §4.5, §7.1
  */
 
-import { assert, FormatError } from "../../shared/assert.ts";
+import { FormatError } from "../../shared/assert.ts";
 import {
   ENCRYPTED_SUBMITTED_SHARES,
   LAST_RECOVERY_TYPE,
@@ -19,7 +19,7 @@ import {
 import type { Transaction } from "../../shared/kv/transaction.ts";
 import { draftEndorsement, draftSelfEndorsement, signEndorsement } from "../../shared/ledger/endorsement.ts";
 import { parseTxId } from "../../shared/tx_id.ts";
-import type { Node } from "../node.ts";
+import type { EffectSource } from "./effect_source.ts";
 import { issueFirstShares } from "../share_manager.ts";
 
 export type Opening =
@@ -39,7 +39,7 @@ export type Opening =
  */
 export function openService(
   tx: Transaction,
-  node: Node,
+  node: EffectSource,
   previousPem: string | undefined,
   nextPem: string,
 ): Opening {
@@ -61,8 +61,8 @@ export function openService(
       return "waiting";
     case "PartOfNetwork":
       issueShares(tx, node);
-      table.put({ ...service, status: "Open" });
       endorsePreviousIdentity(tx, node, service);
+      table.put({ ...service, status: "Open" });
       return "opened";
     default:
       throw new FormatError(`a node in state ${node.state} cannot open a service`);
@@ -83,7 +83,7 @@ function checkPrevious(tx: Transaction, previousPem: string | undefined): void {
   }
 }
 
-function issueShares(tx: Transaction, node: Node): void {
+function issueShares(tx: Transaction, node: EffectSource): void {
   try {
     issueFirstShares(tx, node);
   } catch (error) {
@@ -98,10 +98,12 @@ function issueShares(tx: Transaction, node: Node): void {
  */
 export function endorsePreviousIdentity(
   tx: Transaction,
-  node: Node,
+  node: EffectSource,
   { current_service_create_txid }: ServiceInfo,
 ): void {
-  assert(current_service_create_txid !== undefined, "A service that was started here says when");
+  if (current_service_create_txid === undefined) {
+    throw new FormatError("the record of the service does not say when it was started");
+  }
   const { key } = node.service;
   const created = parseTxId(current_service_create_txid);
   const issuedAtSeconds = Math.floor(node.nowMs / 1000);
@@ -113,6 +115,8 @@ export function endorsePreviousIdentity(
   }
   const seqno = table.versionOfPreviousWrite();
   const root = tx.open(PREVIOUS_SERVICE_LAST_SIGNED_ROOT).get();
-  assert(seqno !== undefined && root !== undefined, "A recovered service recorded where the one before it ended");
+  if (seqno === undefined || root === undefined) {
+    throw new FormatError("the ledger does not say where the service before this one ended");
+  }
   table.put(signEndorsement(key, draftEndorsement(key.publicKey, created, { seqno, value }, root, issuedAtSeconds)));
 }

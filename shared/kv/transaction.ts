@@ -8,7 +8,7 @@
 
 import { assert, FormatError } from "../assert.ts";
 import type { ByteString } from "../bytes.ts";
-import { MAX_KEY_BYTES, MAX_VALUE_BYTES } from "../limits.ts";
+import { MAX_KEY_BYTES, MAX_TRANSACTION_BYTES, MAX_VALUE_BYTES } from "../limits.ts";
 import type { Seqno } from "../tx_id.ts";
 import { compareUtf8 } from "../utf8_order.ts";
 import { checkTableName, domainOf } from "./table_name.ts";
@@ -31,6 +31,7 @@ export class Transaction {
   readonly #source: TableSource;
   readonly #generation: number;
   readonly #tables = new Map<string, TransactionTable>();
+  #writtenBytes = 0;
 
   constructor(source: TableSource, readVersion: Seqno, mode: "read-write" | "read-only") {
     this.#source = source;
@@ -91,6 +92,14 @@ export class Transaction {
     return { publicTables, privateTables };
   }
 
+  /** For the tables of this transaction. @throws FormatError where it would become larger than an entry may be */
+  countBytes(more: number): void {
+    if (this.#writtenBytes + more > MAX_TRANSACTION_BYTES) {
+      throw new FormatError(`Cannot write more than ${MAX_TRANSACTION_BYTES} bytes in one transaction`);
+    }
+    this.#writtenBytes += more;
+  }
+
   /** For the tables of this transaction. */
   assertCurrent(): void {
     assert(this.#source.generation === this.#generation, "A transaction is over once the store has changed");
@@ -138,6 +147,8 @@ class TransactionTable implements RawTable {
         `Cannot put a value of ${value.length} bytes into table ${this.name}: at most ${MAX_VALUE_BYTES}`,
       );
     }
+    const before = this.#changed?.get(key);
+    this.#transaction.countBytes(key.length + value.length - (before === undefined ? 0 : key.length + before.length));
     this.#change(key, ownBytes(value));
   }
 

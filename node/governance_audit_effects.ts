@@ -40,6 +40,8 @@ export class AuditedEffects implements GovernanceEffects {
   readonly #tx: Transaction;
   readonly #entry: readonly TableWrites[];
   readonly #primitives: Primitives;
+  /** What the entry lacks, if it lacks anything that was asked for: also where a script catches the exception. */
+  failure: string | undefined;
 
   /** @param entry the public tables that the transaction led to */
   constructor(tx: Transaction, entry: readonly TableWrites[], primitives: Primitives) {
@@ -90,7 +92,7 @@ export class AuditedEffects implements GovernanceEffects {
         isSignedBy(this.#primitives, certificate, issuer);
       if (fits) return pem;
     }
-    throw new FormatError("Failed to create endorsed cert: the ledger has none for this request, period and service");
+    return this.#lacks("Failed to create endorsed cert: the ledger has none for this request, period and service");
   }
 
   serviceCertificate(validFrom: string, validityDays: number): string {
@@ -104,7 +106,7 @@ export class AuditedEffects implements GovernanceEffects {
         isSignedBy(this.#primitives, certificate, publicKeyOf(before));
       if (fits) return cert;
     }
-    throw new FormatError("Error: the ledger has no certificate for this period and the service's key");
+    return this.#lacks("Error: the ledger has no certificate for this period and the service's key");
   }
 
   /** What engines make of modules is theirs; that each module that is installed has something is everybody's. */
@@ -113,7 +115,7 @@ export class AuditedEffects implements GovernanceEffects {
     const compiled = this.#find(MODULES_QUICKJS_BYTECODE.name)?.writes ?? [];
     const isWhole = names.length === compiled.length &&
       names.every((name) => compiled.some(([key]) => MODULES_QUICKJS_BYTECODE.key.decode(key) === name));
-    if (!isWhole) throw new FormatError("Failed to refresh bytecode: the ledger has it for other modules than these");
+    if (!isWhole) this.#lacks("Failed to refresh bytecode: the ledger has it for other modules than these");
     this.#require(MODULES_QUICKJS_VERSION.name);
     this.#tx.open(MODULES_QUICKJS_BYTECODE).clear();
     this.#adopt(MODULES_QUICKJS_BYTECODE.name);
@@ -164,7 +166,12 @@ export class AuditedEffects implements GovernanceEffects {
 
   /** @throws FormatError where the entry does not write the table */
   #require(table: string): void {
-    if (!this.#adopt(table)) throw new FormatError(`the ledger has no new value in ${table}`);
+    if (!this.#adopt(table)) this.#lacks(`the ledger has no new value in ${table}`);
+  }
+
+  #lacks(sentence: string): never {
+    this.failure ??= sentence;
+    throw new FormatError(sentence);
   }
 
   /** Does to the table what the entry did. Answers false where that is nothing. */

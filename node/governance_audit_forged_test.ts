@@ -250,6 +250,25 @@ serviceTest(
   },
 );
 
+serviceTest(
+  "an effect that was left out is found also where the constitution catches exceptions",
+  "native",
+  (service) => {
+    const former = service.node.enclave.node!.store.beginReadOnly().open(CONSTITUTION).get()!;
+    const careless = `${former.replace(/export function apply\b/, "function formerly")}
+export function apply(_proposal, _proposalId) {
+  try { ccf.node.triggerRecoverySharesRefresh(); } catch { /* never mind */ }
+}`;
+    const { json } = decide(service, { name: "set_constitution", args: { constitution: careless } });
+    assert.equal(json.proposalState, "Accepted");
+    const proposalId = almostDecided(service, REMOVE_USER);
+    forge(service, 1, { proposalId, ballot: PLAIN_BALLOTS.yes }, {
+      filter: ([table]) => table !== RECOVERY_SHARES.name,
+    });
+    assert.match(onlyFinding(service).reason, /the ledger has no new value in public:ccf\.internal\.recovery_shares/);
+  },
+);
+
 serviceTest("a proposal that an older constitution would have accepted is found", "native", (service) => {
   const older = service.node.enclave.node!.store.beginReadOnly().open(CONSTITUTION).get()!;
   const stricter = `${older.replace("export function resolve(", "function formerly(")}

@@ -23,6 +23,7 @@ const EXPECTED: readonly (readonly [command: RegExp, output: RegExp])[] = [
   [/^deno task run ledger verify/m, /[Vv]erified/],
   [/^deno task run ledger decrypt/m, /hello/],
   [/^deno task run member list/m, /Accepted/],
+  [/^deno task run ledger verify .* --governance/m, /requests of members were decided again; findings: 0/],
   [/^deno task run member propose/m, /Open, committed as transaction 2\./],
   [/^deno task run call "\/gov\/service\/proposals:dry-run/m, /"passesIf"/],
 ];

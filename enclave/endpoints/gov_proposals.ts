@@ -98,7 +98,7 @@ function getProposal({ tx, params }: EndpointContext): unknown {
   return describe({ id, info: requireProposal(tx, id) });
 }
 
-export function describe({ id, info }: Proposal): unknown {
+function describe({ id, info }: Proposal): unknown {
   return {
     ballotCount: Object.keys(info.ballots).length,
     failure: info.failure,

@@ -97,7 +97,7 @@ function becomesActive(tx: Transaction, id: string): boolean {
 }
 
 /** @throws OdataError 400 where the path is another member's */
-export function requireOwnPath(context: EndpointContext): MemberCoseCaller {
+function requireOwnPath(context: EndpointContext): MemberCoseCaller {
   const caller = signer(context);
   const memberId = context.params.memberId!;
   if (memberId !== caller.id) {

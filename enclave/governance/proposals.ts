@@ -10,13 +10,7 @@
 import { FormatError } from "../../shared/assert.ts";
 import { fromUtf8Lenient } from "../../shared/bytes.ts";
 import { proposalIdOf, requestDigestOf } from "../../shared/ledger/proposal_id.ts";
-import {
-  COSE_HISTORY,
-  type ProposalInfo,
-  PROPOSALS,
-  PROPOSALS_INFO,
-  type ProposalState,
-} from "../../shared/governance/tables.ts";
+import { COSE_HISTORY, type ProposalInfo, PROPOSALS, PROPOSALS_INFO } from "../../shared/governance/tables.ts";
 import { parseJsonBytes } from "../../shared/json.ts";
 import type { Transaction } from "../../shared/kv/transaction.ts";
 import type { Primitives } from "../../shared/crypto/primitives.ts";
@@ -252,9 +246,8 @@ function failure({ reason, trace }: ScriptFailure): OdataError {
 
 /** Of closed proposals only the last stays in the tables; the ledger has them all. */
 function removeClosedProposals(tx: Transaction, justClosed: string): void {
-  const isClosed = (state: ProposalState) => state !== "Open";
   for (const [id, { state }] of [...tx.open(PROPOSALS_INFO).entries()]) {
-    if (id === justClosed || !isClosed(state)) continue;
+    if (id === justClosed || state === "Open") continue;
     tx.open(PROPOSALS_INFO).remove(id);
     tx.open(PROPOSALS).remove(id);
   }

@@ -7,11 +7,9 @@
 import { assert } from "../../../shared/assert.ts";
 import { fromUtf8Lenient } from "../../../shared/bytes.ts";
 import type { GovernanceEffects } from "../../app_engine.ts";
-import type { Binding, Call } from "../binding.ts";
+import type { Binding, Call, HostFunction } from "../binding.ts";
 import { type Machine, PendingException, ScriptError } from "../machine.ts";
 import type { Pointer } from "../wasm_instance.ts";
-
-export const NO_ARGUMENTS = "Passed %d arguments but expected none";
 
 export function effectsOf({ context }: Call): GovernanceEffects {
   const { effects } = context;
@@ -19,16 +17,21 @@ export function effectsOf({ context }: Call): GovernanceEffects {
   return effects;
 }
 
+/** A function that takes nothing and brings one effect about. @param counts whether it refuses arguments */
+export function plainEffect(bringAbout: (effects: GovernanceEffects) => void, counts = true): HostFunction {
+  return {
+    length: 0,
+    run(call, given) {
+      if (counts) given.expect(0, "Passed %d arguments but expected none");
+      bringAbout(effectsOf(call));
+      return 0;
+    },
+  };
+}
+
 export const effects: Binding = {
   functions: {
-    "ccf.refreshAppBytecodeCache": {
-      length: 0,
-      run(call, given) {
-        given.expect(0, NO_ARGUMENTS);
-        effectsOf(call).refreshBytecodeCache();
-        return 0;
-      },
-    },
+    "ccf.refreshAppBytecodeCache": plainEffect((effects) => effects.refreshBytecodeCache()),
 
     "ccf.setJwtPublicSigningKeys": {
       length: 3,

@@ -8,14 +8,14 @@
 import type { Binding, Call } from "../binding.ts";
 import { ScriptError } from "../machine.ts";
 import type { Pointer } from "../wasm_instance.ts";
-import { effectsOf, NO_ARGUMENTS } from "./effects.ts";
+import { effectsOf } from "./effects.ts";
 
 export const network: Binding = {
   functions: {
     "ccf.network.getLatestLedgerSecretSeqno": {
       length: 0,
       run(call, given) {
-        given.expect(0, NO_ARGUMENTS);
+        given.expect(0, "Passed %d arguments but expected none");
         return call.machine.newNumber(effectsOf(call).latestLedgerSecretSeqno());
       },
     },

@@ -7,18 +7,11 @@
 import { fromUtf8Lenient } from "../../../shared/bytes.ts";
 import type { Binding } from "../binding.ts";
 import { ScriptError } from "../machine.ts";
-import { effectsOf, NO_ARGUMENTS } from "./effects.ts";
+import { effectsOf, plainEffect } from "./effects.ts";
 
 export const node: Binding = {
   functions: {
-    "ccf.node.triggerLedgerRekey": {
-      length: 0,
-      run(call, given) {
-        given.expect(0, NO_ARGUMENTS);
-        effectsOf(call).rekeyLedger();
-        return 0;
-      },
-    },
+    "ccf.node.triggerLedgerRekey": plainEffect((effects) => effects.rekeyLedger()),
 
     "ccf.node.transitionServiceToOpen": {
       length: 2,
@@ -37,30 +30,11 @@ export const node: Binding = {
       },
     },
 
-    "ccf.node.triggerRecoverySharesRefresh": {
-      length: 0,
-      run(call, given) {
-        given.expect(0, NO_ARGUMENTS);
-        effectsOf(call).refreshRecoveryShares();
-        return 0;
-      },
-    },
+    "ccf.node.triggerRecoverySharesRefresh": plainEffect((effects) => effects.refreshRecoveryShares()),
 
     // Quirk of CCF: the next two do not count their arguments.
-    "ccf.node.triggerLedgerChunk": {
-      length: 0,
-      run(call) {
-        effectsOf(call).endLedgerChunk();
-        return 0;
-      },
-    },
+    "ccf.node.triggerLedgerChunk": plainEffect((effects) => effects.endLedgerChunk(), false),
 
-    "ccf.node.triggerSnapshot": {
-      length: 0,
-      run(call) {
-        effectsOf(call).takeSnapshot();
-        return 0;
-      },
-    },
+    "ccf.node.triggerSnapshot": plainEffect((effects) => effects.takeSnapshot(), false),
   },
 };

@@ -78,6 +78,10 @@ export class Enclave {
         return;
       case "ledgerEntries":
         return this.#node?.historical.deliver(input.from, input.to, input.entries);
+      case "join":
+      case "nodeInbound":
+      case "httpResult":
+        return;
       case "metrics":
         if (this.#node !== undefined) {
           this.#node.sessionMetrics = input.sessions;

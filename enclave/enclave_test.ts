@@ -150,7 +150,10 @@ serviceTest(
 );
 
 serviceTest("too many uncommitted transactions are refused with 503, and /node still answers", {
-  change: { maxUncommittedTransactions: 5, signatures: { txCount: 5000, delayMs: 1000 } },
+  change: {
+    consensus: { messageTimeoutMs: 100, electionTimeoutMs: 5000, maxUncommittedTransactions: 5 },
+    signatures: { txCount: 5000, delayMs: 1000 },
+  },
 }, (service) => {
   const { node, userCertificate: certificate } = service;
   for (let i = 0; i < 5; i++) write(service, i);

@@ -60,6 +60,29 @@ export type EnclaveInput =
   | { readonly kind: "request"; readonly session: SessionId; readonly id: number; readonly request: HttpRequest }
   /** Entries asked for by `ledgerRead`, back to back, or null where the host cannot give them. */
   | { readonly kind: "ledgerEntries"; readonly from: Seqno; readonly to: Seqno; readonly entries: Uint8Array | null }
+  /**
+   * Join a service that runs. Once, first, instead of `start`. `snapshot`: a whole snapshot file to start from, whose name
+   * says at which seqno; the ledger files begin after it.
+   */
+  | {
+    readonly kind: "join";
+    readonly config: JoinConfig;
+    readonly snapshot: { readonly name: string; readonly file: Uint8Array } | null;
+  }
+  /** What another node's host sent, with the ID that it claims (nodes-and-attestation.md §1.1). */
+  | {
+    readonly kind: "nodeInbound";
+    readonly from: string;
+    readonly messageType: NodeMessageType;
+    readonly payload: Uint8Array;
+  }
+  /** The answer to an `httpRequest`; null with a reason where there is none. */
+  | {
+    readonly kind: "httpResult";
+    readonly id: number;
+    readonly response: HttpResponse | null;
+    readonly reason?: string;
+  }
   /** Counters of the listeners, for `GET /node/metrics`. */
   | { readonly kind: "metrics"; readonly sessions: SessionMetrics; readonly heapBytes: HeapBytes }
   /** The node is about to stop: what is not signed yet is signed, so that a recovery would keep it. */
@@ -77,6 +100,30 @@ export type EnclaveOutput =
   | { readonly kind: "ledgerTruncate"; readonly seqno: Seqno }
   /** Answer with `ledgerEntries`. */
   | { readonly kind: "ledgerRead"; readonly from: Seqno; readonly to: Seqno }
+  /**
+   * Send to another node, in order. Where `entries` is there, the host appends those ledger entries to the payload, as they
+   * lie in its files when the message leaves; if it cannot read them, nothing is sent.
+   */
+  | {
+    readonly kind: "nodeOutbound";
+    readonly to: string;
+    readonly messageType: NodeMessageType;
+    readonly payload: Uint8Array;
+    readonly entries?: { readonly from: Seqno; readonly to: Seqno };
+  }
+  /** Where another node is reached ("host:port"); null: the connection is closed and forgotten. */
+  | { readonly kind: "peerAddress"; readonly nodeId: string; readonly address: string | null }
+  /**
+   * Ask another node over TLS; answer with `httpResult`. The server must show a certificate that this service certificate
+   * issued; the client's is the self-signed one of this node (`tlsIdentity` of authority Node).
+   */
+  | {
+    readonly kind: "httpRequest";
+    readonly id: number;
+    readonly address: string;
+    readonly servicePem: string;
+    readonly request: HttpRequest;
+  }
   | { readonly kind: "response"; readonly session: SessionId; readonly id: number; readonly response: HttpResponse }
   /**
    * Certificate chain and key for the listeners of one authority; replaces what was there, running sessions go on. It is
@@ -99,6 +146,9 @@ export type EnclaveOutput =
   /** The node cannot go on; the host stops the process with this sentence. */
   | { readonly kind: "fatal"; readonly message: string };
 
+/** First field of a frame between nodes: key exchange, consensus, forwarded requests. */
+export type NodeMessageType = 0 | 1 | 2;
+
 export type LogLevel = "trace" | "debug" | "info" | "fail" | "fatal";
 
 /** One RPC interface as the configuration has it, our own extension keys and defaults left out (operations.md §2). */
@@ -111,8 +161,8 @@ export interface RpcInterface {
   readonly [other: string]: unknown;
 }
 
-/** All that the enclave is told to start a service. Every file is already read; nothing here is secret. */
-export interface StartConfig {
+/** What the enclave of every node is told. Every file is already read; nothing here is secret. */
+export interface CommonConfig {
   readonly nodeToNodeInterface: { readonly bind_address: string; readonly published_address: string };
   readonly rpcInterfaces: Readonly<Record<string, RpcInterface>>;
   readonly node: {
@@ -122,6 +172,26 @@ export interface StartConfig {
     readonly initialValidityDays: number;
     readonly data: unknown;
   };
+  readonly platform: VirtualPlatform;
+  readonly signatures: { readonly txCount: number; readonly delayMs: number };
+  readonly chunkBytes: number;
+  readonly snapshotTxCount: number;
+  readonly consensus: {
+    readonly messageTimeoutMs: number;
+    readonly electionTimeoutMs: number;
+    /** 0: no limit. */
+    readonly maxUncommittedTransactions: number;
+  };
+  /** Messages on one key between two nodes, both directions together. */
+  readonly nodeToNodeMessageLimit: number;
+  /** Less important lines are not sent to the host at all. */
+  readonly logLevel: LogLevel;
+  /** An app linked into the enclave instead of the member-approved JavaScript bundle (decisions: engines). */
+  readonly nativeApp?: "logging";
+}
+
+/** All that the enclave is told to start a service. */
+export interface StartConfig extends CommonConfig {
   readonly service: {
     readonly subjectName: string;
     readonly initialValidityDays: number;
@@ -132,15 +202,16 @@ export interface StartConfig {
     readonly members: readonly StartMember[];
     readonly coseSignatures: { readonly issuer: string; readonly subject: string };
   };
-  readonly platform: VirtualPlatform;
-  readonly signatures: { readonly txCount: number; readonly delayMs: number };
-  readonly chunkBytes: number;
-  readonly snapshotTxCount: number;
-  readonly maxUncommittedTransactions: number;
-  /** Less important lines are not sent to the host at all. */
-  readonly logLevel: LogLevel;
-  /** An app linked into the enclave instead of the member-approved JavaScript bundle (decisions: engines). */
-  readonly nativeApp?: "logging";
+}
+
+/** All that the enclave is told to join a service. */
+export interface JoinConfig extends CommonConfig {
+  /** The certificate that this node trusts as the service's. */
+  readonly servicePem: string;
+  /** "host:port" of an RPC interface of a node of the service. */
+  readonly targetAddress: string;
+  readonly retryTimeoutMs: number;
+  readonly followRedirect: boolean;
 }
 
 export interface ServiceConfiguration {

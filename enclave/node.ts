@@ -137,6 +137,21 @@ export class Node {
     return this.path.lastSigned;
   }
 
+  /** Whether this node leads, as far as it knows. */
+  get isPrimary(): boolean {
+    return true;
+  }
+
+  /** Whether this node may write: it leads, and its retirement is not complete. */
+  get canReplicate(): boolean {
+    return true;
+  }
+
+  /** Who leads, as far as this node knows. */
+  get primaryId(): string | undefined {
+    return this.id;
+  }
+
   get appIsOpen(): boolean {
     return this.#appIsOpen;
   }
@@ -150,7 +165,7 @@ export class Node {
   }
 
   get tooManyUncommitted(): boolean {
-    const limit = this.config.maxUncommittedTransactions;
+    const limit = this.config.consensus.maxUncommittedTransactions;
     return limit !== 0 && this.store.version - this.path.committed.seqno >= limit;
   }
 

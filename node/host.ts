@@ -327,6 +327,10 @@ export class Host {
         return this.#ledger.truncate(output.seqno);
       case "ledgerRead":
         return void this.#readLedger(output.from, output.to);
+      case "nodeOutbound":
+      case "peerAddress":
+      case "httpRequest":
+        return;
       case "response":
         return this.#respond(output.id, output.response);
       case "tlsIdentity":

@@ -66,7 +66,8 @@ export function startConfig(
     signatures: config.signatures,
     chunkBytes: config.ledger.chunkBytes,
     snapshotTxCount: config.snapshots.txCount,
-    maxUncommittedTransactions: config.consensus.maxUncommittedTransactions,
+    consensus: config.consensus,
+    nodeToNodeMessageLimit: config.nodeToNodeMessageLimit,
     ...(config.nativeApp !== undefined && { nativeApp: config.nativeApp }),
     logLevel,
   };

@@ -277,7 +277,8 @@ export class TranscriptNode {
       signatures: { txCount: 5000, delayMs: SIGNATURE_DELAY_MS },
       chunkBytes: 5 * 1024 * 1024,
       snapshotTxCount: 10_000,
-      maxUncommittedTransactions: 10_000,
+      consensus: { messageTimeoutMs: 100, electionTimeoutMs: 5000, maxUncommittedTransactions: 10_000 },
+      nodeToNodeMessageLimit: 23_726_566,
       logLevel: "info",
     };
   }

@@ -254,7 +254,12 @@ serviceTest("with too much uncommitted, /app and /gov wait and /node does not", 
   assert.equal(ask(service, "GET /node/state").status, 200);
   service.node.advance(1000);
   assert.equal(ask(service, "POST /app/w").status, 200);
-}, { change: { maxUncommittedTransactions: 3, signatures: { txCount: 1000, delayMs: 1000 } } });
+}, {
+  change: {
+    consensus: { messageTimeoutMs: 100, electionTimeoutMs: 5000, maxUncommittedTransactions: 3 },
+    signatures: { txCount: 1000, delayMs: 1000 },
+  },
+});
 
 serviceTest("a limit of 0 uncommitted transactions is none", "native", ({ node, userCertificate }) => {
   for (let id = 0; id < 20; id++) {
@@ -262,7 +267,12 @@ serviceTest("a limit of 0 uncommitted transactions is none", "native", ({ node, 
     const response = node.request({ method: "POST", target: "/log/private", body, certificate: userCertificate });
     assert.equal(response.status, 200);
   }
-}, { change: { maxUncommittedTransactions: 0, signatures: { txCount: 1000, delayMs: 1000 } } });
+}, {
+  change: {
+    consensus: { messageTimeoutMs: 100, electionTimeoutMs: 5000, maxUncommittedTransactions: 0 },
+    signatures: { txCount: 1000, delayMs: 1000 },
+  },
+});
 
 serviceTest("what the service has stored wrongly is the service's fault, not the client's", "native", (service) => {
   service.node.write((tx) => tx.openRaw("public:ccf.gov.nodes.info").put("x", new Uint8Array([0x7b])));

@@ -1,8 +1,8 @@
 /**
  * Snapshots as files in a directory, as CCF keeps them.
  *
- * In: a snapshot with its receipt, and its name. Out: what is there, the newest, ranges of bytes. A file gets its
- * `.committed` name when all of it is on the disk; without it, it is not there for anybody.
+ * In: a snapshot with its receipt, part by part, and its name. Out: what is there, the newest, ranges of bytes. A file
+ * gets its `.committed` name when all of it is on the disk; until then it is a draft, which is not there for anybody.
  * Format: ledger-and-receipts.md §9.1
  */
 
@@ -23,6 +23,19 @@ export interface SnapshotFile {
   readonly evidenceSeqno: Seqno;
 }
 
+/**
+ * A snapshot that is being written. Calls are made one after the other. One that fails removes the draft, and throws a
+ * StorageError; after that, as after `commit`, there is nothing to do but `discard`, which then does nothing.
+ */
+export interface SnapshotWriter {
+  /** Adds bytes at the end. */
+  append(bytes: Uint8Array): Promise<void>;
+  /** Puts all of it on the disk, and gives it its last name: "snapshot_12_14.committed". */
+  commit(name: string): Promise<void>;
+  /** Removes what was written, if it can. */
+  discard(): Promise<void>;
+}
+
 export class SnapshotFiles {
   readonly #directory: string;
   readonly #readOnlyDirectory: string | undefined;
@@ -35,32 +48,40 @@ export class SnapshotFiles {
   }
 
   /**
-   * Writes a snapshot and its receipt, and gives it its last name once it is on the disk.
+   * Begins a snapshot. Its name is known only at its end, since it tells where its digest stands in the ledger; the draft
+   * is "snapshot_12.draft", and takes the place of one that a killed node has begun.
    *
-   * @param name with or without `.committed`
-   * @throws StorageError; what was written of it is removed
+   * @param seqno of the state it holds
+   * @throws StorageError
    */
+  async writer(seqno: Seqno): Promise<SnapshotWriter> {
+    assert(Number.isSafeInteger(seqno) && seqno > 0, "A snapshot is of a state that a transaction made");
+    const draft = join(this.#directory, `snapshot_${seqno}${DRAFT_SUFFIX}`);
+    try {
+      await this.#fileSystem.makeDirectory(this.#directory);
+      return new DraftWriter(this.#fileSystem, this.#directory, seqno, draft, await this.#create(draft));
+    } catch (error) {
+      throw cannotWrite(draft, error);
+    }
+  }
+
+  /** Writes a whole snapshot. @throws StorageError; what was written of it is removed */
   async write(name: string, bytes: Uint8Array): Promise<void> {
     const parsed = parseSnapshotName(name);
     assert(parsed !== undefined, "A snapshot is written under the name of one");
-    const draft = join(this.#directory, formatSnapshotName({ ...parsed, committed: false }));
-    const path = join(this.#directory, formatSnapshotName({ ...parsed, committed: true }));
-    let created = false;
+    const writer = await this.writer(parsed.seqno);
+    await writer.append(bytes);
+    await writer.commit(formatSnapshotName({ ...parsed, committed: true }));
+  }
+
+  /** Removes drafts of a node that was killed: before a node begins any of its own. @throws StorageError */
+  async removeDrafts(): Promise<void> {
     try {
-      await this.#fileSystem.makeDirectory(this.#directory);
-      const file = await this.#create(draft);
-      created = true;
-      try {
-        await file.write(0, bytes);
-        await file.sync();
-      } finally {
-        await file.close();
+      for (const name of await this.#fileSystem.list(this.#directory) ?? []) {
+        if (DRAFT_NAME.test(name)) await this.#fileSystem.remove(join(this.#directory, name));
       }
-      await this.#fileSystem.rename(draft, path);
-      await this.#fileSystem.syncDirectory(this.#directory);
     } catch (error) {
-      if (created) await this.#fileSystem.remove(draft).catch(() => undefined);
-      throw storageError(`write the snapshot ${JSON.stringify(path)}`, error, "choose another snapshots.directory");
+      throw storageError(`remove drafts from the snapshots directory ${JSON.stringify(this.#directory)}`, error);
     }
   }
 
@@ -110,7 +131,6 @@ export class SnapshotFiles {
     });
   }
 
-  /** A file left by a node that was killed while writing it is nobody's, and written anew. */
   async #create(path: string): Promise<LedgerFile> {
     try {
       return await this.#fileSystem.open(path, "create");
@@ -140,4 +160,72 @@ export class SnapshotFiles {
     }
     return undefined;
   }
+}
+
+const DRAFT_SUFFIX = ".draft";
+const DRAFT_NAME = /^snapshot_[1-9][0-9]*\.draft$/;
+
+class DraftWriter implements SnapshotWriter {
+  readonly #fileSystem: LedgerFileSystem;
+  readonly #directory: string;
+  readonly #seqno: Seqno;
+  readonly #draft: string;
+  #file: LedgerFile | undefined;
+  #sizeBytes = 0;
+
+  constructor(fileSystem: LedgerFileSystem, directory: string, seqno: Seqno, draft: string, file: LedgerFile) {
+    this.#fileSystem = fileSystem;
+    this.#directory = directory;
+    this.#seqno = seqno;
+    this.#draft = draft;
+    this.#file = file;
+  }
+
+  async append(bytes: Uint8Array): Promise<void> {
+    const file = this.#open();
+    try {
+      await file.write(this.#sizeBytes, bytes);
+      this.#sizeBytes += bytes.length;
+    } catch (error) {
+      await this.#remove();
+      throw cannotWrite(this.#draft, error);
+    }
+  }
+
+  async commit(name: string): Promise<void> {
+    const parsed = parseSnapshotName(name);
+    assert(parsed?.committed === true && parsed.seqno === this.#seqno, "A draft gets the name of the state it holds");
+    const file = this.#open();
+    const path = join(this.#directory, name);
+    try {
+      await file.sync();
+      await file.close();
+      this.#file = undefined;
+      await this.#fileSystem.rename(this.#draft, path);
+      await this.#fileSystem.syncDirectory(this.#directory);
+    } catch (error) {
+      await this.#remove();
+      throw cannotWrite(path, error);
+    }
+  }
+
+  async discard(): Promise<void> {
+    if (this.#file !== undefined) await this.#remove();
+  }
+
+  /** A draft that was renamed although the call threw is whole, and stays. */
+  async #remove(): Promise<void> {
+    await this.#file?.close().catch(() => undefined);
+    this.#file = undefined;
+    await this.#fileSystem.remove(this.#draft).catch(() => undefined);
+  }
+
+  #open(): LedgerFile {
+    assert(this.#file !== undefined, "Nothing is written to a snapshot that is finished, or has failed");
+    return this.#file;
+  }
+}
+
+function cannotWrite(path: string, error: unknown): Error {
+  return storageError(`write the snapshot ${JSON.stringify(path)}`, error, "choose another snapshots.directory");
 }

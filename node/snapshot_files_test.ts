@@ -87,35 +87,85 @@ Deno.test("SnapshotFiles.read() gives ranges whose end is exclusive, and nothing
   });
 });
 
-Deno.test("SnapshotFiles.write() leaves nothing behind that fails, and can be tried again", async () => {
+Deno.test("SnapshotFiles.writer() writes part by part, and there is nothing until all of it is", async () => {
+  await withTempDirectory(async (directory) => {
+    const fileSystem = new TestFileSystem();
+    const snapshots = new SnapshotFiles(`${directory}/snapshots`, undefined, fileSystem);
+    const writer = await snapshots.writer(12);
+    await writer.append(bytes.subarray(0, 300));
+    await writer.append(bytes.subarray(300, 999));
+    assert.deepEqual(
+      directoryContent(`${directory}/snapshots`),
+      new Map([["snapshot_12.draft", bytes.subarray(0, 999)]]),
+    );
+    assert.deepEqual(await snapshots.list(), []);
+    await writer.append(bytes.subarray(999));
+    await writer.commit("snapshot_12_14.committed");
+    await writer.discard();
+    assert.deepEqual(fileSystem.calls, ["create", "write", "write", "write", "sync", "rename", "syncDirectory"]);
+    assert.deepEqual(await snapshots.read("snapshot_12_14.committed"), bytes);
+    assert.equal(fileSystem.openFiles, 0);
+    await assert.rejects(writer.append(bytes), { name: "AssertionFailed" });
+  });
+});
+
+Deno.test("SnapshotFiles.writer() gives a draft no other name than that of its state", async () => {
+  await withTempDirectory(async (directory) => {
+    const snapshots = new SnapshotFiles(directory);
+    const writer = await snapshots.writer(12);
+    for (const name of ["snapshot_13_14.committed", "snapshot_12_14", "snapshot_12_12.committed", "../x"]) {
+      await assert.rejects(writer.commit(name), { name: "AssertionFailed" });
+    }
+    await writer.discard();
+    await writer.discard();
+    assert.deepEqual(directoryContent(directory), new Map());
+  });
+});
+
+Deno.test("SnapshotFiles leaves nothing behind that fails, and can be tried again", async () => {
+  const name = "snapshot_12_14.committed";
   for (const how of ["not stored", "half stored", "stored"] satisfies Fault[]) {
-    for (const [call, kind] of ["create", "write", "sync", "rename", "syncDirectory"].entries()) {
+    for (const [call, kind] of ["create", "write", "write", "sync", "rename", "syncDirectory"].entries()) {
       await withTempDirectory(async (directory) => {
         const fileSystem = new TestFileSystem();
         const snapshots = new SnapshotFiles(directory, undefined, fileSystem);
+        const write = async () => {
+          const writer = await snapshots.writer(12);
+          await writer.append(bytes.subarray(0, 10));
+          await writer.append(bytes.subarray(10));
+          await writer.commit(name);
+        };
         fileSystem.failCall(call, how);
-        await assert.rejects(snapshots.write("snapshot_12_14", bytes), {
+        const path = `${directory}/${call < 3 ? "snapshot_12.draft" : name}`;
+        await assert.rejects(write(), {
           name: "StorageError",
-          message:
-            `Cannot write the snapshot ${JSON.stringify(`${directory}/snapshot_12_14.committed`)}: the disk is full; ` +
+          message: `Cannot write the snapshot ${JSON.stringify(path)}: the disk is full; ` +
             "free some space; what is written already is not lost",
         });
+        assert.equal(fileSystem.openFiles, 0);
         // Committed only where all of it is there.
         const listed = await snapshots.list();
         assert.equal(listed.length, kind === "syncDirectory" || (kind === "rename" && how === "stored") ? 1 : 0);
-        if (listed.length > 0) assert.deepEqual(await snapshots.read(listed[0]!.name), bytes);
-        await snapshots.write("snapshot_12_14", bytes);
-        assert.deepEqual(directoryContent(directory), new Map([["snapshot_12_14.committed", bytes]]));
+        if (listed.length > 0) assert.deepEqual(await snapshots.read(name), bytes);
+        await write();
+        assert.deepEqual(directoryContent(directory), new Map([[name, bytes]]));
       });
     }
   }
 });
 
-Deno.test("SnapshotFiles.write() takes the place of what a killed node has begun", async () => {
+Deno.test("SnapshotFiles.writer() takes the place of what a killed node has begun, and all of that can be removed", async () => {
   await withTempDirectory(async (directory) => {
-    Deno.writeFileSync(`${directory}/snapshot_12_14`, bytes.subarray(0, 100));
-    await new SnapshotFiles(directory).write("snapshot_12_14", bytes.subarray(0, 50));
-    assert.deepEqual(directoryContent(directory), new Map([["snapshot_12_14.committed", bytes.subarray(0, 50)]]));
+    const snapshots = new SnapshotFiles(directory);
+    for (const seqno of [7, 12]) Deno.writeFileSync(`${directory}/snapshot_${seqno}.draft`, bytes.subarray(0, 100));
+    Deno.writeFileSync(`${directory}/notes.draft`, bytes);
+    await snapshots.write("snapshot_12_14", bytes.subarray(0, 50));
+    await snapshots.removeDrafts();
+    assert.deepEqual(
+      directoryContent(directory),
+      new Map([["notes.draft", bytes], ["snapshot_12_14.committed", bytes.subarray(0, 50)]]),
+    );
+    await new SnapshotFiles(`${directory}/absent`).removeDrafts();
   });
 });
 

@@ -14,6 +14,7 @@ import type { MemberCosePolicy } from "./cose_authentication.ts";
 import { OdataError } from "./odata_error.ts";
 import type { OperationDescription } from "./openapi.ts";
 import type { ParsedRequest } from "./request.ts";
+import type { CallerCertificate } from "./session.ts";
 
 /** A policy's name, several that must all succeed, or one that apps cannot name. */
 export type AuthenticationPolicy =
@@ -29,6 +30,8 @@ export interface EndpointContext {
   readonly params: Readonly<Record<string, string>>;
   /** null where the endpoint asks for no authentication. */
   readonly caller: Caller | null;
+  /** Of the connection, whoever that is; for what is proved by the key itself. */
+  readonly certificate: CallerCertificate | null;
   readonly tx: Transaction;
   readonly node: Node;
   readonly frontend: FrontendName;

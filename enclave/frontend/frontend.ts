@@ -68,15 +68,17 @@ function execute(node: Node, session: Session, request: ParsedRequest): HttpResp
     );
   }
 
+  const certificate = session.caller(node.primitives);
   const caller = authenticate(
     endpoint.policies,
-    { certificate: session.caller(node.primitives), request, primitives: node.primitives, nowMs: node.nowMs },
+    { certificate, request, primitives: node.primitives, nowMs: node.nowMs },
     tx,
   );
   const context: EndpointContext = {
     request,
     params,
     caller,
+    certificate,
     tx,
     node,
     frontend: frontend.name,

@@ -30,7 +30,8 @@ import { storageError } from "./storage_error.ts";
 
 /** What the index needs of the ledger; `LedgerFiles` has it. */
 export interface IndexedLedger {
-  readonly firstSeqno: Seqno | undefined;
+  /** The first entry that is there from `seqno` on, undefined where there is none. */
+  firstSeqnoFrom(seqno: Seqno): Seqno | undefined;
   readInChunk(from: Seqno, to: Seqno, maxBytes: number): Promise<ChunkRange | undefined>;
 }
 
@@ -150,9 +151,11 @@ export class HostIndex {
   async #follow(): Promise<void> {
     try {
       while (!this.#closed && this.#indexedSeqno < this.#committedSeqno) {
-        const from = Math.max(this.#indexedSeqno + 1, this.#ledger.firstSeqno ?? 1);
+        // A ledger that begins behind a snapshot has a gap there, or nothing before.
+        const from = this.#ledger.firstSeqnoFrom(this.#indexedSeqno + 1);
+        if (from === undefined || from > this.#committedSeqno) return;
         const to = Math.min(this.#committedSeqno, from + MAX_INDEX_READ_ENTRIES - 1);
-        const range = from > to ? undefined : await this.#ledger.readInChunk(from, to, INDEX_READ_BYTES);
+        const range = await this.#ledger.readInChunk(from, to, INDEX_READ_BYTES);
         if (range === undefined) return;
         await this.#add(range);
         this.#indexedSeqno = range.to;

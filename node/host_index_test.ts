@@ -2,7 +2,7 @@ import { strict as assert } from "node:assert";
 import { concat, fromHex, toByteString } from "../shared/bytes.ts";
 import { noblePrimitives } from "../shared/crypto/primitives.ts";
 import type { TableWrites } from "../shared/kv/write_set.ts";
-import { sealEntry } from "../shared/ledger/entry.ts";
+import { FORCE_CHUNK_AFTER, sealEntry } from "../shared/ledger/entry.ts";
 import { MAX_INDEX_READ_ENTRIES } from "../shared/limits.ts";
 import type { Seqno } from "../shared/tx_id.ts";
 import { teamData, teamTest } from "../tests/team_data.ts";
@@ -13,13 +13,18 @@ import { testEntry, withTempDirectory } from "./test_file_system.ts";
 const NO_BYTES = new Uint8Array();
 
 /** An entry that writes keys of public tables. */
-function entryOf(seqno: Seqno, tables: Readonly<Record<string, readonly string[]>>, removes: readonly string[] = []) {
+function entryOf(
+  seqno: Seqno,
+  tables: Readonly<Record<string, readonly string[]>>,
+  removes: readonly string[] = [],
+  flags = 0,
+) {
   const publicTables = Object.entries(tables).sort().map(([name, keys]): TableWrites => {
     return { name, writes: [...keys].sort().map((key) => [key, NO_BYTES] as const), removes };
   });
   return sealEntry(noblePrimitives, new Uint8Array(32), {
     txId: { view: 2, seqno },
-    flags: 0,
+    flags,
     claimsDigest: new Uint8Array(32),
     commitEvidenceDigest: new Uint8Array(32),
     writeSet: { publicTables, privateTables: [] },
@@ -29,7 +34,7 @@ function entryOf(seqno: Seqno, tables: Readonly<Record<string, readonly string[]
 /** A ledger of one file. */
 function ledgerOf(entries: readonly Uint8Array[], firstSeqno: Seqno = 1): IndexedLedger {
   return {
-    firstSeqno,
+    firstSeqnoFrom: (seqno) => seqno < firstSeqno + entries.length ? Math.max(seqno, firstSeqno) : undefined,
     readInChunk(from, to, maxBytes) {
       const parts: Uint8Array[] = [];
       const offsets: number[] = [];
@@ -100,7 +105,7 @@ Deno.test("HostIndex goes on where it was, and is built anew over another ledger
     const entries = [1, 2, 3].map((seqno) => entryOf(seqno, { "public:a": [`k${seqno}`] }));
     let reads = 0;
     const counting: IndexedLedger = {
-      firstSeqno: 1,
+      firstSeqnoFrom: (seqno) => seqno,
       readInChunk: (from, to, maxBytes) => {
         reads++;
         return ledgerOf(entries).readInChunk(from, to, maxBytes);
@@ -193,7 +198,7 @@ Deno.test("HostIndex passes over entries it cannot read, and waits where the led
   const entries = [entryOf(1, { "public:a": ["x"] }), testEntry(2), entryOf(3, { "public:a": ["x"] })];
   let broken = true;
   const ledger: IndexedLedger = {
-    firstSeqno: 1,
+    firstSeqnoFrom: (seqno) => seqno,
     readInChunk: (from, to, maxBytes) => {
       return broken ? Promise.reject(new Error("no disk")) : ledgerOf(entries).readInChunk(from, to, maxBytes);
     },
@@ -207,6 +212,42 @@ Deno.test("HostIndex passes over entries it cannot read, and waits where the led
     await index.settled();
     assert.deepEqual(await index.seqnosOf("public:a", "x"), [1, 3]);
     assert.match(notices.join(), /^Cannot index the keys of ledger entry 2: Cannot read a 64-bit integer/);
+  });
+});
+
+Deno.test("HostIndex goes on behind the gap that a node which joined from a snapshot has in its ledger", async () => {
+  await withTempDirectory(async (directory) => {
+    const path = `${directory}/index.kv`;
+    const written = async (from: Seqno, to: Seqno, ledger: LedgerFiles) => {
+      for (let seqno = from; seqno <= to; seqno++) ledger.append(seqno, entryOf(seqno, { "public:a": ["x"] }), true);
+      ledger.commit(to);
+      await ledger.flush();
+    };
+    const earlier = await LedgerFiles.open({ directory: `${directory}/ledger` });
+    await written(1, 3, earlier);
+    earlier.append(4, entryOf(4, { "public:a": ["y"] }, [], FORCE_CHUNK_AFTER), true);
+    await written(5, 6, earlier);
+    await withIndex(earlier, async (index) => {
+      index.advance(4);
+      await index.settled();
+    }, path);
+    await earlier.close();
+
+    const joined = await LedgerFiles.open({ directory: `${directory}/ledger` });
+    await joined.startAfterSnapshot(10);
+    await withIndex(joined, async (index, notices) => {
+      assert.equal(index.indexedSeqno, 4, "the committed file is kept, and with it what is known of it");
+      index.advance(10);
+      await index.settled();
+      await written(11, 12, joined);
+      index.advance(12);
+      await index.settled();
+      assert.deepEqual(await index.seqnosOf("public:a", "x"), [1, 2, 3, 11, 12]);
+      assert.equal((await index.placeOf(12))?.chunkFirst, 11);
+      assert.equal(await index.placeOf(7), undefined);
+      assert.deepEqual(notices, []);
+    }, path);
+    await joined.close();
   });
 });
 

@@ -99,6 +99,12 @@ export class LedgerFiles {
     return this.#chunks[0]?.first;
   }
 
+  /** Seqno of the first entry that is here from `seqno` on: a node that joined behind a snapshot may lack some before it. */
+  firstSeqnoFrom(seqno: Seqno): Seqno | undefined {
+    const chunk = this.#chunks.find(({ last }) => last >= seqno);
+    return chunk === undefined ? undefined : Math.max(chunk.first, seqno);
+  }
+
   /** Bytes of entries that wait in memory for the disk. */
   get unwrittenBytes(): number {
     return this.#writer.unwrittenBytes;

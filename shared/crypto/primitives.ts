@@ -8,7 +8,7 @@
 
 import { sha256 } from "@noble/hashes/sha2.js";
 import { hmac } from "@noble/hashes/hmac.js";
-import { gcm } from "@noble/ciphers/aes.js";
+import { ctr, gcm } from "@noble/ciphers/aes.js";
 import { p256, p384, p521 } from "@noble/curves/nist.js";
 import { concat } from "../bytes.ts";
 import { parseRsaPrivateKey, rsaOaepDecrypt } from "./rsa.ts";
@@ -21,6 +21,8 @@ export type CurveName = "P-256" | "P-384" | "P-521";
 
 export interface Primitives {
   sha256(message: Uint8Array): Uint8Array;
+  /** SHA-256 of a message that comes part by part. */
+  sha256Stream(): Sha256Stream;
   /** HMAC-SHA256 under a fixed key: the key's own two blocks are hashed once, here. */
   hmacSha256(key: Uint8Array): (message: Uint8Array) => Uint8Array;
   /** AES-256-GCM. Answers ciphertext and 16-byte tag apart, since CCF stores the tag in front. */
@@ -38,6 +40,8 @@ export interface Primitives {
     ciphertext: Uint8Array,
     tag: Uint8Array,
   ): Uint8Array | undefined;
+  /** AES-256 in counter mode: of a message of up to 2^32 blocks, encrypted or decrypted. @param counter of the first block */
+  aesCtr(key: Uint8Array, counter: Uint8Array, message: Uint8Array): Uint8Array;
   /**
    * ECDSA over a digest that is already made.
    *
@@ -55,10 +59,21 @@ export interface Primitives {
   rsaOaepDecrypt(privateKey: Uint8Array, ciphertext: Uint8Array, label?: Uint8Array): Uint8Array | undefined;
 }
 
+export interface Sha256Stream {
+  update(part: Uint8Array): void;
+  /** Ends it. */
+  digest(): Uint8Array;
+}
+
 export const NOBLE_CURVES = { "P-256": p256, "P-384": p384, "P-521": p521 } as const;
 
 export const noblePrimitives: Primitives = {
   sha256: (message) => sha256(message),
+
+  sha256Stream() {
+    const hash = sha256.create();
+    return { update: (part) => void hash.update(part), digest: () => hash.digest() };
+  },
 
   hmacSha256(key) {
     const keyed = hmac.create(sha256, key);
@@ -77,6 +92,8 @@ export const noblePrimitives: Primitives = {
       return undefined;
     }
   },
+
+  aesCtr: (key, counter, message) => ctr(key, counter).encrypt(message),
 
   ecdsaVerifyHashed(curve, publicKey, digest, signature) {
     try {

@@ -15,6 +15,12 @@ export const MAX_VIEW = 0x7fffffff;
 /** Views that a view history lists, so that a hostile one does not fill the memory: an election a second for half a year. */
 export const MAX_VIEWS = 16 * 1024 * 1024;
 
+// Consensus.
+/** Entries in one AppendEntries; the formula for the size of batches gives no more (consensus.md §9). */
+export const MAX_ENTRIES_PER_APPEND = 10_000;
+/** AppendEntries that one sending makes for one peer: a new node is not handed the whole ledger in one go. */
+export const MAX_APPENDS_PER_SENDING = 64;
+
 // Ledger files.
 /** The positions table of a chunk has 32-bit offsets, so a chunk ends below 4 GiB. */
 export const MAX_CHUNK_BYTES = 0xffffffff;
@@ -100,6 +106,12 @@ export const MAX_JSON_RPC_BATCH = 1000;
 export const MAX_JSON_RPC_ANSWER_CHARACTERS = 16 * 1024 * 1024;
 /** Characters of an unknown name that an error repeats. */
 export const MAX_QUOTED_NAME_CHARACTERS = 200;
+
+// Joining.
+/** Redirects that a joining node follows before it begins again with the node that it was told of. */
+export const MAX_JOIN_REDIRECTS = 20;
+/** Characters of another node's answer that a log repeats. */
+export const MAX_QUOTED_ANSWER_CHARACTERS = 1000;
 
 // Transactions.
 /** Uncommitted transactions before new ones are refused (operations.md §2, `consensus.max_uncommitted_tx_count`). */
@@ -195,6 +207,19 @@ export const MAX_INDEX_READ_ENTRIES = 4096;
 /** Seqnos that one look-up in the index returns. */
 export const MAX_INDEX_RESULTS = 10_000;
 
+// Channels between nodes (nodes-and-attestation.md §1.2, §1.3).
+/** One message of a key exchange: a certificate in PEM, and little more. */
+export const MAX_KEY_EXCHANGE_BYTES = 128 * KIB;
+/** Nodes that showed an endorsed certificate, or that this node speaks to. */
+export const MAX_CHANNELS = 256;
+/** Nodes of which nothing has come but frames with their ID, which anybody can send. */
+export const MAX_CLAIMED_CHANNELS = 64;
+/** Forwarded messages that wait for a key, as in CCF. */
+export const MAX_WAITING_FORWARDED = 10;
+/** Lines on channels in a window: anybody can cause one. */
+export const MAX_CHANNEL_LOG_LINES = 20;
+export const CHANNEL_LOG_WINDOW_MS = 10_000;
+
 // Historical queries.
 /** Past transactions kept ready, with their receipts. */
 export const MAX_HISTORICAL_STATES = 1000;
@@ -215,6 +240,34 @@ export const ENCLAVE_BATCH_INPUTS = 8;
 export const MAX_ENCLAVE_STOP_MS = 10_000;
 /** How often the enclave is told of sessions and memory. */
 export const METRICS_INTERVAL_MS = 100;
+
+// Between nodes (nodes-and-attestation.md §1.1).
+/** One message with the entries that travel with it; one entry always has room. */
+export const MAX_PEER_FRAME_BYTES = MAX_ENTRY_BYTES + MIB;
+/** Memory taken for a message whose length is announced, before any of it has come. */
+export const PEER_FRAME_ROOM_BYTES = MIB;
+/** Unfinished messages of all incoming connections together. */
+export const MAX_PEER_UNFINISHED_BYTES = 2 * MAX_PEER_FRAME_BYTES;
+/** Incoming connections; for one more, that which has been silent longest is closed. */
+export const MAX_PEER_CONNECTIONS = 128;
+/** An incoming connection that completes no message in so long is closed: idle, or sending one byte at a time. */
+export const MAX_PEER_FRAME_MS = 60_000;
+/** Messages to one node that wait to be sent, and their bytes without entries, which are read when they leave. */
+export const MAX_PEER_QUEUE_MESSAGES = 4096;
+export const MAX_PEER_QUEUE_BYTES = 64 * MIB;
+/** Messages joined into one write: no more are added once there is this much. */
+export const MAX_PEER_WRITE_BYTES = MIB;
+export const MAX_PEER_CONNECT_MS = 2000;
+/** Between attempts to connect: doubled from the first up to the last. */
+export const PEER_RETRY_MS = 50;
+export const MAX_PEER_RETRY_MS = 1000;
+/** A node that answers nothing for so long is connected to anew: the old connection may be in a black hole. */
+export const MAX_PEER_SILENCE_MS = 4000;
+/** Lines on connections between nodes in a minute: anybody can cause one. */
+export const MAX_PEER_LOG_LINES = 60;
+/** Entries appended last that are kept in memory, so that no file is read to send them; and a piece of that memory. */
+export const RECENT_ENTRIES_BYTES = 16 * MIB;
+export const RECENT_ENTRIES_BLOCK_BYTES = MIB;
 
 // Sandbox.
 export const MAX_SANDBOX_MEMBERS = 254;

@@ -1,0 +1,137 @@
+/**
+ * How a node comes to lead, and how it falls back.
+ *
+ * Source: consensus.md §12, §13. Votes compare logs by their last signature, never by their last entry.
+ */
+
+import { assert } from "../assert.ts";
+import { MAX_VIEWS } from "../limits.ts";
+import type { View } from "../tx_id.ts";
+import { rollback } from "./log.ts";
+import type { NodeId, RequestVote, RequestVoteResponse } from "./messages.ts";
+import { sendFrom } from "./sending.ts";
+import type { RaftState } from "./state.ts";
+
+/** Gives up leading or running, in the same view: after check-quorum, or when another was elected. */
+export function becomeFollower<Entry>(state: RaftState<Entry>): void {
+  state.leaderId = undefined;
+  state.restartElectionTimer();
+  state.resetAckTimers();
+  rollback(state, state.lastCommittable);
+  state.leadership = "Follower";
+  state.trace("become_follower");
+}
+
+/** Somebody has reached `view`, which is not lower than ours. */
+export function becomeAwareOfView<Entry>(state: RaftState<Entry>, view: View): void {
+  assert(view >= state.view, "Views do not go back");
+  state.view = view;
+  state.votedFor = undefined;
+  state.voters.clear();
+  becomeFollower(state);
+  state.isNewFollower = true;
+}
+
+/** The election timer fired: asks whether it is worth running, which disturbs nobody, or runs. */
+export function startElection<Entry>(state: RaftState<Entry>): void {
+  if (state.options.preVote ?? true) becomePreVoteCandidate(state);
+  else becomeCandidate(state);
+}
+
+function becomePreVoteCandidate<Entry>(state: RaftState<Entry>): void {
+  if (state.configurations.length === 0) return;
+  state.leadership = "PreVoteCandidate";
+  state.leaderId = undefined;
+  state.voters.clear();
+  state.restartElectionTimer();
+  state.trace("become_pre_vote_candidate");
+  addVote(state, state.id);
+  askForVotes(state, "request pre-vote");
+}
+
+/** Runs in a new view. Without a configuration nothing happens. */
+export function becomeCandidate<Entry>(state: RaftState<Entry>): void {
+  if (state.configurations.length === 0) return;
+  assert(state.view < MAX_VIEWS, "Elections do not use up the views");
+  state.leadership = "Candidate";
+  state.leaderId = undefined;
+  state.votedFor = state.id;
+  state.voters.clear();
+  state.view++;
+  state.restartElectionTimer();
+  state.resetAckTimers();
+  state.trace("become_candidate");
+  addVote(state, state.id);
+  askForVotes(state, "request vote");
+}
+
+/** Asks every other member of every configuration. A node that has won by its own vote has nobody to ask. */
+function askForVotes<Entry>(state: RaftState<Entry>, kind: RequestVote["kind"]): void {
+  const voters = new Set(state.configurations.flatMap(({ members }) => [...members.keys()]));
+  voters.delete(state.id);
+  const lastCommittable = state.lastCommittable;
+  for (const to of voters) {
+    const message = { kind, view: state.view, lastCommittable, viewOfLastCommittable: state.viewOf(lastCommittable) };
+    state.trace("send_request_vote", { peer: to, message });
+    state.port.send(to, message);
+  }
+}
+
+function addVote<Entry>(state: RaftState<Entry>, from: NodeId): void {
+  state.voters.add(from);
+  if (!state.isQuorumInEach((id) => state.voters.has(id))) return;
+  if (state.leadership === "PreVoteCandidate") becomeCandidate(state);
+  else becomeLeader(state);
+}
+
+/** Nothing happens to a node that every future leader knows to be removed. */
+export function becomeLeader<Entry>(state: RaftState<Entry>): void {
+  if (state.isRetiredCommitted) return;
+  // What nobody signed is dropped, so that views change right after signatures. Quirk: before anything is committed it
+  // is kept; only a network without a first node can come to that.
+  rollback(state, state.committed === 0 ? state.last : state.lastCommittable);
+  state.leadership = "Leader";
+  state.leaderId = state.id;
+  state.shouldSign = true;
+  state.timeoutElapsedMs = 0;
+  state.resetAckTimers();
+  state.trace("become_leader");
+  for (const [id, peer] of state.peers) {
+    peer.match = 0;
+    peer.sent = state.last;
+    sendFrom(state, id, state.last + 1);
+  }
+  state.port.retirementsMayBeRecorded();
+}
+
+/** Anybody may ask, members or not, and removed nodes answer too: others may not know of the removal yet. */
+export function receiveRequestVote<Entry>(state: RaftState<Entry>, from: NodeId, request: RequestVote): void {
+  state.trace("recv_request_vote", { peer: from, message: request });
+  const isReal = request.kind === "request vote";
+  if (request.view > state.view) becomeAwareOfView(state, request.view);
+  const granted = request.view === state.view && isUpToDate(state, request) &&
+    (!isReal || (state.leaderId === undefined && (state.votedFor ?? from) === from));
+  if (granted && isReal) {
+    state.restartElectionTimer();
+    state.votedFor = from;
+  }
+  const kind = isReal ? "request vote response" : "request pre-vote response";
+  const message = { kind, view: state.view, granted } as const;
+  state.trace("send_request_vote_response", { peer: from, message });
+  state.port.send(from, message);
+}
+
+/** Whether a candidate has at least what this node has, as far as signatures reach. */
+function isUpToDate<Entry>(state: RaftState<Entry>, { lastCommittable, viewOfLastCommittable }: RequestVote): boolean {
+  const ownView = state.viewOf(state.lastCommittable);
+  if (viewOfLastCommittable !== ownView) return viewOfLastCommittable > ownView;
+  return lastCommittable >= state.lastCommittable;
+}
+
+export function receiveVote<Entry>(state: RaftState<Entry>, from: NodeId, response: RequestVoteResponse): void {
+  state.trace("recv_request_vote_response", { peer: from, message: response });
+  if (!state.peers.has(from)) return;
+  if (response.view > state.view) return becomeAwareOfView(state, response.view);
+  const expected = response.kind === "request vote response" ? "Candidate" : "PreVoteCandidate";
+  if (response.view === state.view && state.leadership === expected && response.granted) addVote(state, from);
+}

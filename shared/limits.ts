@@ -228,8 +228,24 @@ export const MAX_HISTORICAL_BYTES = 512 * MIB;
 /** After which a host that has not answered is asked again. */
 export const HISTORICAL_RETRY_MS = 5000;
 
+// Snapshots.
 /** Snapshots whose names and sizes the enclave keeps, to tell joining nodes of them. */
 export const MAX_REMEMBERED_SNAPSHOTS = 1000;
+/** Snapshots whose evidence is in the ledger and not yet committed (ledger-and-receipts.md §9.3). */
+export const MAX_UNPROVED_SNAPSHOTS = 5;
+/** A piece of a snapshot, which is encrypted and sent to the host in one go: whole blocks of AES. */
+export const SNAPSHOT_PART_BYTES = 64 * KIB;
+/** Keys that are hashed, or put in order, without a break: about as long as a part takes. */
+export const SNAPSHOT_WORK_KEYS = 1024;
+/** Keys of a table that are put in order together. */
+export const SNAPSHOT_SORTED_KEYS = 512;
+/** Pieces of work on a snapshot in one go, each less than a millisecond: while there are writes, and while there are none. */
+export const SNAPSHOT_BUSY_WORK = 3;
+export const SNAPSHOT_IDLE_WORK = 12;
+/** Time between them, which belongs to requests. */
+export const SNAPSHOT_PAUSE_MS = 10;
+/** Sent to the host and not yet written by it: a disk that is slower than we are must not fill the memory. */
+export const MAX_UNWRITTEN_SNAPSHOT_BYTES = 8 * MIB;
 
 // Between host and enclave.
 /** Messages to the enclave that are not answered yet; what comes meanwhile waits and travels together. */

@@ -247,6 +247,14 @@ export const SNAPSHOT_PAUSE_MS = 10;
 /** Sent to the host and not yet written by it: a disk that is slower than we are must not fill the memory. */
 export const MAX_UNWRITTEN_SNAPSHOT_BYTES = 8 * MIB;
 
+// Joining.
+/** Ledger secrets that a joining node takes: one for each rekey and recovery of its service. */
+export const MAX_JOIN_SECRETS = 100_000;
+/** Evidence of a node's platform: a report of SEV-SNP has 1184 bytes, one of SGX came with its certificates. */
+export const MAX_EVIDENCE_BYTES = 64 * KIB;
+/** All that comes with evidence to endorse it: three certificates, or a signed statement. */
+export const MAX_ENDORSEMENTS_BYTES = 256 * KIB;
+
 // Between host and enclave.
 /** Messages to the enclave that are not answered yet; what comes meanwhile waits and travels together. */
 export const MAX_ENCLAVE_BATCHES_IN_FLIGHT = 6;

@@ -8,7 +8,7 @@
 import { anything, base64, boolean, listOf, object, type Of, oneOf, recordOf, text, unsigned } from "../json_shape.ts";
 
 /** A listener for node-to-node messages or for clients, as configured. Sizes and times of day are text. */
-const netInterface = object({ bind_address: text }, {
+export const netInterface = object({ bind_address: text }, {
   published_address: text,
   protocol: text,
   app_protocol: text,
@@ -25,7 +25,7 @@ const netInterface = object({ bind_address: text }, {
 });
 export type NetInterface = Of<typeof netInterface>;
 
-const quoteInfo = object({
+export const quoteInfo = object({
   format: oneOf("OE_SGX_v1", "Insecure_Virtual", "AMD_SEV_SNP_v1"),
   /** Base64, as are the endorsements. */
   quote: base64,

@@ -137,6 +137,7 @@ function readConfig(root: ConfigSection): NodeConfig {
         url: server.text("url", ""),
         maxRetriesCount: server.number("max_retries_count", 3),
       })),
+      testOnlyHostData: attestation.optionalText("test_only_host_data"),
     },
     ledger: {
       directory: ledger.text("directory", "ledger"),
@@ -279,7 +280,7 @@ function readRpcInterface(name: string, section: ConfigSection, warnings: string
       toPrimary: readRedirection(redirections, "to_primary"),
       toBackup: readRedirection(redirections, "to_backup"),
     },
-    operatorFeatures: section.texts("enabled_operator_features") as "SnapshotRead"[],
+    operatorFeatures: section.texts("enabled_operator_features") as ("SnapshotRead" | "LedgerRead")[],
     clientCertificates,
     asWritten: section.pick(RPC_INTERFACE_KEYS.filter((key) => key !== "client_certificates")),
   };

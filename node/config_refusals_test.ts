@@ -91,8 +91,16 @@ const bad: readonly (readonly [pointer: string, value: unknown, message: string]
   ],
   [
     `${RPC}/enabled_operator_features`,
-    ["LedgerRead"],
-    `${RPC}/enabled_operator_features/0 is "LedgerRead" and must be one of "SnapshotRead"`,
+    ["LedgerWrite"],
+    `${RPC}/enabled_operator_features/0 is "LedgerWrite" and must be one of "SnapshotRead", "LedgerRead"`,
+  ],
+  [
+    "/attestation",
+    { test_only_host_data: "AB".repeat(32) },
+    `/attestation/test_only_host_data is "${
+      "AB".repeat(29)
+    }A… and must be 64 hex digits that stand for other code than ` +
+    "that which runs, which only a test may do",
   ],
   ["/command/type", "Stop", `/command/type is "Stop" and must be one of "Start", "Join", "Recover"`],
   ["/command/type", "Join", `/command lacks the property "join", which must be an object`],

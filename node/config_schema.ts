@@ -3,8 +3,9 @@
  *
  * Every `description` is a predicate that completes "… must be": it ends up in the sentence that tells an operator what is
  * wrong. What the schema cannot say (one value against another, what this node does not do) is checked in `config.ts`.
- * Facts: operations.md §2 and doc/host_config_schema of CCF; the wording is ours. Four keys are our own:
- * `client_certificates` of an RPC interface, `native_app`, `storage`, `durability`.
+ * Facts: operations.md §2 and doc/host_config_schema of CCF; the wording is ours. Five keys are our own:
+ * `client_certificates` of an RPC interface, `test_only_host_data` of the attestation, `native_app`, `storage`,
+ * `durability`; and so is the operator feature `LedgerRead`.
  */
 
 /** TIME: a whole number and a unit in either case; without a unit it counts microseconds. */
@@ -109,7 +110,7 @@ const rpcInterface = {
     accepted_endpoints: listOf(text, "regular expressions"),
     forwarding_timeout_ms: wholeNumber(0),
     redirections: object({ to_primary: redirection, to_backup: redirection }),
-    enabled_operator_features: listOf(oneOf("SnapshotRead"), "operator features"),
+    enabled_operator_features: listOf(oneOf("SnapshotRead", "LedgerRead"), "operator features"),
     client_certificates: flag,
   },
 } as const;
@@ -221,6 +222,11 @@ export const configSchema = object({
       object({ type: oneOf("Azure", "AMD", "THIM"), url: text, max_retries_count: wholeNumber(0) }, ["url"]),
       "servers",
     ),
+    test_only_host_data: {
+      type: "string",
+      pattern: "^[0-9a-f]{64}$",
+      description: "64 hex digits that stand for other code than that which runs, which only a test may do",
+    },
   }),
   ledger: object({ directory, read_only_directories: listOf(directory, "paths of directories"), chunk_size: size }),
   snapshots: object({ directory, tx_count: wholeNumber(1), read_only_directory: optionalFile }),

@@ -34,6 +34,8 @@ export interface NodeConfig {
       readonly url: string;
       readonly maxRetriesCount: number;
     }[];
+    /** Ours: hex that stands for the node's code on the virtual platform instead of its digest. */
+    readonly testOnlyHostData: string | undefined;
   };
   readonly ledger: {
     readonly directory: string;
@@ -104,7 +106,8 @@ export interface RpcInterfaceConfig {
   readonly acceptedEndpoints: readonly string[] | undefined;
   readonly forwardingTimeoutMs: number;
   readonly redirections: { readonly toPrimary: Redirection | undefined; readonly toBackup: Redirection | undefined };
-  readonly operatorFeatures: readonly "SnapshotRead"[];
+  /** `LedgerRead` is ours. */
+  readonly operatorFeatures: readonly ("SnapshotRead" | "LedgerRead")[];
   /** Ours: whether clients are asked for a certificate (decisions: listeners). Never on an unsecured interface. */
   readonly clientCertificates: boolean;
   /** As the file has it, for the ledger: without our extension keys and unknown ones, nothing added or converted. */

@@ -1,9 +1,9 @@
 /**
- * From a configuration and its files to what the enclave is told to start a service.
+ * From a configuration and its files to the first thing that the enclave is told: start a service, or join one.
  */
 
 import type { CurveName } from "../shared/crypto/primitives.ts";
-import type { LogLevel, RpcInterface, StartConfig } from "../enclave/messages.ts";
+import type { CommonConfig, JoinConfig, LogLevel, RpcInterface, StartConfig } from "../enclave/messages.ts";
 import { codeDigest } from "./code_digest.ts";
 import type { ConfigFiles } from "./config_files.ts";
 import type { NodeConfig } from "./node_config.ts";
@@ -12,40 +12,47 @@ import { formatAddress } from "./units.ts";
 
 const CURVES: Readonly<Record<string, CurveName>> = { Secp384R1: "P-384", Secp256R1: "P-256" };
 
+/** @throws StartFailure where the configuration asks for what is not there yet */
+export function requireAvailable({ command, nativeApp }: NodeConfig): void {
+  if (command.type === "Recover") {
+    throw new StartFailure("Cannot run the command Recover: only Start and Join are available in this version");
+  }
+  if (nativeApp === "smallbank") {
+    throw new StartFailure('Cannot run the native app "smallbank": only "logging" is available in this version');
+  }
+}
+
+/** What an operator must know of a configuration that is used. */
+export function startNotices({ attestation }: NodeConfig): readonly { level: LogLevel; message: string }[] {
+  if (attestation.testOnlyHostData === undefined) return [];
+  return [{
+    level: "fail",
+    message: "The host data of this node is /attestation/test_only_host_data and not the digest of its code: " +
+      "take this key out of every configuration that is not a test's",
+  }];
+}
+
 /**
  * What the enclave is told to start a new service.
  *
  * @param rpcInterfaces as the ledger keeps them, with the ports really bound
- * @throws StartFailure where the configuration asks for what is not there yet
+ * @param nodeToNodePort the one really bound
+ * @throws StartFailure as `requireAvailable`, and where the command is another one
  */
 export function startConfig(
   config: NodeConfig,
   files: ConfigFiles,
   rpcInterfaces: Readonly<Record<string, RpcInterface>>,
   logLevel: LogLevel,
+  nodeToNodePort: number = config.network.nodeToNode.bindAddress.port,
 ): StartConfig {
-  const { command, network, nodeCertificate } = config;
+  const { command } = config;
   if (command.type !== "Start" || files.command.type !== "Start") {
-    throw new StartFailure(`Cannot run the command ${command.type}: only Start is available in this version`);
+    throw new StartFailure(`Cannot start a new service: the command of the configuration is ${command.type}`);
   }
-  if (config.nativeApp === "smallbank") {
-    throw new StartFailure('Cannot run the native app "smallbank": only "logging" is available in this version');
-  }
-  const { publishedAddress, bindAddress } = network.nodeToNode;
   const { recentCoseProposalsWindowSize, ...configuration } = command.serviceConfiguration;
   return {
-    nodeToNodeInterface: {
-      bind_address: formatAddress(bindAddress),
-      published_address: formatAddress(publishedAddress),
-    },
-    rpcInterfaces,
-    node: {
-      subjectName: nodeCertificate.subjectName,
-      subjectAltNames: subjectAltNames(config),
-      curve: CURVES[nodeCertificate.curve]!,
-      initialValidityDays: nodeCertificate.initialValidityDays,
-      data: files.nodeData,
-    },
+    ...commonConfig(config, files, rpcInterfaces, logLevel, nodeToNodePort),
     service: {
       subjectName: command.serviceSubjectName,
       initialValidityDays: command.initialServiceCertificateValidityDays,
@@ -62,13 +69,60 @@ export function startConfig(
       })),
       coseSignatures: command.coseSignatures,
     },
-    platform: { kind: "virtual", hostData: codeDigest() },
+  };
+}
+
+/** What the enclave is told to join a service. Parameters and errors as for `startConfig`. */
+export function joinConfig(
+  config: NodeConfig,
+  files: ConfigFiles,
+  rpcInterfaces: Readonly<Record<string, RpcInterface>>,
+  logLevel: LogLevel,
+  nodeToNodePort: number = config.network.nodeToNode.bindAddress.port,
+): JoinConfig {
+  const { command } = config;
+  if (command.type !== "Join" || files.command.type !== "Join") {
+    throw new StartFailure(`Cannot join a service: the command of the configuration is ${command.type}`);
+  }
+  return {
+    ...commonConfig(config, files, rpcInterfaces, logLevel, nodeToNodePort),
+    servicePem: files.command.serviceCertificatePem,
+    targetAddress: formatAddress(command.targetRpcAddress),
+    retryTimeoutMs: command.retryTimeoutMs,
+    followRedirect: command.followRedirect,
+  };
+}
+
+function commonConfig(
+  config: NodeConfig,
+  files: ConfigFiles,
+  rpcInterfaces: Readonly<Record<string, RpcInterface>>,
+  logLevel: LogLevel,
+  nodeToNodePort: number,
+): CommonConfig {
+  requireAvailable(config);
+  const { nodeCertificate, network, attestation, nativeApp } = config;
+  const { bindAddress, publishedAddress: { host, port } } = network.nodeToNode;
+  return {
+    nodeToNodeInterface: {
+      bind_address: formatAddress({ host: bindAddress.host, port: nodeToNodePort }),
+      published_address: formatAddress({ host, port: port === 0 ? nodeToNodePort : port }),
+    },
+    rpcInterfaces,
+    node: {
+      subjectName: nodeCertificate.subjectName,
+      subjectAltNames: subjectAltNames(config),
+      curve: CURVES[nodeCertificate.curve]!,
+      initialValidityDays: nodeCertificate.initialValidityDays,
+      data: files.nodeData,
+    },
+    platform: { kind: "virtual", hostData: attestation.testOnlyHostData ?? codeDigest() },
     signatures: config.signatures,
     chunkBytes: config.ledger.chunkBytes,
     snapshotTxCount: config.snapshots.txCount,
     consensus: config.consensus,
     nodeToNodeMessageLimit: config.nodeToNodeMessageLimit,
-    ...(config.nativeApp !== undefined && { nativeApp: config.nativeApp }),
+    ...(nativeApp !== undefined && { nativeApp: nativeApp as "logging" }),
     logLevel,
   };
 }

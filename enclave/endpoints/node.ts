@@ -15,13 +15,14 @@ import { NODE_CERT } from "../frontend/authentication.ts";
 import { type Endpoint, endpoint, type EndpointContext } from "../frontend/endpoint.ts";
 import { OdataError } from "../frontend/odata_error.ts";
 import { empty, jsonHandler } from "../frontend/replies.ts";
-import { BOOLEAN, JSON_VALUE, type Schema, STRING } from "../frontend/schema.ts";
+import { JSON_VALUE, type Schema, STRING } from "../frontend/schema.ts";
 import type { HttpResponse } from "../messages.ts";
 import type { Node } from "../node.ts";
 import { isCompiledAhead, jsRuntimeOptions } from "../js_app.ts";
 import { commonEndpoints } from "./common.ts";
 import { listed } from "./map_order.ts";
 import * as schemas from "./node_schemas.ts";
+import { retirementEndpoints } from "./retirement.ts";
 import { snapshotEndpoints } from "./snapshot.ts";
 
 export const nodeEndpoints: readonly Endpoint[] = [
@@ -32,10 +33,7 @@ export const nodeEndpoints: readonly Endpoint[] = [
   get("/network/nodes/self", "read-only", getSelf, schemas.NODE, "never"),
   get("/network/nodes/primary", "read-only", getPrimaryNode, schemas.NODE),
   get("/network/nodes/{node_id}", "read-only", getNode, schemas.NODE),
-  endpoint("DELETE", "/network/nodes/{node_id}", "read-write", jsonHandler(deleteNode), {
-    described: { answers: BOOLEAN },
-  }),
-  get("/network/removable_nodes", "read-only", getRemovableNodes, schemas.NODES),
+  ...retirementEndpoints,
   bare("HEAD", "/primary", () => empty(200), 200),
   bare("GET", "/primary", () => empty(200), 200),
   bare("GET", "/backup", getBackup, 200),
@@ -59,10 +57,6 @@ export const nodeEndpoints: readonly Endpoint[] = [
   // Of no use to people, and left out of the document.
   endpoint("POST", "/create", "read-write", refuseCreate, { hidden: true }),
   endpoint("POST", "/jwt_keys/refresh", "read-write", notYet, { hidden: true, policies: [NODE_CERT] }),
-  endpoint("POST", "/network/nodes/set_retired_committed", "read-write", notYet, {
-    hidden: true,
-    policies: [NODE_CERT],
-  }),
   ...commonEndpoints,
 ];
 
@@ -182,26 +176,6 @@ function ownInfo(node: Node, tx: Transaction): NodeInfo {
   const info = tx.open(NODES_INFO).get(node.id);
   if (info === undefined) throw new OdataError(404, "ResourceNotFound", "Node not found");
   return info;
-}
-
-function deleteNode({ params, tx }: EndpointContext): unknown {
-  const info = tx.open(NODES_INFO).get(params.node_id!);
-  if (info === undefined) throw new OdataError(404, "ResourceNotFound", "No such node");
-  if (info.status !== "Retired" || info.retired_committed !== true) {
-    throw new OdataError(400, "NodeNotRetiredCommitted", "Node is not completely retired");
-  }
-  tx.open(NODES_INFO).remove(params.node_id!);
-  return true;
-}
-
-function getRemovableNodes({ node, tx }: EndpointContext): unknown {
-  const committed = node.store.beginCommitted();
-  const nodes: unknown[] = [];
-  for (const [id, info] of listed(committed, NODES_INFO)) {
-    if (info.status === "Retired" && info.retired_committed === true) nodes.push(describeNode(node, tx, id, info));
-  }
-  tx.open(NODES_INFO).has(node.id);
-  return { nodes };
 }
 
 function getBackup(): HttpResponse {

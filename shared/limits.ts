@@ -293,6 +293,16 @@ export const MAX_PEER_LOG_LINES = 60;
 export const RECENT_ENTRIES_BYTES = 16 * MIB;
 export const RECENT_ENTRIES_BLOCK_BYTES = MIB;
 
+// Requests that one node forwards to another.
+/** How long a client waits for another node's answer (operations.md §2, `forwarding_timeout_ms`). */
+export const DEFAULT_FORWARDING_TIMEOUT_MS = 3000;
+/** Of this node's clients, waiting for the primary's answer. */
+export const MAX_FORWARDED_REQUESTS = 10_000;
+/** Of other nodes' clients, whose certificates are kept parsed. */
+export const MAX_FORWARDED_SESSIONS = 4096;
+/** Lines of the log, in a minute, about forwarded messages that cannot be used. */
+export const MAX_FORWARDING_COMPLAINTS = 10;
+
 // Sandbox.
 export const MAX_SANDBOX_MEMBERS = 254;
 export const MAX_SANDBOX_USERS = 1000;

@@ -17,20 +17,18 @@ import type { Seqno } from "../shared/tx_id.ts";
 
 /** Where a node is reached: by other nodes, and by clients at one address an interface. */
 export interface NodeAddresses {
-  readonly nodeToNode: NetInterface & { readonly published_address: string };
+  readonly nodeToNodeInterface: NetInterface & { readonly published_address: string };
   /** By name; at least one. */
-  readonly rpc: Readonly<Record<string, NetInterface>>;
+  readonly rpcInterfaces: Readonly<Record<string, NetInterface>>;
   readonly willLocallySealLedgerSecrets?: boolean;
 }
 
-export interface JoinRequest {
-  readonly addresses: NodeAddresses;
+export interface JoinRequest extends NodeAddresses {
   /** Bytes in it are base64. */
-  readonly quote: QuoteInfo;
+  readonly quoteInfo: QuoteInfo;
   /** PEM of the RSA key by which ledger secrets reach the node later. */
   readonly encryptionPublicKeyPem: string;
-  /** PEM; CCF 1.x had none. */
-  readonly certificateRequestPem?: string;
+  readonly certificateSigningRequestPem: string;
   /** Seqno of the snapshot that the node starts from, 0 where it has none. */
   readonly startupSeqno?: Seqno;
   readonly nodeData?: unknown;
@@ -43,16 +41,17 @@ export interface NetworkInfo {
   readonly lastRecoveredSignedSeqno: Seqno;
   /** Ascending by first seqno, at least one. */
   readonly ledgerSecrets: readonly SecretOfLedger[];
-  readonly service: { readonly certificatePem: string; readonly privateKeyPem: string };
+  readonly serviceCertificatePem: string;
+  readonly serviceKeyPem: string;
   readonly serviceStatus?: ServiceInfo["status"];
   /** By the service, for the node's key. */
-  readonly endorsedCertificatePem?: string;
-  readonly coseSignatures?: { readonly issuer: string; readonly subject: string };
+  readonly endorsedCertificatePem: string;
+  readonly coseSignatures: { readonly issuer: string; readonly subject: string };
 }
 
 export interface SecretOfLedger {
   readonly first: Seqno;
-  readonly key: Uint8Array;
+  readonly secret: Uint8Array;
   /** As `LedgerSecret` has it. */
   readonly previousSecretStoredVersion?: Seqno;
 }
@@ -64,11 +63,11 @@ export interface SecretOfLedger {
  *      "service_status":"Open"},"node_id":"964f…","node_status":"Trusted"}
  */
 export interface JoinResponse {
-  readonly status: "Pending" | "Trusted";
+  readonly nodeStatus: "Pending" | "Trusted";
   /** Quirk: absent where the service is not open yet and the node was added before. */
   readonly nodeId?: string;
   /** There for a trusted node. */
-  readonly network?: NetworkInfo;
+  readonly networkInfo?: NetworkInfo;
 }
 
 // ---- The request ----
@@ -85,13 +84,14 @@ export function parseJoinRequest(body: Uint8Array): JoinRequest {
     "node_info_network",
     "quote_info",
     "public_encryption_key",
+    "certificate_signing_request",
   );
-  const { certificate_signing_request: csr, startup_seqno: startup, node_data: nodeData } = json;
+  const { startup_seqno: startup, node_data: nodeData } = json;
   return {
-    addresses: parseAddresses(json.node_info_network),
-    quote: parseQuote(json.quote_info),
+    ...parseAddresses(json.node_info_network),
+    quoteInfo: parseQuote(json.quote_info),
     encryptionPublicKeyPem: text(json.public_encryption_key, "/public_encryption_key"),
-    ...(isGiven(csr) && { certificateRequestPem: text(csr, "/certificate_signing_request") }),
+    certificateSigningRequestPem: text(json.certificate_signing_request, "/certificate_signing_request"),
     ...(isGiven(startup) && { startupSeqno: unsigned(startup, "/startup_seqno") }),
     ...(isGiven(nodeData) && { nodeData }),
   };
@@ -99,19 +99,17 @@ export function parseJoinRequest(body: Uint8Array): JoinRequest {
 
 /** The body that a node sends, every time the same. */
 export function serialiseJoinRequest(request: JoinRequest): Uint8Array {
-  const { addresses, quote, encryptionPublicKeyPem, certificateRequestPem, startupSeqno, nodeData } = request;
-  const { nodeToNode, rpc, willLocallySealLedgerSecrets } = addresses;
   return stableJsonBytes({
-    certificate_signing_request: certificateRequestPem,
-    node_data: nodeData ?? undefined,
+    certificate_signing_request: request.certificateSigningRequestPem,
+    node_data: request.nodeData ?? undefined,
     node_info_network: {
-      node_to_node_interface: nodeToNode,
-      rpc_interfaces: rpc,
-      will_locally_seal_ledger_secrets: willLocallySealLedgerSecrets,
+      node_to_node_interface: request.nodeToNodeInterface,
+      rpc_interfaces: request.rpcInterfaces,
+      will_locally_seal_ledger_secrets: request.willLocallySealLedgerSecrets,
     },
-    public_encryption_key: encryptionPublicKeyPem,
-    quote_info: quote,
-    startup_seqno: startupSeqno,
+    public_encryption_key: request.encryptionPublicKeyPem,
+    quote_info: request.quoteInfo,
+    startup_seqno: request.startupSeqno,
   });
 }
 
@@ -119,19 +117,20 @@ export function serialiseJoinRequest(request: JoinRequest): Uint8Array {
  * How a node's record gives its addresses: whole, and in the flat fields that versions before 2.0 wrote; CCF still does,
  * of the first interface by name (ledger-and-receipts.md §10.5).
  */
-export function addressRows({ nodeToNode, rpc, willLocallySealLedgerSecrets }: NodeAddresses): Partial<NodeInfo> {
-  const first = Object.keys(rpc).sort()[0];
+export function addressRows(addresses: NodeAddresses): Partial<NodeInfo> {
+  const { nodeToNodeInterface, rpcInterfaces, willLocallySealLedgerSecrets } = addresses;
+  const first = Object.keys(rpcInterfaces).sort()[0];
   assert(first !== undefined, "A node has an RPC interface");
-  const { published_address, bind_address } = rpc[first]!;
+  const { published_address, bind_address } = rpcInterfaces[first]!;
   const [rpcHost, rpcPort] = splitAddress(published_address ?? bind_address);
-  const [nodeHost, nodePort] = splitAddress(nodeToNode.published_address);
+  const [nodeHost, nodePort] = splitAddress(nodeToNodeInterface.published_address);
   return {
-    node_to_node_interface: nodeToNode,
+    node_to_node_interface: nodeToNodeInterface,
     nodehost: nodeHost,
     nodeport: nodePort,
     pubhost: rpcHost,
     pubport: rpcPort,
-    rpc_interfaces: rpc,
+    rpc_interfaces: rpcInterfaces,
     rpchost: rpcHost,
     rpcport: rpcPort,
     ...(willLocallySealLedgerSecrets === true && { will_locally_seal_ledger_secrets: true }),
@@ -165,8 +164,8 @@ function parseAddresses(value: unknown): NodeAddresses {
   }
   const seals = network.will_locally_seal_ledger_secrets;
   return {
-    nodeToNode: { ...nodeToNode, published_address },
-    rpc,
+    nodeToNodeInterface: { ...nodeToNode, published_address },
+    rpcInterfaces: rpc,
     ...(isGiven(seals) && { willLocallySealLedgerSecrets: boolean(seals, `${at}/will_locally_seal_ledger_secrets`) }),
   };
 }
@@ -263,10 +262,10 @@ const networkInfo = object({
   /** A map whose keys are numbers: pairs. */
   ledger_secrets: listOf(pair(unsigned, ledgerSecret)),
   identity: object({ cert: text, priv_key: text }),
-}, {
-  service_status: oneOf("Opening", "Open", "WaitingForRecoveryShares", "Recovering"),
   endorsed_certificate: text,
   cose_signatures_config: object({ issuer: text, subject: text }),
+}, {
+  service_status: oneOf("Opening", "Open", "WaitingForRecoveryShares", "Recovering"),
 });
 
 const joinResponse = object({ node_status: oneOf("Pending", "Trusted") }, {
@@ -280,44 +279,45 @@ const joinResponse = object({ node_status: oneOf("Pending", "Trusted") }, {
  * @throws FormatError also where a trusted node is told no secrets
  */
 export function parseJoinResponse(body: Uint8Array): JoinResponse {
-  const { node_status: status, node_id, network_info: info } = joinResponse(parseJsonBytes(body), "");
-  if (status === "Trusted" && info === undefined) {
+  const { node_status: nodeStatus, node_id, network_info: info } = joinResponse(parseJsonBytes(body), "");
+  const nodeId = node_id === undefined || node_id === "" ? {} : { nodeId: node_id };
+  if (nodeStatus === "Pending") return { nodeStatus, ...nodeId };
+  if (info === undefined) {
     throw new FormatError("Cannot read the answer to a join request: it trusts this node and has no secrets for it");
   }
   return {
-    status,
-    ...(node_id !== undefined && node_id !== "" && { nodeId: node_id }),
-    ...(status === "Trusted" && info !== undefined && {
-      network: {
-        publicOnly: info.public_only,
-        lastRecoveredSignedSeqno: info.last_recovered_signed_idx,
-        ledgerSecrets: parseSecrets(info.ledger_secrets),
-        service: { certificatePem: info.identity.cert, privateKeyPem: info.identity.priv_key },
-        ...(info.service_status !== undefined && { serviceStatus: info.service_status }),
-        ...(info.endorsed_certificate !== undefined && { endorsedCertificatePem: info.endorsed_certificate }),
-        ...(info.cose_signatures_config !== undefined && { coseSignatures: info.cose_signatures_config }),
-      },
-    }),
+    nodeStatus,
+    ...nodeId,
+    networkInfo: {
+      publicOnly: info.public_only,
+      lastRecoveredSignedSeqno: info.last_recovered_signed_idx,
+      ledgerSecrets: parseSecrets(info.ledger_secrets),
+      serviceCertificatePem: info.identity.cert,
+      serviceKeyPem: info.identity.priv_key,
+      ...(info.service_status !== undefined && { serviceStatus: info.service_status }),
+      endorsedCertificatePem: info.endorsed_certificate,
+      coseSignatures: info.cose_signatures_config,
+    },
   };
 }
 
 /** What is answered, as `replies.ts` writes it. **It holds the secrets of the service where the node is trusted.** */
-export function joinResponseJson({ status, nodeId, network }: JoinResponse): unknown {
+export function joinResponseJson({ nodeStatus, nodeId, networkInfo: network }: JoinResponse): unknown {
   return {
     network_info: network === undefined ? undefined : {
       cose_signatures_config: network.coseSignatures,
       endorsed_certificate: network.endorsedCertificatePem,
-      identity: { cert: network.service.certificatePem, priv_key: network.service.privateKeyPem },
+      identity: { cert: network.serviceCertificatePem, priv_key: network.serviceKeyPem },
       last_recovered_signed_idx: network.lastRecoveredSignedSeqno,
-      ledger_secrets: network.ledgerSecrets.map(({ first, key, previousSecretStoredVersion }) => [
+      ledger_secrets: network.ledgerSecrets.map(({ first, secret, previousSecretStoredVersion }) => [
         first,
-        { previous_secret_stored_version: previousSecretStoredVersion, raw_key: toBase64(key) },
+        { previous_secret_stored_version: previousSecretStoredVersion, raw_key: toBase64(secret) },
       ]),
       public_only: network.publicOnly,
       service_status: network.serviceStatus,
     },
     node_id: nodeId,
-    node_status: status,
+    node_status: nodeStatus,
   };
 }
 
@@ -335,9 +335,9 @@ function parseSecrets(pairs: readonly SecretPair[]): SecretOfLedger[] {
   return pairs.map(([first, { raw_key, previous_secret_stored_version: stored }]) => {
     if (first <= before) throw refusedSecrets("they are not in ascending order of seqnos from 1");
     before = first;
-    const key = base64(raw_key, "/network_info/ledger_secrets");
-    if (key.length !== LEDGER_SECRET_BYTES) throw refusedSecrets(`one has not ${LEDGER_SECRET_BYTES} bytes`);
-    return { first, key, ...(stored !== undefined && { previousSecretStoredVersion: stored }) };
+    const secret = base64(raw_key, "/network_info/ledger_secrets");
+    if (secret.length !== LEDGER_SECRET_BYTES) throw refusedSecrets(`one has not ${LEDGER_SECRET_BYTES} bytes`);
+    return { first, secret, ...(stored !== undefined && { previousSecretStoredVersion: stored }) };
   });
 }
 

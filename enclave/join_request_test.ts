@@ -8,8 +8,8 @@ import { teamData, teamTest } from "../tests/team_data.ts";
 import { readTranscript } from "../tests/transcripts.ts";
 import {
   addressRows,
-  type JoinRequest,
   type JoinResponse,
+  type NodeAddresses,
   parseJoinRequest,
   parseJoinResponse,
   serialiseJoinRequest,
@@ -87,20 +87,20 @@ teamTest("real join requests and answers are read, and written the same, byte fo
 
 teamTest("the last answer of a real join tells one secret, and keys that belong to its certificates", () => {
   const file = Deno.readFileSync(teamData("ccf/testdata/recorded_join/join_response.json"));
-  const { status, nodeId, network } = parseJoinResponse(file);
-  assert.equal(status, "Trusted");
+  const { nodeStatus, nodeId, networkInfo: network } = parseJoinResponse(file);
+  assert.equal(nodeStatus, "Trusted");
   assert.match(nodeId!, /^964fa06723b5e462/);
-  assert.deepEqual(network!.ledgerSecrets.map(({ first, key }) => [first, key.length]), [[1, 32]]);
+  assert.deepEqual(network!.ledgerSecrets.map(({ first, secret }) => [first, secret.length]), [[1, 32]]);
   assert.equal(network!.publicOnly, false);
-  assert.match(network!.service.privateKeyPem, /^-----BEGIN PRIVATE KEY-----/);
+  assert.match(network!.serviceKeyPem, /^-----BEGIN PRIVATE KEY-----/);
 });
 
 Deno.test("parseJoinRequest() and serialiseJoinRequest() agree, with and without what is optional", () => {
   assert.equal(fromUtf8(serialiseJoinRequest(parseJoinRequest(bytes(REQUEST)))), stableJson(REQUEST));
-  const { node_info_network, public_encryption_key, quote_info } = REQUEST;
-  const least = { node_info_network, public_encryption_key, quote_info };
+  const { node_data: _, startup_seqno: __, ...least } = REQUEST;
+  const { node_info_network } = REQUEST;
   assert.equal(fromUtf8(serialiseJoinRequest(parseJoinRequest(bytes(least)))), stableJson(least));
-  const nulls = { ...least, node_data: null, startup_seqno: null, certificate_signing_request: null };
+  const nulls = { ...least, node_data: null, startup_seqno: null };
   assert.equal(fromUtf8(serialiseJoinRequest(parseJoinRequest(bytes(nulls)))), stableJson(least));
   const sealing = { ...REQUEST, node_info_network: { ...node_info_network, will_locally_seal_ledger_secrets: true } };
   assert.equal(fromUtf8(serialiseJoinRequest(parseJoinRequest(bytes(sealing)))), stableJson(sealing));
@@ -176,8 +176,8 @@ Deno.test("requests of another shape are refused, for what CCF names in its word
 Deno.test("parseJoinResponse() and serialiseJoinResponse() agree", () => {
   assert.equal(fromUtf8(serialiseJoinResponse(parseJoinResponse(bytes(RESPONSE)))), stableJson(RESPONSE));
   const pending = { node_id: "ab", node_status: "Pending" };
-  assert.deepEqual(parseJoinResponse(bytes(pending)), { status: "Pending", nodeId: "ab" });
-  assert.equal(fromUtf8(serialiseJoinResponse({ status: "Pending", nodeId: "ab" })), stableJson(pending));
+  assert.deepEqual(parseJoinResponse(bytes(pending)), { nodeStatus: "Pending", nodeId: "ab" });
+  assert.equal(fromUtf8(serialiseJoinResponse({ nodeStatus: "Pending", nodeId: "ab" })), stableJson(pending));
   const { node_id: _, ...unnamed } = RESPONSE;
   assert.equal(parseJoinResponse(bytes(unnamed)).nodeId, undefined);
 });
@@ -209,7 +209,7 @@ Deno.test("answers that cannot be used are refused, and their secrets are not re
 Deno.test("changed requests and answers are read or refused, and what is read can be written", () => {
   fuzzDecoder(mutated(bytes(REQUEST)), parseJoinRequest, (request) => {
     assert.deepEqual(parseJoinRequest(serialiseJoinRequest(request)), request);
-    addressRows(request.addresses);
+    addressRows(request);
   });
   fuzzDecoder(mutated(bytes(RESPONSE)), parseJoinResponse, (response) => {
     assert.deepEqual(parseJoinResponse(serialiseJoinResponse(response)), response);
@@ -221,19 +221,26 @@ Deno.test("changed requests and answers are read or refused, and what is read ca
       { key },
       nodeId,
     ) => {
-      const ledgerSecrets = seqnos.sort((a, b) => a - b).map((first) => ({ first, key }));
-      const service = { certificatePem: nodeId, privateKeyPem: nodeId };
-      const network = { publicOnly: true, lastRecoveredSignedSeqno: 7, ledgerSecrets, service };
-      const response: JoinResponse = { status: "Trusted", network, ...(nodeId !== "" && { nodeId }) };
+      const ledgerSecrets = seqnos.sort((a, b) => a - b).map((first) => ({ first, secret: key }));
+      const networkInfo = {
+        publicOnly: true,
+        lastRecoveredSignedSeqno: 7,
+        ledgerSecrets,
+        serviceCertificatePem: nodeId,
+        serviceKeyPem: nodeId,
+        endorsedCertificatePem: nodeId,
+        coseSignatures: { issuer: nodeId, subject: nodeId },
+      };
+      const response: JoinResponse = { nodeStatus: "Trusted", networkInfo, ...(nodeId !== "" && { nodeId }) };
       assert.deepEqual(parseJoinResponse(serialiseJoinResponse(response)), response);
     }),
   );
 });
 
 Deno.test("addressRows() gives a node's addresses whole, and the first RPC interface in flat fields", () => {
-  const addresses: JoinRequest["addresses"] = {
-    nodeToNode: DOOR,
-    rpc: { b: DOOR, a: { bind_address: "[::1]:8000" } },
+  const addresses: NodeAddresses = {
+    nodeToNodeInterface: DOOR,
+    rpcInterfaces: { b: DOOR, a: { bind_address: "[::1]:8000" } },
   };
   assert.deepEqual(addressRows(addresses), {
     node_to_node_interface: DOOR,
@@ -241,7 +248,7 @@ Deno.test("addressRows() gives a node's addresses whole, and the first RPC inter
     nodeport: "1",
     pubhost: "[::1]",
     pubport: "8000",
-    rpc_interfaces: addresses.rpc,
+    rpc_interfaces: addresses.rpcInterfaces,
     rpchost: "[::1]",
     rpcport: "8000",
   });

@@ -9,7 +9,7 @@ import { FormatError } from "../shared/assert.ts";
 import type { Primitives } from "../shared/crypto/primitives.ts";
 import type { TableWrites } from "../shared/kv/write_set.ts";
 import { parseSecretBroadcast } from "../shared/ledger/secret_broadcast.ts";
-import { LEDGER_SECRET_BYTES, LedgerSecret, LedgerSecrets } from "../shared/ledger/secrets.ts";
+import { LEDGER_SECRET_BYTES, type LedgerSecrets } from "../shared/ledger/secrets.ts";
 import { onlyValueOf } from "../shared/ledger/single_value.ts";
 import type { Seqno } from "../shared/tx_id.ts";
 import type { NodeIdentity } from "./identity.ts";
@@ -29,16 +29,13 @@ export function secretsForJoiner(secrets: LedgerSecrets, last: Seqno | undefined
   const told: SecretOfLedger[] = [];
   for (const { first, secret: { key, previousSecretStoredVersion } } of secrets) {
     if (last !== undefined && first > last) break;
-    told.push({ first, key, ...(previousSecretStoredVersion !== undefined && { previousSecretStoredVersion }) });
+    told.push({
+      first,
+      secret: key,
+      ...(previousSecretStoredVersion !== undefined && { previousSecretStoredVersion }),
+    });
   }
   return told;
-}
-
-/** What a node was told, ready for use. */
-export function addSecrets(primitives: Primitives, to: LedgerSecrets, told: readonly SecretOfLedger[]): void {
-  for (const { first, key, previousSecretStoredVersion } of told) {
-    to.add(first, new LedgerSecret(primitives, key, previousSecretStoredVersion));
-  }
 }
 
 /**

@@ -116,7 +116,7 @@ function inOrder(values: readonly unknown[]): unknown {
 }
 
 /** What is wrong with a text that is not JSON, in the words of CCF's parser or in ours. */
-const NOT_JSON = /^\[json\.exception\.parse_error\.101\]|^The signed payload is not JSON: /;
+const NOT_JSON = /^\[json\.exception\.parse_error\.101\]|^The (signed payload|body) is not JSON: /;
 
 function kindOfSentence(text: string): string {
   return text.trim() === "" ? "<nothing>" : "<a sentence>";

@@ -29,15 +29,13 @@ const NOT_YET: readonly NotYet[] = [
   { in: "one_node_errors", lines: range(146, 157), brings: "apps", for: "policy jwt among others" },
   { in: "one_node_errors", lines: range(170, 186), brings: "apps", for: "policy jwt" },
   { in: "one_node_errors", lines: [201], brings: "apps", for: "policy jwt among others" },
-  // Network: more than one node.
-  { in: "one_node_errors", lines: range(92, 97), brings: "network", for: "POST /node/join" },
 ];
 
 interface NotYet {
   readonly in: typeof TRANSCRIPTS[number];
   /** From 1, as an editor counts them. */
   readonly lines: readonly number[];
-  readonly brings: "governance" | "apps" | "network";
+  readonly brings: "governance" | "apps";
   readonly for: string;
 }
 

@@ -20,6 +20,7 @@ import type { HttpResponse } from "../messages.ts";
 import type { Node } from "../node.ts";
 import { isCompiledAhead, jsRuntimeOptions } from "../js_app.ts";
 import { commonEndpoints } from "./common.ts";
+import { joinEndpoint } from "./join.ts";
 import { listed } from "./map_order.ts";
 import * as schemas from "./node_schemas.ts";
 import { retirementEndpoints } from "./retirement.ts";
@@ -34,6 +35,7 @@ export const nodeEndpoints: readonly Endpoint[] = [
   get("/network/nodes/primary", "read-only", getPrimaryNode, schemas.NODE),
   get("/network/nodes/{node_id}", "read-only", getNode, schemas.NODE),
   ...retirementEndpoints,
+  joinEndpoint,
   bare("HEAD", "/primary", () => empty(200), 200),
   bare("GET", "/primary", () => empty(200), 200),
   bare("GET", "/backup", getBackup, 200),

@@ -1,0 +1,270 @@
+/**
+ * `POST /node/join`: a node asks to take part in the service.
+ *
+ * In: the key that the client's TLS certificate proves, its evidence, what the ledger knows of it. Out: a row for it,
+ * Pending until members trust it; or, for a trusted one, **the service's key and the ledger secrets**, which nothing but
+ * this TLS session protects. Any trusted node may hand them out; only the primary adds nodes.
+ * Rules: nodes-and-attestation.md §3.5 in its order, http-api.md §6.2; statuses, codes and texts are CCF's
+ */
+
+import { assert, FormatError } from "../../shared/assert.ts";
+import { equalBytes, toHex } from "../../shared/bytes.ts";
+import {
+  type CertificateRequest,
+  isRequestSigned,
+  parseCertificateRequestPem,
+  serialiseCertificateRequestPem,
+} from "../../shared/crypto/csr.ts";
+import { nodeIdOf } from "../../shared/crypto/identifiers.ts";
+import { parsePemBlock, serialisePem } from "../../shared/crypto/pem.ts";
+import { parsePublicKey, serialisePublicKeyPem } from "../../shared/crypto/public_key.ts";
+import { parseRsaPublicKey } from "../../shared/crypto/rsa.ts";
+import type { Certificate } from "../../shared/crypto/x509.ts";
+import {
+  type NodeInfo,
+  NODES_ENDORSED_CERTIFICATES,
+  NODES_INFO,
+  SERVICE_INFO,
+  type ServiceInfo,
+} from "../../shared/governance/tables.ts";
+import type { Transaction } from "../../shared/kv/transaction.ts";
+import { type Endpoint, endpoint, type EndpointContext } from "../frontend/endpoint.ts";
+import { OdataError } from "../frontend/odata_error.ts";
+import { json } from "../frontend/replies.ts";
+import { endorseNode, privateKeyPem } from "../identity.ts";
+import { judgeEvidence, REFUSALS } from "../join_policy.ts";
+import {
+  addressRows,
+  type JoinRequest,
+  type JoinResponse,
+  joinResponseJson,
+  type NetworkInfo,
+  parseJoinRequest,
+} from "../join_request.ts";
+import type { StartConfig } from "../messages.ts";
+import { secretsForJoiner } from "../network_secrets.ts";
+import type { Node, NodeStartupState } from "../node.ts";
+import { listed } from "./map_order.ts";
+
+export const joinEndpoint: Endpoint = endpoint("POST", "/join", "read-write", (context) => {
+  return json(joinResponseJson(join(context)));
+}, { forwarding: "never", hidden: true });
+
+/** What a node that may have joined knows, too. */
+type Coming = Node & { readonly startupSeqno?: number; readonly coseSignatures?: NetworkInfo["coseSignatures"] };
+
+/** In which a node can speak for its service. */
+const TAKES_PART: readonly NodeStartupState[] = ["PartOfNetwork", "PartOfPublicNetwork", "ReadingPrivateLedger"];
+
+function join(context: EndpointContext): JoinResponse {
+  const { node, tx } = context;
+  const request = readRequest(context);
+  if (!TAKES_PART.includes(node.state)) {
+    throw new OdataError(500, "InternalError", "Target node should be part of network to accept new nodes.");
+  }
+  requireRecentStart(node, request);
+  const service = tx.open(SERVICE_INFO).get();
+  if (service === undefined) {
+    throw new OdataError(500, "InternalError", "No service is available to accept new node.");
+  }
+  const joiner = joinerOf(context);
+  const known = knownNode(tx, joiner.publicKeyPem);
+  const trustsAtOnce = service.status === "Opening" || service.status === "Recovering";
+  if (known?.info.status === "Trusted") {
+    const endorsedPem = tx.open(NODES_ENDORSED_CERTIFICATES).get(known.id);
+    const networkInfo = networkInfoFor(node, service, known.info, endorsedPem);
+    // Quirk: CCF names the node here only once the service is open.
+    return { nodeStatus: "Trusted", networkInfo, ...(!trustsAtOnce && { nodeId: known.id }) };
+  }
+  if (known?.info.status === "Pending" && !trustsAtOnce) return { nodeStatus: "Pending", nodeId: known.id };
+  // CCF takes a retired node back while the service is not open; consensus relies on what is retired to stay so.
+  if (known?.info.status === "Retired") {
+    const message = `Joining node is not in expected state (${known.info.status}).`;
+    throw new OdataError(400, "InvalidNodeState", message);
+  }
+  if (!node.canReplicate) throw redirectToPrimary(context);
+  return addNode(node, tx, service, joiner, request, trustsAtOnce ? "Trusted" : "Pending");
+}
+
+function readRequest({ request }: EndpointContext): JoinRequest {
+  return orRefuse("InvalidInput", () => parseJoinRequest(request.body));
+}
+
+/** Secrets of before this node's own snapshot may be missing here. */
+function requireRecentStart(node: Node, { startupSeqno }: JoinRequest): void {
+  const own = (node as Coming).startupSeqno ?? 0;
+  if (startupSeqno === undefined || startupSeqno >= own) return;
+  throw new OdataError(
+    400,
+    "StartupSeqnoIsOld",
+    `Node requested to join from seqno ${startupSeqno} which is older than this node startup seqno ${own}. ` +
+      `A snapshot at least as recent as ${own} must be used instead.`,
+  );
+}
+
+/** Who asks, by the certificate of its TLS session. */
+interface Joiner {
+  readonly certificate: Certificate;
+  readonly publicKeyPem: string;
+}
+
+function joinerOf({ certificate }: EndpointContext): Joiner {
+  if (certificate === null) {
+    throw new OdataError(
+      500,
+      "InternalError",
+      "A node can only join over a connection with its client certificate, whose key is the node's identity",
+    );
+  }
+  return orRefuse("InvalidInput", () => {
+    const key = parsePublicKey(certificate.certificate.spki);
+    if (key.kind !== "EC") throw new FormatError("The key of a node's certificate must be on an elliptic curve");
+    return { certificate: certificate.certificate, publicKeyPem: serialisePublicKeyPem(key) };
+  });
+}
+
+/** A node is the same as long as its key is. */
+function knownNode(
+  tx: Transaction,
+  publicKeyPem: string,
+): { readonly id: string; readonly info: NodeInfo } | undefined {
+  for (const [id, info] of listed(tx, NODES_INFO)) if (info.public_key === publicKeyPem) return { id, info };
+  return undefined;
+}
+
+function redirectToPrimary({ node, tx, interfaceName }: EndpointContext): OdataError {
+  const { primaryId } = node;
+  if (primaryId === undefined) return new OdataError(500, "InternalError", "Primary unknown");
+  const info = tx.open(NODES_INFO).get(primaryId);
+  if (info === undefined) {
+    const message = `Cannot find node info to produce redirect response for node ${primaryId}`;
+    return new OdataError(500, "InternalError", message);
+  }
+  const door = info.rpc_interfaces?.[interfaceName];
+  if (door === undefined) {
+    return new OdataError(
+      500,
+      "InternalError",
+      `Cannot redirect request. Received on RPC interface ${interfaceName}, which is not present on target node ${primaryId}`,
+    );
+  }
+  const location = `https://${door.published_address ?? door.bind_address}/node/join`;
+  return new OdataError(
+    308,
+    "NodeCannotHandleRequest",
+    "Node is not primary; cannot handle write",
+    [],
+    [["location", location]],
+  );
+}
+
+function addNode(
+  node: Node,
+  tx: Transaction,
+  service: ServiceInfo,
+  { certificate, publicKeyPem }: Joiner,
+  request: JoinRequest,
+  status: "Pending" | "Trusted",
+): JoinResponse {
+  requireOwnAddress(tx, request);
+  const id = nodeIdOf(certificate.spki);
+  const judgement = judgeEvidence(tx, request.quoteInfo, certificate.spki, node.primitives);
+  if (judgement.verdict === "rejected") {
+    node.log("fail", "join", `Node ${id} is not let in: ${judgement.reason}`);
+    throw new OdataError(401, "InvalidQuote", REFUSALS[judgement.step]);
+  }
+  const certificateRequest = readCertificateRequest(node, request, certificate);
+  const latest = node.path.secrets.latest();
+  assert(latest !== undefined, "A node that writes has a ledger secret");
+  const info: NodeInfo = {
+    ...addressRows(request),
+    certificate_signing_request: serialiseCertificateRequestPem(certificateRequest.der),
+    code_digest: toHex(judgement.measurement),
+    encryption_pub_key: readEncryptionKey(request),
+    public_key: publicKeyPem,
+    quote_info: request.quoteInfo,
+    status,
+    ...(status === "Trusted" && { ledger_secret_seqno: latest.first }),
+    ...(request.nodeData !== undefined && { node_data: request.nodeData }),
+  };
+  tx.open(NODES_INFO).put(id, info);
+  node.log("info", "join", `Node ${id} is added as ${status}`);
+  if (status === "Pending") return { nodeStatus: status, nodeId: id };
+
+  const { notBeforeMs, notAfterMs } = certificate;
+  const endorsedPem = endorseNode(certificateRequest, node.service, { notBeforeMs, notAfterMs }, node.random);
+  tx.open(NODES_ENDORSED_CERTIFICATES).put(id, endorsedPem);
+  return { nodeStatus: status, nodeId: id, networkInfo: networkInfoFor(node, service, info, endorsedPem) };
+}
+
+/** Nodes find each other by address. */
+function requireOwnAddress(tx: Transaction, { nodeToNodeInterface }: JoinRequest): void {
+  const address = nodeToNodeInterface.published_address;
+  for (const [id, { status, node_to_node_interface }] of listed(tx, NODES_INFO)) {
+    if (status === "Retired" || node_to_node_interface?.published_address !== address) continue;
+    throw new OdataError(
+      400,
+      "NodeAlreadyExists",
+      `A node with the same published node address ${address} already exists (node id: n[${id}]).`,
+    );
+  }
+}
+
+/** Checked here, since a proposal to trust the node would fail by it: for which key it is, and who signed it. */
+function readCertificateRequest(
+  node: Node,
+  { certificateSigningRequestPem }: JoinRequest,
+  { spki }: Certificate,
+): CertificateRequest {
+  return orRefuse("CSRPublicKeyInvalid", () => {
+    const request = parseCertificateRequestPem(certificateSigningRequestPem);
+    if (!equalBytes(request.spki, spki)) {
+      throw new FormatError("Public key in CSR does not match TLS client identity.");
+    }
+    if (!isRequestSigned(node.primitives, request)) {
+      throw new FormatError("The certificate request is not signed with the key that it is for");
+    }
+    return request;
+  });
+}
+
+/** Checked here, since no ledger secret could be changed any more while there is a node that cannot be told it. */
+function readEncryptionKey({ encryptionPublicKeyPem }: JoinRequest): string {
+  return orRefuse("InvalidInput", () => {
+    const spki = parsePemBlock(encryptionPublicKeyPem, "PUBLIC KEY");
+    parseRsaPublicKey(spki);
+    return serialisePem("PUBLIC KEY", spki);
+  });
+}
+
+function networkInfoFor(
+  node: Node,
+  service: ServiceInfo,
+  { ledger_secret_seqno }: NodeInfo,
+  endorsedCertificatePem: string | undefined,
+): NetworkInfo {
+  if (endorsedCertificatePem === undefined) {
+    throw new OdataError(500, "InternalError", "The service has no certificate for this node, which it needs to join");
+  }
+  return {
+    publicOnly: node.state === "PartOfPublicNetwork",
+    // Of a recovery; a service that goes on where it began has recovered nothing.
+    lastRecoveredSignedSeqno: 0,
+    ledgerSecrets: secretsForJoiner(node.path.secrets, ledger_secret_seqno),
+    serviceCertificatePem: node.service.certificatePem,
+    serviceKeyPem: privateKeyPem(node.service.key),
+    serviceStatus: service.status,
+    endorsedCertificatePem,
+    coseSignatures: (node as Coming).coseSignatures ?? (node.config as StartConfig).service.coseSignatures,
+  };
+}
+
+/** What is wrong with bytes of the client is told to it, with status 400. */
+function orRefuse<T>(code: "CSRPublicKeyInvalid" | "InvalidInput", read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    if (!(error instanceof FormatError)) throw error;
+    throw new OdataError(400, code, error.message);
+  }
+}

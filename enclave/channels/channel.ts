@@ -279,7 +279,7 @@ export class Channel {
     this.#sendProved = true;
     this.#oldReceive = this.#receive;
     this.#receive = receive;
-    this.#node.log("debug", `Channel with node ${this.peerId} is established`, nowMs);
+    this.#node.log("info", `Channel with node ${this.peerId} is established`, nowMs);
     this.#flush(nowMs);
   }
 

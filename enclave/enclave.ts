@@ -82,6 +82,8 @@ export class Enclave {
       case "nodeInbound":
       case "httpResult":
         return;
+      case "snapshotWritten":
+        return this.#node?.snapshotter.onWritten(input.seqno, input.sizeBytes);
       case "metrics":
         if (this.#node !== undefined) {
           this.#node.sessionMetrics = input.sessions;

@@ -83,6 +83,8 @@ export type EnclaveInput =
     readonly response: HttpResponse | null;
     readonly reason?: string;
   }
+  /** So many bytes of a draft are written; null where they cannot be, and the draft is gone. */
+  | { readonly kind: "snapshotWritten"; readonly seqno: Seqno; readonly sizeBytes: number | null }
   /** Counters of the listeners, for `GET /node/metrics`. */
   | { readonly kind: "metrics"; readonly sessions: SessionMetrics; readonly heapBytes: HeapBytes }
   /** The node is about to stop: what is not signed yet is signed, so that a recovery would keep it. */
@@ -139,7 +141,14 @@ export type EnclaveOutput =
   | { readonly kind: "certificates"; readonly servicePem: string; readonly nodePem: string; readonly nodeId: string }
   /** The service accepts application requests, and what opened it is committed, its snapshot's evidence included. */
   | { readonly kind: "serviceOpened"; readonly txId: TxId }
-  | { readonly kind: "snapshotWrite"; readonly name: string; readonly snapshot: Uint8Array }
+  /** Begin a draft: a snapshot of the state at `seqno`, of which nothing may be seen before `snapshotCommit`. */
+  | { readonly kind: "snapshotBegin"; readonly seqno: Seqno }
+  /** Add to that draft; answer with `snapshotWritten` when it is written. */
+  | { readonly kind: "snapshotPart"; readonly seqno: Seqno; readonly bytes: Uint8Array }
+  /** Its evidence is committed: add the receipt, and give the draft its name. */
+  | { readonly kind: "snapshotCommit"; readonly seqno: Seqno; readonly name: string; readonly receipt: Uint8Array }
+  /** Forget the draft. */
+  | { readonly kind: "snapshotDiscard"; readonly seqno: Seqno }
   | { readonly kind: "log"; readonly level: LogLevel; readonly tag: string; readonly message: string }
   /** The answer to `stop`: nothing comes after it. */
   | { readonly kind: "stopped" }

@@ -36,6 +36,7 @@ import {
 import type { NodeLog } from "./log.ts";
 import type { NodeConfig, RpcInterfaceConfig } from "./node_config.ts";
 import { removePidFile, writeAddresses, writeCertificates, writePidFile } from "./output_files.ts";
+import { SnapshotDrafts } from "./snapshot_drafts.ts";
 import { SnapshotFiles } from "./snapshot_files.ts";
 import { startConfig } from "./start_config.ts";
 import { StartFailure } from "./start_failure.ts";
@@ -68,6 +69,7 @@ export class Host {
   readonly #options: HostOptions;
   readonly #ledger: LedgerFiles;
   readonly #snapshots: SnapshotFiles;
+  readonly #drafts: SnapshotDrafts;
   readonly #index: HostIndex;
   readonly #doors: Door[] = [];
   readonly #exchanges = new Map<number, Exchange>();
@@ -95,6 +97,11 @@ export class Host {
     this.#options = options;
     this.#ledger = ledger;
     this.#snapshots = snapshots;
+    this.#drafts = new SnapshotDrafts(
+      snapshots,
+      (written) => this.#enclave?.send(written),
+      (message) => options.log.write("fail", "host", message),
+    );
     this.#index = index;
     // Whoever waits hears of a failure; where nobody does it is told by `stopped`.
     this.#started.promise.catch(() => {});
@@ -131,7 +138,9 @@ export class Host {
     try {
       const indexPath = join(dirname(config.ledger.directory), "index.kv");
       const index = await HostIndex.open(indexPath, ledger, (sentence) => log.write("info", "host", sentence));
-      host = new Host(options, ledger, new SnapshotFiles(config.snapshots.directory), index);
+      const snapshots = new SnapshotFiles(config.snapshots.directory);
+      await snapshots.removeDrafts();
+      host = new Host(options, ledger, snapshots, index);
       writePidFile(config.outputFiles.pidFile);
       await host.#run();
       return host;
@@ -199,6 +208,7 @@ export class Host {
     for (const timer of this.#timers) clearInterval(timer);
     await Promise.all(this.#doors.map(({ listener }) => listener.stop()));
     await this.#stopEnclave(reason);
+    await this.#drafts.close();
     // The ledger last: the index reads from it to the end.
     const unwritten = [await this.#close(this.#index), await this.#close(this.#ledger)].find((why) =>
       why !== undefined
@@ -343,8 +353,14 @@ export class Host {
         return;
       case "serviceOpened":
         return this.#opened.resolve();
-      case "snapshotWrite":
-        return void this.#writeSnapshot(output.name, output.snapshot);
+      case "snapshotBegin":
+        return this.#drafts.begin(output.seqno);
+      case "snapshotPart":
+        return this.#drafts.append(output.seqno, output.bytes);
+      case "snapshotCommit":
+        return this.#drafts.commit(output.seqno, output.name, output.receipt);
+      case "snapshotDiscard":
+        return this.#drafts.discard(output.seqno);
       case "log":
         return this.#options.log.write(output.level, output.tag, output.message, ENCLAVE_ORIGIN);
       case "stopped":
@@ -392,14 +408,6 @@ export class Host {
       this.#options.log.write("fail", "host", error instanceof Error ? error.message : String(error));
     }
     this.#enclave?.send({ kind: "ledgerEntries", from, to, entries });
-  }
-
-  async #writeSnapshot(name: string, snapshot: Uint8Array): Promise<void> {
-    try {
-      await this.#snapshots.write(name, snapshot);
-    } catch (error) {
-      this.#options.log.write("fail", "host", error instanceof Error ? error.message : String(error));
-    }
   }
 
   /** Certificates are given out one after the other; the last authority to get its own ends the start. */

@@ -32,6 +32,7 @@ export class InlineNode {
   keepEntries = true;
   ledgerBytes = 0;
   readonly snapshots = new Map<string, Uint8Array>();
+  readonly #drafts = new Map<number, Uint8Array[]>();
   readonly logs: string[] = [];
   committed = 0;
   nowMs: number;
@@ -166,8 +167,20 @@ export class InlineNode {
         this.nodeId = output.nodeId;
         this.servicePem = output.servicePem;
         return;
-      case "snapshotWrite":
-        if (this.keepEntries) this.snapshots.set(output.name, output.snapshot);
+      case "snapshotBegin":
+        this.#drafts.set(output.seqno, []);
+        return;
+      case "snapshotPart":
+        if (this.keepEntries) this.#drafts.get(output.seqno)!.push(output.bytes);
+        return;
+      case "snapshotCommit":
+        if (this.keepEntries) {
+          this.snapshots.set(output.name, concatAll([...this.#drafts.get(output.seqno)!, output.receipt]));
+        }
+        this.#drafts.delete(output.seqno);
+        return;
+      case "snapshotDiscard":
+        this.#drafts.delete(output.seqno);
         return;
       case "log":
         this.logs.push(`${output.level} ${output.tag} ${output.message}`);

@@ -3,14 +3,14 @@
  *
  * In: a name, a range. Out: which part of which file the host is to send. A snapshot proves itself by its receipt, so it
  * does not matter what the host sends.
- * Known are the snapshots that this process has written.
+ * Known are the snapshots that this process has written, and the one that it began with.
  */
 
 import { type Endpoint, endpoint, type EndpointContext } from "../frontend/endpoint.ts";
 import { OdataError } from "../frontend/odata_error.ts";
 import { empty, NO_BODY } from "../frontend/replies.ts";
 import type { HeaderList, HttpResponse } from "../messages.ts";
-import type { WrittenSnapshot } from "../snapshotter.ts";
+import type { KnownSnapshot } from "../snapshotter.ts";
 
 const SNAPSHOT_READ = { forwarding: "never", operatorFeature: "SnapshotRead", hidden: true } as const;
 
@@ -25,7 +25,7 @@ export const snapshotEndpoints: readonly Endpoint[] = [
 function redirectToNewest({ node, request, interfaceName }: EndpointContext): HttpResponse {
   const sinceText = request.parameter("since") ?? "0";
   const since = /^\d+$/.test(sinceText) ? Number(sinceText) : 0;
-  const newest = node.snapshotter.written.at(-1);
+  const newest = node.snapshotter.known.at(-1);
   if (newest === undefined || newest.seqno <= since) {
     throw new OdataError(404, "ResourceNotFound", `This node has no committed snapshots since ${since}`);
   }
@@ -66,9 +66,9 @@ function getSnapshot(context: EndpointContext): HttpResponse {
   };
 }
 
-function requireSnapshot({ node, params }: EndpointContext): WrittenSnapshot {
+function requireSnapshot({ node, params }: EndpointContext): KnownSnapshot {
   const name = params.snapshot_name!;
-  const snapshot = node.snapshotter.written.find((written) => written.name === name);
+  const snapshot = node.snapshotter.known.find((known) => known.name === name);
   if (snapshot === undefined) {
     throw new OdataError(404, "ResourceNotFound", `This node does not have a snapshot named ${name}`);
   }

@@ -13,6 +13,7 @@ import {
   GCM_HEADER_BYTES,
   GCM_IV_BYTES,
   GCM_TAG_BYTES,
+  type GcmHeader,
   readGcmHeader,
   writeGcmHeader,
 } from "../crypto/aes_gcm.ts";
@@ -31,6 +32,8 @@ import type { Seqno, TxId, View } from "../tx_id.ts";
 
 /** Version, flags, and the size of what follows. */
 export const ENTRY_HEADER_BYTES = 8;
+/** All that stands before the public domain. */
+export const FRAME_HEADER_BYTES = ENTRY_HEADER_BYTES + GCM_HEADER_BYTES + 8;
 const TAG_AT = ENTRY_HEADER_BYTES;
 const IV_AT = TAG_AT + GCM_TAG_BYTES;
 const DIGEST_BYTES = 32;
@@ -131,14 +134,24 @@ export interface UnsealedFrame {
 
 /** Allocates the whole frame at once, so that an entry is written where it will stay. */
 export function layOutFrame(flags: number, iv: EntryIv, publicBytes: number, privateBytes: number): UnsealedFrame {
-  const size = GCM_HEADER_BYTES + 8 + publicBytes + privateBytes;
-  const out = new Writer(ENTRY_HEADER_BYTES + size);
-  out.u8(FORMAT_VERSION).u8(flags).u48(size);
-  writeGcmHeader(out, { tag: NO_TAG, ...iv });
-  out.u64(publicBytes);
+  const out = new Writer(FRAME_HEADER_BYTES + publicBytes + privateBytes);
+  writeFrameHeader(out, flags, { tag: NO_TAG, ...iv }, publicBytes, privateBytes);
   const publicAt = out.length;
   out.zeros(publicBytes + privateBytes);
   return { bytes: out.finish(), publicAt, privateAt: publicAt + publicBytes };
+}
+
+/** Writes what stands before the public domain. */
+export function writeFrameHeader(
+  writer: Writer,
+  flags: number,
+  header: GcmHeader,
+  publicBytes: number,
+  privateBytes: number,
+): void {
+  writer.u8(FORMAT_VERSION).u8(flags).u48(GCM_HEADER_BYTES + 8 + publicBytes + privateBytes);
+  writeGcmHeader(writer, header);
+  writer.u64(publicBytes);
 }
 
 /** Encrypts the private domain in place and puts the tag in front. */
@@ -170,6 +183,28 @@ function readHeader(reader: Reader, maxBytes: number): { flags: number; entryByt
     throw new FormatError(`Cannot read a ledger entry of ${entryBytes} bytes: at most ${maxBytes}`);
   }
   return { flags, entryBytes };
+}
+
+/**
+ * Entries that lie back to back, as views.
+ *
+ * @returns undefined where there are not exactly so many
+ */
+export function splitEntries(bytes: Uint8Array, count: number): Uint8Array[] | undefined {
+  const entries: Uint8Array[] = [];
+  let at = 0;
+  try {
+    for (let i = 0; i < count; i++) {
+      const length = entryBytes(bytes.subarray(at));
+      if (at + length > bytes.length) return undefined;
+      entries.push(bytes.subarray(at, at + length));
+      at += length;
+    }
+  } catch (error) {
+    if (!(error instanceof FormatError)) throw error;
+    return undefined;
+  }
+  return at === bytes.length ? entries : undefined;
 }
 
 /** One transaction as the ledger holds it. The bytes are kept as they are; tables are parsed when asked for. */

@@ -1,31 +1,22 @@
 /**
  * Snapshots: all tables at one signature, sealed like an entry, with a receipt behind.
  *
- * In: the bytes of a snapshot file, or the tables of a store. Out: tables, leaf and view history, or those bytes.
- * Knows nothing of receipts, nor of when a snapshot is due.
+ * In: the bytes of a snapshot file. Out: tables, leaf and view history. They are written by `snapshot_writer.ts`.
+ * Knows nothing of receipts.
  * Format: ledger-and-receipts.md §9
  */
 
-import { assert, FormatError } from "../assert.ts";
-import { type ByteString, fromByteString, fromUtf8, Reader, toByteString, toUtf8, Writer } from "../bytes.ts";
+import { FormatError } from "../assert.ts";
+import { type ByteString, fromUtf8, Reader, toByteString } from "../bytes.ts";
 import type { Primitives } from "../crypto/primitives.ts";
 import { mapOrder } from "../crypto/siphash.ts";
-import type { StoreSnapshot, TableSnapshot } from "../kv/store.ts";
+import type { TableSnapshot } from "../kv/store.ts";
 import { checkTableName, domainOf, type SecurityDomain } from "../kv/table_name.ts";
 import { MAX_SEQNO, MAX_SNAPSHOT_BYTES } from "../limits.ts";
 import type { Seqno } from "../tx_id.ts";
 import { compareUtf8 } from "../utf8_order.ts";
-import {
-  ENTRY_HEADER_BYTES,
-  entryBytes,
-  EntryType,
-  layOutFrame,
-  openFrame,
-  parseFrame,
-  type SealedFrame,
-  sealFrame,
-} from "./entry.ts";
-import { parseViewStarts, serialiseViewStarts } from "./view_history.ts";
+import { ENTRY_HEADER_BYTES, entryBytes, EntryType, openFrame, parseFrame, type SealedFrame } from "./entry.ts";
+import { parseViewStarts } from "./view_history.ts";
 
 /** `snapshot_<seqno>_<evidence>.committed`; without the suffix it is still being written. */
 export interface SnapshotName {
@@ -145,39 +136,6 @@ export class Snapshot {
   }
 }
 
-/** What a snapshot is made of. */
-export interface SnapshotContent {
-  readonly store: StoreSnapshot;
-  readonly leaf: Uint8Array;
-  readonly viewStarts: readonly Seqno[];
-}
-
-/**
- * The bytes of a snapshot, without a receipt.
- *
- * @param key the ledger secret that covers the snapshot's seqno
- */
-export function sealSnapshot(primitives: Primitives, key: Uint8Array, content: SnapshotContent): Uint8Array {
-  const { version: seqno, tables } = content.store;
-  assert(content.leaf.length === 32, "A leaf is 32 bytes");
-  const domains = { public: [] as WritableTable[], private: [] as WritableTable[] };
-  for (const table of tables) domains[domainOf(table.name)].push(writableTable(table));
-  const views = serialiseViewStarts(content.viewStarts);
-  const header = new Writer(128 + views.length).u8(EntryType.snapshot).u64(seqno).u64(0)
-    .lengthPrefixed(content.leaf).lengthPrefixed(views).finish();
-  const publicBytes = header.length + bytesOf(domains.public);
-  const frame = layOutFrame(0, { seqno, view: 0, isSnapshot: true }, publicBytes, bytesOf(domains.private));
-  assert(frame.bytes.length <= MAX_SNAPSHOT_BYTES, "A snapshot written is one that can be read back");
-  frame.bytes.set(header, frame.publicAt);
-  const publicEnd = writeTables(frame.bytes, frame.publicAt + header.length, domains.public);
-  const privateEnd = writeTables(frame.bytes, frame.privateAt, domains.private);
-  assert(
-    publicEnd === frame.privateAt && privateEnd === frame.bytes.length,
-    "A snapshot has the size its header states",
-  );
-  return sealFrame(primitives, frame, key);
-}
-
 // For each table:                          records, version 17, "42" := "hello" at 17
 //   lp(name, UTF-8)                        0700000000000000 7265636f726473
 //   u64 version                            1100000000000000
@@ -256,58 +214,4 @@ function refuse(rule: SnapshotRule): never {
 
 function refusal(table: string, reason: string): FormatError {
   return new FormatError(`Cannot read table ${JSON.stringify(table)} of a snapshot: ${reason}`);
-}
-
-interface WritableTable {
-  readonly name: Uint8Array;
-  readonly version: Seqno;
-  readonly bodyBytes: number;
-  /** Ascending by hash. */
-  readonly entries: readonly { readonly key: Uint8Array; readonly value: Uint8Array; readonly version: Seqno }[];
-}
-
-function writableTable({ name, version, entries }: TableSnapshot): WritableTable {
-  let bodyBytes = 0;
-  const hashed = Array.from(entries, (entry) => {
-    const key = fromByteString(entry.key);
-    bodyBytes += 24 + key.length + padding(key.length) + entry.value.length + padding(entry.value.length);
-    return { key, value: entry.value, version: entry.version, hash: mapOrder(key) };
-  });
-  hashed.sort((a, b) => a.hash - b.hash);
-  return { name: toUtf8(name), version, bodyBytes, entries: hashed };
-}
-
-function bytesOf(tables: readonly WritableTable[]): number {
-  return tables.reduce((sum, table) => sum + 24 + table.name.length + table.bodyBytes, 0);
-}
-
-/** Writes tables where zeros are already, and answers where they end. */
-function writeTables(target: Uint8Array, start: number, tables: readonly WritableTable[]): number {
-  const view = new DataView(target.buffer, target.byteOffset, target.byteLength);
-  let at = start;
-  const u64 = (value: number) => {
-    view.setUint32(at, value >>> 0, true);
-    view.setUint32(at + 4, Math.floor(value / 0x1_0000_0000), true);
-    at += 8;
-  };
-  const bytes = (value: Uint8Array) => {
-    target.set(value, at);
-    at += value.length;
-  };
-  for (const table of tables) {
-    u64(table.name.length);
-    bytes(table.name);
-    u64(table.version);
-    u64(table.bodyBytes);
-    for (const { key, value, version } of table.entries) {
-      u64(key.length);
-      bytes(key);
-      at += padding(key.length);
-      u64(8 + value.length);
-      u64(version);
-      bytes(value);
-      at += padding(value.length);
-    }
-  }
-  return at;
 }

@@ -5,9 +5,11 @@ import { stableJsonBytes } from "../../json.ts";
 import { Store, type StoreSnapshot } from "../../kv/store.ts";
 import { findingsIn } from "../../../tests/ledger_failures.ts";
 import { LedgerForge, one } from "../../../tests/ledger_forge.ts";
+import { sealSnapshot } from "../../../tests/whole_snapshot.ts";
 import { LedgerEntry } from "../entry.ts";
 import { LedgerVerifier } from "../replay.ts";
-import { sealSnapshot, Snapshot, type SnapshotContent, type SnapshotName } from "../snapshot.ts";
+import { Snapshot, type SnapshotName } from "../snapshot.ts";
+import type { SnapshotContent } from "../snapshot_writer.ts";
 import { SNAPSHOT_EVIDENCE } from "../table_names.ts";
 import type { Finding } from "./findings.ts";
 

@@ -1,61 +1,113 @@
 /**
- * From a finished transaction to a ledger entry, a leaf of the Merkle tree and a new version of the store.
+ * From a finished transaction to a ledger entry, a leaf of the Merkle tree and a new version of the store; and on a
+ * backup from the entry to the same.
  *
- * In: transactions, in order. Out: `ledgerAppend`, `ledgerCommit`; the answers to "where is transaction v.s".
- * One node alone is its own quorum, so a signature commits the moment it is appended; replication enters here.
- * Rules: ledger-and-receipts.md §1, §2.3, §3, §5, §6.
+ * In: transactions of this node, entries of the primary, and what consensus decides: which of them are committed, which
+ * have never been. Out: `ledgerAppend`, `ledgerTruncate`, `ledgerCommit`; the answers to "where is transaction v.s".
+ * Consensus orders entries without knowing what is in them (`shared/consensus/port.ts`); here they get their meaning.
+ * Rules: ledger-and-receipts.md §1, §2.3, §3, §5, §6; consensus.md §4, §9, §14, §15.
  */
 
-import { assert } from "../shared/assert.ts";
-import type { Primitives } from "../shared/crypto/primitives.ts";
-import type { Store } from "../shared/kv/store.ts";
+import { assert, FormatError } from "../shared/assert.ts";
+import { equalBytes } from "../shared/bytes.ts";
+import type { NodeId, RaftMessage } from "../shared/consensus/messages.ts";
+import type { EntryEffects, Members, RaftPort } from "../shared/consensus/port.ts";
+import { Raft } from "../shared/consensus/raft.ts";
+import type { Primitives, Random } from "../shared/crypto/primitives.ts";
+
+import { Store, type StoreSnapshot } from "../shared/kv/store.ts";
 import type { WriteSet } from "../shared/kv/write_set.ts";
-import { FORCE_CHUNK_AFTER, sealEntry } from "../shared/ledger/entry.ts";
+import { FORCE_CHUNK_AFTER, LedgerEntry, sealEntry } from "../shared/ledger/entry.ts";
 import type { LedgerSecrets } from "../shared/ledger/secrets.ts";
+import { isSignature } from "../shared/ledger/signature.ts";
 import { leafOf, NO_CLAIMS } from "../shared/merkle/leaf.ts";
 import { MerkleTree } from "../shared/merkle/tree.ts";
-import type { Seqno, TxId, TxStatus, View } from "../shared/tx_id.ts";
-import type { EnclaveOutput } from "./messages.ts";
+import { formatTxId, type Seqno, type TxId, type TxStatus, type View } from "../shared/tx_id.ts";
+import type { CommonConfig, EnclaveOutput } from "./messages.ts";
+import { NodeRows } from "./node_rows.ts";
+import { SignatureCheck } from "./signature_check.ts";
+
+/** What the path reports to the node around it. */
+export interface CommitPathListener {
+  send(to: NodeId, message: RaftMessage): void;
+  /** An entry of the primary was applied. */
+  executed(id: TxId, writeSet: WriteSet): void;
+  rolledBack(to: Seqno): void;
+  committed(seqno: Seqno): void;
+  retirementsMayBeRecorded(): void;
+}
+
+export interface CommitPathOptions {
+  readonly id: NodeId;
+  readonly consensus: CommonConfig["consensus"];
+  readonly primitives: Primitives;
+  readonly random: Random;
+  readonly secrets: LedgerSecrets;
+  readonly emit: (output: EnclaveOutput) => void;
+  readonly listener: CommitPathListener;
+}
+
+/** Where a ledger goes on: behind a snapshot that was verified. */
+export interface LedgerStart {
+  readonly store: StoreSnapshot;
+  /** Over all entries up to the snapshot's. */
+  readonly tree: MerkleTree;
+  readonly viewStarts: readonly Seqno[];
+  readonly view: View;
+}
+
+const NOBODY: Members = new Map();
 
 export class CommitPath {
-  readonly store: Store;
-  readonly tree: MerkleTree;
+  readonly store = new Store();
   readonly secrets: LedgerSecrets;
-  readonly #primitives: Primitives;
-  readonly #emit: (output: EnclaveOutput) => void;
-  /** `viewHistory[v - 1]` is the first seqno of view v. */
-  readonly #viewHistory: Seqno[];
-  /** Seqnos of the signatures of this ledger, ascending, by which a proof finds the tree that covers it. */
+  readonly raft: Raft<Uint8Array>;
+  readonly #options: CommitPathOptions;
+  readonly #rows: NodeRows;
+  #tree: MerkleTree;
+  #signatureCheck: SignatureCheck;
+  /** Seqnos of the signatures that this node has seen, ascending, by which a proof finds the tree that covers it. */
   readonly #signatures: Seqno[] = [];
-  #committed: TxId = { view: 0, seqno: 0 };
-  #bytesInChunk = 0;
+  /** Seqno that this node's own view of the ledger begins after: that of its snapshot, or 0. */
+  #start: Seqno = 0;
+  /** Size of the file so far, after each entry that is not committed; the first is of the last one that is. */
+  #bytesInChunk: number[] = [0];
+  #committedSeqno: Seqno = 0;
   #lastEntry: Uint8Array = new Uint8Array(0);
 
-  constructor(
-    store: Store,
-    secrets: LedgerSecrets,
-    primitives: Primitives,
-    view: View,
-    emit: (output: EnclaveOutput) => void,
-  ) {
-    this.store = store;
-    this.secrets = secrets;
-    this.#primitives = primitives;
-    this.#emit = emit;
-    this.tree = new MerkleTree(primitives);
-    this.#viewHistory = new Array<Seqno>(view).fill(1);
+  constructor(options: CommitPathOptions) {
+    const { id, consensus, primitives, random } = options;
+    this.#options = options;
+    this.secrets = options.secrets;
+    this.#tree = new MerkleTree(primitives);
+    this.#rows = new NodeRows(this.store);
+    this.#signatureCheck = new SignatureCheck(primitives, this.store, this.#tree);
+    this.raft = new Raft<Uint8Array>(
+      {
+        id,
+        messageTimeoutMs: consensus.messageTimeoutMs,
+        electionTimeoutMs: consensus.electionTimeoutMs,
+        maxUncommitted: consensus.maxUncommittedTransactions,
+      },
+      this.#port(),
+      (below) => randomBelow(random, below),
+    );
+  }
+
+  get tree(): MerkleTree {
+    return this.#tree;
   }
 
   get view(): View {
-    return this.#viewHistory.length;
+    return this.raft.view;
   }
 
   get viewHistory(): readonly Seqno[] {
-    return this.#viewHistory;
+    return this.raft.viewStarts.list;
   }
 
   get committed(): TxId {
-    return this.#committed;
+    return { view: this.raft.viewOf(this.#committedSeqno), seqno: this.#committedSeqno };
   }
 
   get lastSigned(): Seqno {
@@ -69,26 +121,45 @@ export class CommitPath {
 
   /** Size of the entries since the last chunk ended. */
   get bytesInChunk(): number {
-    return this.#bytesInChunk;
+    return this.#bytesInChunk.at(-1)!;
   }
 
-  /** Writes one transaction to the ledger; it is committed once a signature covers it. */
+  /** Seqno of the snapshot that this node began with; 0 without one. */
+  get start(): Seqno {
+    return this.#start;
+  }
+
+  /** Begins behind a snapshot. Its private tables must have been opened with a secret that is known here. */
+  startFrom({ store, tree, viewStarts, view }: LedgerStart): void {
+    const seqno = store.version;
+    this.store.load(store);
+    this.#tree = tree;
+    this.#signatureCheck = new SignatureCheck(this.#options.primitives, this.store, tree);
+    this.#signatures.push(seqno); // snapshots are taken at signatures
+    this.#start = this.#committedSeqno = seqno;
+    const members = this.#rows.takeMembers(NOBODY);
+    this.raft.startFrom({ seqno, view, viewStarts, ...(members !== undefined && { members }) });
+    this.raft.becomeAwareOfView(view);
+  }
+
+  /** Writes one transaction to the ledger; it is committed once a signature covers it and enough nodes have that. */
   append(writeSet: WriteSet, claimsDigest: Uint8Array = NO_CLAIMS): TxId {
     return this.#append(writeSet, claimsDigest, 0, false);
   }
 
-  /** Writes a signature transaction, and commits everything up to it. */
+  /** Writes a signature transaction. */
   appendSignature(writeSet: WriteSet, endChunk: boolean): TxId {
-    const id = this.#append(writeSet, NO_CLAIMS, endChunk ? FORCE_CHUNK_AFTER : 0, true);
-    this.#signatures.push(id.seqno);
-    if (endChunk) this.#bytesInChunk = 0;
-    this.#commit(id);
-    return id;
+    return this.#append(writeSet, NO_CLAIMS, endChunk ? FORCE_CHUNK_AFTER : 0, true);
   }
 
-  /** The first signature that covers a committed transaction; itself where it is a signature. */
-  signatureCovering(seqno: Seqno): Seqno {
-    assert(seqno <= this.#committed.seqno, "Only committed transactions are covered by a signature");
+  /**
+   * The first signature that covers a committed transaction; itself where it is a signature.
+   *
+   * @returns undefined where this node began after it, and so has not seen it
+   */
+  signatureCovering(seqno: Seqno): Seqno | undefined {
+    assert(seqno <= this.#committedSeqno, "Only committed transactions are covered by a signature");
+    if (seqno < this.#start) return undefined;
     let low = 0;
     let high = this.#signatures.length;
     while (low < high) {
@@ -101,40 +172,134 @@ export class CommitPath {
 
   /** The view in which a local entry was written; undefined where there is none. */
   viewOf(seqno: Seqno): View | undefined {
-    if (seqno < 1 || seqno > this.store.version) return undefined;
-    let view = this.#viewHistory.length;
-    while (this.#viewHistory[view - 1]! > seqno) view--;
-    return view;
+    return seqno < 1 || seqno > this.store.version ? undefined : this.raft.viewOf(seqno);
   }
 
   /** What is known of a transaction (http-api.md §5, `/tx`). */
   statusOf(id: TxId): TxStatus {
     const localView = this.viewOf(id.seqno);
-    if (id.seqno <= this.#committed.seqno) return localView === id.view ? "Committed" : "Invalid";
+    if (id.seqno <= this.#committedSeqno) return localView === id.view ? "Committed" : "Invalid";
     if (localView === id.view) return "Pending";
-    return id.view < this.#committed.view ? "Invalid" : "Unknown";
+    return id.view < this.committed.view ? "Invalid" : "Unknown";
   }
 
   #append(writeSet: WriteSet, claimsDigest: Uint8Array, flags: number, committable: boolean): TxId {
-    const primitives = this.#primitives;
+    const { primitives, emit } = this.#options;
+    assert(this.raft.canReplicate, "Only the primary writes");
     const txId = { view: this.view, seqno: this.store.version + 1 };
     const secret = this.secrets.at(txId.seqno);
     assert(secret !== undefined, "A node that writes has the ledger secret of what it writes");
     const commitEvidenceDigest = secret.commitEvidenceDigest(txId);
     const entry = sealEntry(primitives, secret.key, { txId, flags, claimsDigest, commitEvidenceDigest, writeSet });
     const writeSetDigest = primitives.sha256(entry);
-    this.tree.append(leafOf(primitives, { writeSetDigest, commitEvidenceDigest, claimsDigest }));
-    this.store.apply(txId.seqno, writeSet);
-    this.#bytesInChunk += entry.length;
-    this.#lastEntry = entry;
-    this.#emit({ kind: "ledgerAppend", seqno: txId.seqno, entry, committable });
+    const effects = this.#apply(
+      txId.seqno,
+      entry,
+      flags,
+      committable,
+      writeSet,
+      leafOf(primitives, { writeSetDigest, commitEvidenceDigest, claimsDigest }),
+    );
+    emit({ kind: "ledgerAppend", seqno: txId.seqno, entry, committable });
+    this.raft.append(txId.seqno, entry.length, effects);
     return txId;
   }
 
-  #commit(id: TxId): void {
-    this.#committed = id;
-    this.store.compact(id.seqno);
-    this.tree.flush(id.seqno);
-    this.#emit({ kind: "ledgerCommit", seqno: id.seqno });
+  /** What an entry does here, whoever wrote it. */
+  #apply(
+    seqno: Seqno,
+    entry: Uint8Array,
+    flags: number,
+    committable: boolean,
+    writeSet: WriteSet,
+    leaf: Uint8Array,
+  ): EntryEffects {
+    this.#tree.append(leaf);
+    this.store.apply(seqno, writeSet);
+    if (committable) this.#signatures.push(seqno);
+    this.#bytesInChunk.push((flags & FORCE_CHUNK_AFTER) !== 0 ? 0 : this.bytesInChunk + entry.length);
+    this.#lastEntry = entry;
+    const members = this.#rows.takeMembers(this.raft.latestMembers ?? NOBODY);
+    return members === undefined ? { committable } : { committable, members };
   }
+
+  #port(): RaftPort<Uint8Array> {
+    const { listener, emit } = this.#options;
+    return {
+      send: (to, message) => listener.send(to, message),
+      execute: (entry, id) => this.#execute(entry, id),
+      rollback: (to) => this.#rollback(to.seqno),
+      commit: (seqno) => this.#commit(seqno),
+      peerAdded: (nodeId, address) => emit({ kind: "peerAddress", nodeId, address }),
+      peerRemoved: (nodeId) => emit({ kind: "peerAddress", nodeId, address: null }),
+      retirementsMayBeRecorded: () => listener.retirementsMayBeRecorded(),
+    };
+  }
+
+  #execute(bytes: Uint8Array, id: TxId): EntryEffects | undefined {
+    try {
+      return this.#executeChecked(bytes, id);
+    } catch (error) {
+      if (!(error instanceof FormatError)) throw error;
+      const message = `Cannot take entry ${formatTxId(id)} from the primary: ${error.message}`;
+      this.#options.emit({ kind: "log", level: "fail", tag: "consensus", message });
+      return undefined;
+    }
+  }
+
+  /** Everything that can be wrong with an entry is found before anything changes. @throws FormatError */
+  #executeChecked(bytes: Uint8Array, id: TxId): EntryEffects {
+    const { primitives, emit, listener } = this.#options;
+    const entry = LedgerEntry.parse(bytes);
+    if (entry.seqno !== id.seqno || entry.view !== id.view) {
+      throw new FormatError(`it is entry ${formatTxId(entry.txId)}`);
+    }
+    assert(id.seqno === this.store.version + 1, "Entries are applied in order");
+    const secret = this.secrets.at(id.seqno);
+    if (secret === undefined) throw new FormatError("this node has no ledger secret for it");
+    const privateTables = entry.privateTables(primitives, secret.key);
+    if (privateTables === undefined) throw new FormatError("it is not sealed with the ledger secret, or was changed");
+    const { claimsDigest, commitEvidenceDigest } = entry;
+    if (
+      claimsDigest === undefined || commitEvidenceDigest === undefined ||
+      !equalBytes(commitEvidenceDigest, secret.commitEvidenceDigest(id))
+    ) {
+      throw new FormatError("its commit evidence is not that of this transaction");
+    }
+    const publicTables = entry.publicTables();
+    const committable = isSignature(publicTables);
+    if (committable) this.#signatureCheck.require(entry);
+    const writeSet = { publicTables, privateTables };
+    const effects = this.#apply(id.seqno, bytes, entry.flags, committable, writeSet, entry.leaf(primitives));
+    emit({ kind: "ledgerAppend", seqno: id.seqno, entry: bytes, committable });
+    listener.executed(id, writeSet);
+    return effects;
+  }
+
+  #rollback(to: Seqno): void {
+    if (to >= this.store.version) return;
+    this.store.rollback(to);
+    this.#tree.retract(to + 1); // the leaf of seqno s is number s; number 0 stands for nothing
+    this.secrets.rollback(to);
+    while (this.lastSigned > to) this.#signatures.pop();
+    this.#bytesInChunk.length = to - this.#committedSeqno + 1;
+    this.#options.emit({ kind: "ledgerTruncate", seqno: to });
+    this.#options.listener.rolledBack(to);
+  }
+
+  #commit(seqno: Seqno): readonly NodeId[] {
+    this.#bytesInChunk.splice(0, seqno - this.#committedSeqno);
+    this.#committedSeqno = seqno;
+    this.store.compact(seqno);
+    this.#tree.flush(seqno);
+    this.#options.emit({ kind: "ledgerCommit", seqno });
+    this.#options.listener.committed(seqno);
+    return this.#rows.takeRetired();
+  }
+}
+
+/** The bias, below one in a million for what timers need, does not matter. */
+function randomBelow(random: Random, below: number): number {
+  const [a, b, c, d] = random(4) as unknown as [number, number, number, number];
+  return (a * 0x1000000 + b * 0x10000 + c * 0x100 + d) % below;
 }

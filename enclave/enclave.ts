@@ -12,6 +12,7 @@ import { processRequest } from "./frontend/frontend.ts";
 import { OdataError } from "./frontend/odata_error.ts";
 import { Session } from "./frontend/session.ts";
 import type { EnclaveInput, EnclaveOutput, HttpRequest, HttpResponse, SessionId } from "./messages.ts";
+import { Joining } from "./join.ts";
 import type { Node } from "./node.ts";
 import type { EnclavePowers } from "./powers.ts";
 import { startService } from "./start.ts";
@@ -24,6 +25,8 @@ export class Enclave {
   readonly #sessions = new Map<SessionId, Session>();
   #outputs: EnclaveOutput[] = [];
   #node: Node | undefined;
+  /** While this node is not admitted to the service that it wants to join. */
+  #joining: Joining | undefined;
   #stopped = false;
 
   constructor(powers: EnclavePowers) {
@@ -44,6 +47,7 @@ export class Enclave {
     if (this.#node !== undefined) this.#node.nowMs = nowMs;
     try {
       for (const input of inputs) if (!this.#stopped) this.#handleOne(input, nowMs);
+      if (!this.#stopped) this.#node?.settle();
     } catch (error) {
       // A bug of ours: nothing after it can be trusted, what was emitted before it stands.
       this.#fail(error instanceof Error ? error.message : String(error));
@@ -59,8 +63,22 @@ export class Enclave {
         return this.#start(() => {
           this.#node = startService(input.config, this.#powers, nowMs, (output) => this.#outputs.push(output));
         });
+      case "join":
+        return this.#start(() => {
+          const { config, snapshot } = input;
+          this.#joining = new Joining(config, snapshot, this.#powers, nowMs, (output) => this.#outputs.push(output));
+          this.#node = this.#joining.node;
+        });
       case "tick":
-        return this.#node?.signIfDue();
+        this.#joining?.tick(nowMs);
+        return this.#node?.tick();
+      case "nodeInbound":
+        return this.#node?.receive(input.from, input.messageType, input.payload);
+      case "httpResult":
+        return this.#start(() => {
+          this.#joining?.answered(input.id, input.response ?? input.reason ?? "there was no answer", nowMs);
+          if (this.#joining?.isDone === true) this.#joining = undefined;
+        });
       case "sessionOpened":
         this.#sessions.set(input.session, new Session(input.interfaceName, input.callerCertificate));
         return;
@@ -74,14 +92,10 @@ export class Enclave {
           id: input.id,
           response: this.#respond(input.session, input.request),
         });
-        this.#node?.signIfDue();
+        this.#node?.signIfMany();
         return;
       case "ledgerEntries":
         return this.#node?.historical.deliver(input.from, input.to, input.entries);
-      case "join":
-      case "nodeInbound":
-      case "httpResult":
-        return;
       case "snapshotWritten":
         return this.#node?.snapshotter.onWritten(input.seqno, input.sizeBytes);
       case "metrics":

@@ -9,13 +9,13 @@ import { nodeEndpoints } from "./endpoints/node.ts";
 import { EndpointTable } from "./frontend/endpoint.ts";
 import type { Frontends } from "./frontend/frontend.ts";
 import { JsApp } from "./js_app.ts";
-import type { StartConfig } from "./messages.ts";
+import type { CommonConfig } from "./messages.ts";
 import { loggingEndpoints } from "./native/logging.ts";
 import type { EnclavePowers } from "./powers.ts";
 
 const NATIVE_APPS = { logging: loggingEndpoints } as const;
 
-export function createFrontends(config: StartConfig, powers: EnclavePowers, store: Store): Frontends {
+export function createFrontends(config: CommonConfig, powers: EnclavePowers, store: Store): Frontends {
   const common = new EndpointTable(commonEndpoints);
   const gov = [new EndpointTable(govEndpoints)];
   const node = [new EndpointTable(nodeEndpoints)];
@@ -24,7 +24,7 @@ export function createFrontends(config: StartConfig, powers: EnclavePowers, stor
     : constant([new EndpointTable([...NATIVE_APPS[config.nativeApp], ...commonEndpoints])]);
   return {
     app: { name: "app", isOpen: ({ appIsOpen }) => appIsOpen, tables: app },
-    gov: { name: "gov", isOpen: () => true, tables: constant(gov) },
+    gov: { name: "gov", isOpen: ({ govIsOpen }) => govIsOpen, tables: constant(gov) },
     node: { name: "node", isOpen: () => true, tables: constant(node) },
   };
 }

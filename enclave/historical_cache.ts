@@ -111,9 +111,11 @@ export class HistoricalCache {
   }
 
   #want(seqno: Seqno, nowMs: number): void {
+    const signature = this.#path.signatureCovering(seqno);
+    if (signature === undefined) return this.#fail(seqno, "this node began after it, and does not know its signature");
     const slot: Waiting = {
       kind: "waiting",
-      signature: this.#path.signatureCovering(seqno),
+      signature,
       parts: new Map(),
       bytes: 0,
       askedMs: nowMs,

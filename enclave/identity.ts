@@ -34,7 +34,7 @@ import {
 } from "../shared/crypto/x509_build.ts";
 import { parseSubjectAltName } from "../shared/crypto/x509_extensions.ts";
 import { nameFromConfiguration } from "../shared/crypto/x509_name.ts";
-import type { StartConfig } from "./messages.ts";
+import type { CommonConfig } from "./messages.ts";
 import type { EnclavePowers } from "./powers.ts";
 
 /** The service's key signs node certificates and the ledger's COSE signatures; all its trusted nodes share it. */
@@ -100,7 +100,7 @@ function certifyService(key: EcPrivateKey, subject: Uint8Array, validity: Validi
  * @throws FormatError where a subject alternative name cannot be read
  */
 export function createNodeIdentity(
-  config: StartConfig["node"],
+  config: CommonConfig["node"],
   validity: Validity,
   { random, rsaKeyPair }: EnclavePowers,
 ): NodeIdentity {
@@ -127,7 +127,7 @@ export function createNodeIdentity(
  */
 export function renewNode(
   identity: NodeIdentity,
-  config: StartConfig["node"],
+  config: CommonConfig["node"],
   endorsedPem: string,
   random: Random,
 ): NodeIdentity {
@@ -137,11 +137,12 @@ export function renewNode(
   return { ...identity, selfSignedPem: selfSign(config, identity.key, { notBeforeMs, notAfterMs }, random) };
 }
 
-function requireKey({ spki }: Certificate, { publicKey }: EcPrivateKey, what: string): void {
+/** @throws FormatError where a certificate is for another key. `what`: which certificate, for the message */
+export function requireKey({ spki }: Certificate, { publicKey }: EcPrivateKey, what: string): void {
   if (!equalBytes(spki, publicKey.spki)) throw new FormatError(`Cannot use ${what}: it is for another key`);
 }
 
-function selfSign(config: StartConfig["node"], key: EcPrivateKey, validity: Validity, random: Random): string {
+function selfSign(config: CommonConfig["node"], key: EcPrivateKey, validity: Validity, random: Random): string {
   const fields = selfSignedNodeCertificate({
     key: key.publicKey,
     subject: nameFromConfiguration(config.subjectName),

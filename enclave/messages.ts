@@ -182,7 +182,8 @@ export interface CommonConfig {
     readonly data: unknown;
   };
   readonly platform: VirtualPlatform;
-  readonly signatures: { readonly txCount: number; readonly delayMs: number };
+  /** `quietMs`: sign after so long where nothing else is going on; absent: after `delayMs` only. */
+  readonly signatures: { readonly txCount: number; readonly delayMs: number; readonly quietMs?: number };
   readonly chunkBytes: number;
   readonly snapshotTxCount: number;
   readonly consensus: {

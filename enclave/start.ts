@@ -5,7 +5,7 @@
  * Rules: operations.md §5 "Start", ledger-and-receipts.md §10; the genesis tables are those that CCF writes.
  */
 
-import { FormatError } from "../shared/assert.ts";
+import { assert, FormatError } from "../shared/assert.ts";
 import { toHex } from "../shared/bytes.ts";
 import { parsePemBlock } from "../shared/crypto/pem.ts";
 import { parseRsaPublicKey } from "../shared/crypto/rsa.ts";
@@ -26,12 +26,9 @@ import {
   VIRTUAL_HOST_DATA,
   VIRTUAL_MEASUREMENTS,
 } from "../shared/governance/tables.ts";
-import { Store } from "../shared/kv/store.ts";
 import type { Transaction } from "../shared/kv/transaction.ts";
-import { LEDGER_SECRET_BYTES, LedgerSecret, LedgerSecrets } from "../shared/ledger/secrets.ts";
+import { LEDGER_SECRET_BYTES, LedgerSecret } from "../shared/ledger/secrets.ts";
 import { formatTxId } from "../shared/tx_id.ts";
-import { CommitPath } from "./commit_path.ts";
-import { createFrontends } from "./frontends.ts";
 import { createNodeIdentity, createServiceIdentity, endorseNode, type NodeIdentity } from "./identity.ts";
 import type { EnclaveOutput, StartConfig, StartMember } from "./messages.ts";
 import { Node } from "./node.ts";
@@ -63,23 +60,13 @@ export function startService(
   const service = createServiceIdentity(config.node.curve, config.service.subjectName, serviceValidity, random);
   const endorsedPem = endorseNode(identity.request, service, nodeValidity, random);
 
-  const secrets = new LedgerSecrets();
-  secrets.add(1, new LedgerSecret(primitives, random(LEDGER_SECRET_BYTES)));
-  const path = new CommitPath(new Store(), secrets, primitives, STARTING_VIEW, emit);
-  const frontends = createFrontends(config, powers, path.store);
-  const node = new Node(
-    config,
-    identity,
-    endorsedPem,
-    service,
-    path,
-    frontends,
-    primitives,
-    random,
-    powers.scripts,
-    emit,
-  );
+  const node = new Node(config, identity, powers, emit);
   node.nowMs = nowMs;
+  const { path } = node;
+  path.secrets.add(1, new LedgerSecret(primitives, random(LEDGER_SECRET_BYTES)));
+  node.becomeMember({ service, endorsedPem, coseSignatures: config.service.coseSignatures });
+  path.raft.forcePrimary();
+  assert(path.view === STARTING_VIEW, "A service starts in view 2");
 
   const tx = path.store.begin();
   writeMembers(tx, members);
@@ -88,8 +75,7 @@ export function startService(
   writeFirstNode(tx, config, identity, endorsedPem, primitives.sha256);
   node.commitTransaction(tx);
   node.sign();
-
-  node.presentCertificates();
+  node.settle();
   return node;
 }
 

@@ -300,12 +300,21 @@ export const DEFAULT_FORWARDING_TIMEOUT_MS = 3000;
 export const MAX_FORWARDED_REQUESTS = 10_000;
 /** Of other nodes' clients, whose certificates are kept parsed. */
 export const MAX_FORWARDED_SESSIONS = 4096;
-/** Lines of the log, in a minute, about forwarded messages that cannot be used. */
-export const MAX_FORWARDING_COMPLAINTS = 10;
+
+/** A request to another node, from the look-up of its name to the last byte; and the answer's body. */
+export const MAX_OUTBOUND_REQUEST_MS = 10_000;
+export const MAX_OUTBOUND_ANSWER_BYTES = 16 * MIB;
 
 // Sandbox.
+export const MAX_SANDBOX_NODES = 5;
 export const MAX_SANDBOX_MEMBERS = 254;
 export const MAX_SANDBOX_USERS = 1000;
+/** A node of several: until it is part of the network, how often that is asked, and how long it may take to stop. */
+export const MAX_SANDBOX_START_MS = 60_000;
+export const SANDBOX_POLL_MS = 50;
+export const MAX_SANDBOX_STOP_MS = 15_000;
+/** Of a line of its log that is shown. */
+export const MAX_SHOWN_LOG_CHARACTERS = 200;
 
 // Command line.
 /** How often `call --wait` asks, a second apart. */

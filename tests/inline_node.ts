@@ -10,8 +10,16 @@ import { toUtf8 } from "../shared/bytes.ts";
 import type { Transaction } from "../shared/kv/transaction.ts";
 import { serialiseChunk } from "../shared/ledger/chunk.ts";
 import { FORCE_CHUNK_AFTER, LedgerEntry } from "../shared/ledger/entry.ts";
+import { parseSnapshotName } from "../shared/ledger/snapshot.ts";
 import { Enclave } from "../enclave/enclave.ts";
-import type { EnclaveInput, EnclaveOutput, HeaderList, HttpResponse, StartConfig } from "../enclave/messages.ts";
+import type {
+  EnclaveInput,
+  EnclaveOutput,
+  HeaderList,
+  HttpResponse,
+  JoinConfig,
+  StartConfig,
+} from "../enclave/messages.ts";
 import type { EnclavePowers } from "../enclave/powers.ts";
 import { openingRequests, type SandboxOpening } from "../node/sandbox_opening.ts";
 
@@ -24,6 +32,14 @@ export interface InlineRequest {
   /** DER of the client's certificate; absent: none. */
   readonly certificate?: Uint8Array;
 }
+
+export interface InlineSnapshot {
+  readonly name: string;
+  readonly file: Uint8Array;
+}
+
+/** Outputs that concern other nodes. */
+export type OutsideOutput = EnclaveOutput & { readonly kind: "nodeOutbound" | "peerAddress" | "httpRequest" };
 
 export class InlineNode {
   readonly enclave: Enclave;
@@ -38,6 +54,8 @@ export class InlineNode {
   nowMs: number;
   nodeId = "";
   servicePem = "";
+  /** The node's self-signed certificate. */
+  nodePem = "";
   /** What the host would have to do, other than what is done here. */
   fatal: string | undefined;
   /** Turns an honest host into another one: what `ledgerRead` is answered with. */
@@ -45,10 +63,13 @@ export class InlineNode {
     const parts = this.entries.slice(from - 1, to);
     return parts.length === to - from + 1 ? concatAll(parts) : null;
   };
+  /** What goes to other nodes, for whoever has some. */
+  outside: (output: OutsideOutput) => void = () => {};
   #nextId = 1;
   #lastSeqno = 0;
   #responses = new Map<number, HttpResponse>();
   readonly #sessions = new Map<string, number>();
+  #lastSession = 0;
 
   constructor(powers: EnclavePowers, nowMs: number) {
     this.enclave = new Enclave(powers);
@@ -61,6 +82,16 @@ export class InlineNode {
     node.send({ kind: "start", config });
     assert.equal(node.fatal, undefined);
     if (opening !== undefined) node.open(opening);
+    return node;
+  }
+
+  /** Begins to join a service. */
+  static join(powers: EnclavePowers, config: JoinConfig, nowMs: number, snapshot?: InlineSnapshot): InlineNode {
+    const node = new InlineNode(powers, nowMs);
+    node.#lastSeqno = snapshot === undefined ? 0 : parseSnapshotName(snapshot.name)!.seqno;
+    node.entries.length = node.#lastSeqno; // without what is in the snapshot
+    node.send({ kind: "join", config, snapshot: snapshot ?? null });
+    assert.equal(node.fatal, undefined);
     return node;
   }
 
@@ -92,9 +123,20 @@ export class InlineNode {
   }
 
   request(
-    { method, target, headers = [], body, certificate }: InlineRequest,
+    request: InlineRequest,
     interfaceName = "primary_rpc_interface",
   ): HttpResponse {
+    const id = this.ask(request, interfaceName);
+    const response = this.takeResponse(id);
+    assert(response !== undefined, this.fatal ?? "every request is answered");
+    return response;
+  }
+
+  /** Sends a request whose answer may come later. @returns its number */
+  ask(
+    { method, target, headers = [], body, certificate }: InlineRequest,
+    interfaceName = "primary_rpc_interface",
+  ): number {
     const session = this.#session(interfaceName, certificate);
     const id = this.#nextId++;
     const bytes = body === undefined
@@ -103,22 +145,33 @@ export class InlineNode {
       ? body
       : toUtf8(typeof body === "string" ? body : JSON.stringify(body));
     this.send({ kind: "request", session, id, request: { method, target, headers, body: bytes } });
+    return id;
+  }
+
+  /** The answer to a request, once. */
+  takeResponse(id: number): HttpResponse | undefined {
     const response = this.#responses.get(id);
-    assert(response !== undefined, this.fatal ?? "every request is answered");
     this.#responses.delete(id);
-    if (response.snapshot === undefined) return response;
+    if (response?.snapshot === undefined) return response;
     const { name, from, to } = response.snapshot;
     return { ...response, body: this.snapshots.get(name)!.slice(from, to) };
   }
 
-  /** Writes to tables what no request can, as if members had decided it. */
-  write(change: (tx: Transaction) => void): void {
+  /** Clients close their connections; the next requests come on new ones. */
+  reconnect(): void {
+    for (const session of this.#sessions.values()) this.send({ kind: "sessionClosed", session });
+    this.#sessions.clear();
+  }
+
+  /** Writes to tables what no request can, as if members had decided it. @returns the seqno */
+  write(change: (tx: Transaction) => void): number {
     const node = this.enclave.node;
     assert(node !== undefined, "the service has started");
     const tx = node.store.begin();
     change(tx);
-    node.commitTransaction(tx);
+    const { seqno } = node.commitTransaction(tx);
     this.send(); // performs what that brought about
+    return seqno;
   }
 
   /** The entries as ledger files, names with contents, complete where an entry ends a chunk. */
@@ -139,7 +192,7 @@ export class InlineNode {
     const key = `${interfaceName} ${certificate?.join(",") ?? "none"}`;
     let session = this.#sessions.get(key);
     if (session === undefined) {
-      session = this.#sessions.size + 1;
+      session = ++this.#lastSession;
       this.#sessions.set(key, session);
       this.send({ kind: "sessionOpened", session, interfaceName, callerCertificate: certificate ?? null });
     }
@@ -166,6 +219,7 @@ export class InlineNode {
       case "certificates":
         this.nodeId = output.nodeId;
         this.servicePem = output.servicePem;
+        this.nodePem = output.nodePem;
         return;
       case "snapshotBegin":
         this.#drafts.set(output.seqno, []);
@@ -191,6 +245,10 @@ export class InlineNode {
       case "ledgerTruncate":
         this.entries.length = this.#lastSeqno = output.seqno;
         return;
+      case "nodeOutbound":
+      case "peerAddress":
+      case "httpRequest":
+        return this.outside(output);
       case "tlsIdentity":
       case "serviceOpened":
       case "stopped":

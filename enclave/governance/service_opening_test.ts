@@ -40,10 +40,9 @@ function activate(tx: Transaction): void {
 function open({ node }: InlineService, previousPem: string | undefined, prepare: (tx: Transaction) => void): Opened {
   node.write(prepare);
   let opening: Opening | undefined;
-  node.write((tx) => {
+  const seqno = node.write((tx) => {
     opening = openService(tx, node.enclave.node!, previousPem, node.servicePem);
   });
-  const seqno = node.entries.length;
   const tables = LedgerEntry.parse(node.entries[seqno - 1]!).publicTables().map(({ name }) => name);
   return { opening: opening!, seqno, tables };
 }
@@ -66,7 +65,7 @@ serviceTest(
   "a node without the private ledger opens by waiting for shares, and forgets old ones",
   "native",
   (service) => {
-    Object.assign(service.node.enclave.node!, { state: "PartOfPublicNetwork" });
+    Object.defineProperty(service.node.enclave.node!, "state", { value: "PartOfPublicNetwork" });
     const { opening, tables } = open(service, "previous", (tx) => {
       tx.open(SERVICE_INFO).put({ ...tx.open(SERVICE_INFO).get()!, status: "Recovering" });
       tx.open(SERVICE_PREVIOUS_IDENTITY).put("previous");

@@ -1,0 +1,204 @@
+/**
+ * Joining a service that runs: asking until members have agreed, then taking what a member of the service has.
+ *
+ * In: ticks and a node's answers. Out: `httpRequest`s; in the end a node that takes part.
+ * The joiner trusts the service certificate that its operator gave it, and nothing else that it is told: the answer
+ * comes over TLS from whoever has a certificate of that service, and every key in it must fit that certificate.
+ * Rules: nodes-and-attestation.md §3.3, §3.4, §3.7; operations.md §5 "Join"
+ */
+
+import { FormatError } from "../shared/assert.ts";
+import { equalBytes, fromUtf8Lenient } from "../shared/bytes.ts";
+import { parseEcPrivateKeyFile } from "../shared/crypto/key_file.ts";
+import type { Primitives } from "../shared/crypto/primitives.ts";
+import { isSignedBy, parseCertificatePem, publicKeyOf } from "../shared/crypto/x509.ts";
+import { validityOfDays } from "../shared/crypto/x509_build.ts";
+import { LedgerSecret } from "../shared/ledger/secrets.ts";
+import type { Snapshot } from "../shared/ledger/snapshot.ts";
+import { MAX_JOIN_REDIRECTS, MAX_QUOTED_ANSWER_CHARACTERS } from "../shared/limits.ts";
+import { createNodeIdentity, privateKeyPem, type ServiceIdentity } from "./identity.ts";
+import { type NetworkInfo, parseJoinResponse, serialiseJoinRequest } from "./join_request.ts";
+import type { EnclaveOutput, HttpResponse, JoinConfig } from "./messages.ts";
+import { Node } from "./node.ts";
+import type { EnclavePowers } from "./powers.ts";
+import { openSnapshot, provenSnapshot } from "./snapshot_start.ts";
+import { virtualQuote } from "./virtual_platform.ts";
+
+export class Joining {
+  readonly node: Node;
+  readonly #config: JoinConfig;
+  readonly #primitives: Primitives;
+  readonly #emit: (output: EnclaveOutput) => void;
+  readonly #snapshot: Snapshot | undefined;
+  readonly #body: Uint8Array;
+  #target: string;
+  #redirects = 0;
+  /** Of the question that waits for its answer. */
+  #asked: number | undefined;
+  #lastId = 0;
+  #nextAskMs: number;
+  #isDone = false;
+
+  /** @throws FormatError where the configuration or the snapshot cannot be used */
+  constructor(
+    config: JoinConfig,
+    snapshot: { readonly name: string; readonly file: Uint8Array } | null,
+    powers: EnclavePowers,
+    nowMs: number,
+    emit: (output: EnclaveOutput) => void,
+  ) {
+    const { primitives } = powers;
+    this.#config = config;
+    this.#primitives = primitives;
+    this.#emit = emit;
+    this.#target = config.targetAddress;
+    this.#nextAskMs = nowMs;
+    parseCertificatePem(config.servicePem);
+    this.#snapshot = snapshot === null ? undefined : provenSnapshot(primitives, snapshot, config.servicePem);
+    const validity = validityOfDays(nowMs, config.node.initialValidityDays);
+    const identity = createNodeIdentity(config.node, validity, powers);
+    this.node = new Node(config, identity, powers, emit);
+    this.node.nowMs = nowMs;
+    this.node.becomePending();
+    this.#body = serialiseJoinRequest({
+      nodeToNodeInterface: config.nodeToNodeInterface,
+      rpcInterfaces: config.rpcInterfaces,
+      quoteInfo: {
+        format: "Insecure_Virtual",
+        quote: virtualQuote(config.platform.hostData, primitives.sha256(identity.key.publicKey.spki)),
+        endorsements: "",
+      },
+      encryptionPublicKeyPem: identity.encryption.publicKeyPem,
+      certificateSigningRequestPem: identity.requestPem,
+      startupSeqno: this.#snapshot?.seqno ?? 0,
+      nodeData: config.node.data,
+    });
+    const { id, key, selfSignedPem } = identity;
+    emit({
+      kind: "tlsIdentity",
+      authority: "Node",
+      certificateChainPem: selfSignedPem,
+      privateKeyPem: privateKeyPem(key),
+    });
+    emit({ kind: "certificates", servicePem: config.servicePem, nodePem: selfSignedPem, nodeId: id });
+  }
+
+  /** Whether the node takes part now, and needs this no more. */
+  get isDone(): boolean {
+    return this.#isDone;
+  }
+
+  tick(nowMs: number): void {
+    if (this.#isDone || this.#asked !== undefined || nowMs < this.#nextAskMs) return;
+    this.#asked = ++this.#lastId;
+    this.#emit({
+      kind: "httpRequest",
+      id: this.#asked,
+      address: this.#target,
+      servicePem: this.#config.servicePem,
+      request: {
+        method: "POST",
+        target: "/node/join",
+        headers: [["content-type", "application/json"]],
+        body: this.#body,
+      },
+    });
+  }
+
+  /**
+   * Takes the answer to a question: a response, or why there is none.
+   *
+   * @throws FormatError where the service does not want this node as it is: it is to stop with that sentence
+   */
+  answered(id: number, answer: HttpResponse | string, nowMs: number): void {
+    if (id !== this.#asked) return;
+    this.#asked = undefined;
+    this.#nextAskMs = nowMs + this.#config.retryTimeoutMs;
+    if (typeof answer === "string") return this.#retry(answer);
+    const { status, body } = answer;
+    if (status === 200) return this.#accept(body);
+    const text = fromUtf8Lenient(body).slice(0, MAX_QUOTED_ANSWER_CHARACTERS);
+    if (status === 400) {
+      throw new FormatError(
+        `Join request to ${this.#target} returned 400 Bad Request: ${text}. Shutting down node gracefully.`,
+      );
+    }
+    if ((status === 307 || status === 308) && this.#config.followRedirect) return this.#follow(answer);
+    this.#retry(`${this.#target} answered ${status}: ${text}`);
+  }
+
+  #follow({ headers }: HttpResponse): void {
+    const location = headers.find(([name]) => name === "location")?.[1] ?? "";
+    const address = /^https:\/\/([^/?#@\s]+)\/node\/join$/.exec(location)?.[1];
+    if (address === undefined) return this.#retry(`${this.#target} redirects to ${JSON.stringify(location)}`);
+    if (++this.#redirects > MAX_JOIN_REDIRECTS) {
+      this.#redirects = 0;
+      this.#target = this.#config.targetAddress;
+      return this.#retry(`${MAX_JOIN_REDIRECTS} redirects in a row led to nobody who could answer`);
+    }
+    this.#target = address;
+    this.node.log("info", "join", `The service is joined through ${address}, which leads it`);
+  }
+
+  #retry(why: string): void {
+    this.node.log("fail", "join", `An error occurred while joining the network: ${why}`);
+  }
+
+  #accept(body: Uint8Array): void {
+    this.#redirects = 0;
+    try {
+      const { nodeStatus, networkInfo } = parseJoinResponse(body);
+      if (networkInfo === undefined) {
+        this.node.log("info", "join", `This node is ${nodeStatus}: members of the service have to trust it`);
+        return;
+      }
+      this.#becomeMember(networkInfo);
+    } catch (error) {
+      if (!(error instanceof FormatError)) throw error;
+      this.#retry(error.message);
+    }
+  }
+
+  /** Everything is checked, and the snapshot opened, before anything is taken. @throws FormatError */
+  #becomeMember(info: NetworkInfo): void {
+    if (info.publicOnly) {
+      throw new FormatError(
+        "the service recovers from a disaster, which this version cannot take part in; it will be tried again",
+      );
+    }
+    const service = this.#serviceIdentity(info);
+    const endorsed = parseCertificatePem(info.endorsedCertificatePem);
+    if (!equalBytes(endorsed.spki, this.node.identity.key.publicKey.spki)) {
+      throw new FormatError("the certificate that the service made for this node is for another key");
+    }
+    if (!isSignedBy(this.#primitives, endorsed, publicKeyOf(service.certificate))) {
+      throw new FormatError("the certificate that the service made for this node is not signed by the service");
+    }
+    const { path } = this.node;
+    if (path.secrets.size === 0) {
+      for (const { first, secret, previousSecretStoredVersion } of info.ledgerSecrets) {
+        path.secrets.add(first, new LedgerSecret(this.#primitives, secret, previousSecretStoredVersion));
+      }
+    }
+    const start = this.#snapshot && openSnapshot(this.#primitives, this.#snapshot, path.secrets);
+    this.node.becomeMember({
+      service,
+      endorsedPem: info.endorsedCertificatePem,
+      coseSignatures: info.coseSignatures,
+    });
+    if (start !== undefined) path.startFrom(start);
+    this.#isDone = true;
+    this.node.log("info", "join", `This node, ${this.node.id}, is trusted and takes part from seqno ${path.start} on`);
+  }
+
+  /** The service's keys, which must be those of the certificate that this node was told to trust. @throws FormatError */
+  #serviceIdentity({ serviceKeyPem, serviceCertificatePem }: NetworkInfo): ServiceIdentity {
+    const key = parseEcPrivateKeyFile(serviceKeyPem);
+    const certificate = parseCertificatePem(serviceCertificatePem);
+    const trusted = parseCertificatePem(this.#config.servicePem);
+    if (!equalBytes(certificate.spki, trusted.spki) || !equalBytes(certificate.spki, key.publicKey.spki)) {
+      throw new FormatError("the identity of the service is not the one that this node was told to trust");
+    }
+    return { key, certificate, certificatePem: serviceCertificatePem };
+  }
+}

@@ -1,0 +1,447 @@
+import { strict as assert } from "node:assert";
+import { fromHex, fromUtf8, toBase64, toHex, toUtf8 } from "../../shared/bytes.ts";
+import { signCertificateRequest } from "../../shared/crypto/csr.ts";
+import { parsePemBlock, serialisePem } from "../../shared/crypto/pem.ts";
+import { parseCertificatePem } from "../../shared/crypto/x509.ts";
+import { validityOfDays } from "../../shared/crypto/x509_build.ts";
+import { nameFromConfiguration } from "../../shared/crypto/x509_name.ts";
+import {
+  ENCRYPTED_LEDGER_SECRETS,
+  type NodeInfo,
+  NODES_ENDORSED_CERTIFICATES,
+  NODES_INFO,
+  SERVICE_INFO,
+} from "../../shared/governance/tables.ts";
+import { LedgerEntry } from "../../shared/ledger/entry.ts";
+import { bodyText, odataError, serviceTest } from "../../tests/inline_app.ts";
+import { type InlineService, startInlineService } from "../../tests/inline_service.ts";
+import { decide } from "../../tests/members.ts";
+import { ledgerDirectory, readEntries } from "../../tests/services.ts";
+import { teamData, teamTest } from "../../tests/team_data.ts";
+import { type Exchange, readTranscript } from "../../tests/transcripts.ts";
+import { createNodeIdentity, type NodeIdentity } from "../identity.ts";
+import { type JoinRequest, type JoinResponse, parseJoinResponse, serialiseJoinRequest } from "../join_request.ts";
+import { loadNativePowers } from "../native_powers.ts";
+import { secretFromBroadcast } from "../network_secrets.ts";
+import { VIRTUAL_MEASUREMENT, virtualQuote } from "../virtual_platform.ts";
+
+const powers = await loadNativePowers();
+const JOINER = { subjectName: "CN=Joiner", subjectAltNames: ["dNSName:joiner"], curve: "P-384" } as const;
+const MADE_MS = Date.UTC(2026, 10, 24, 10);
+
+function makeJoiner(): NodeIdentity {
+  const config = { ...JOINER, initialValidityDays: 3, data: null };
+  return createNodeIdentity(config, validityOfDays(MADE_MS, 3), powers);
+}
+
+// Keys take long to make: one joiner, and one whom it must not be taken for.
+const joiner = makeJoiner();
+const other = makeJoiner();
+
+const hash = (identity: NodeIdentity) => powers.primitives.sha256(identity.key.publicKey.spki);
+const nodeOf = ({ node }: InlineService) => node.enclave.node!;
+const reader = (service: InlineService) => nodeOf(service).store.beginReadOnly();
+const rowOf = (service: InlineService, { id }: NodeIdentity) => reader(service).open(NODES_INFO).get(id);
+
+function requestOf(service: InlineService, identity: NodeIdentity, change: Partial<JoinRequest> = {}): JoinRequest {
+  const address = { bind_address: "0.0.0.0:1", published_address: `joiner-${identity.id.slice(0, 8)}:9` };
+  return {
+    nodeToNodeInterface: address,
+    rpcInterfaces: { primary_rpc_interface: address },
+    quoteInfo: {
+      format: "Insecure_Virtual",
+      quote: virtualQuote(service.config.platform.hostData, hash(identity)),
+      endorsements: "",
+    },
+    encryptionPublicKeyPem: identity.encryption.publicKeyPem,
+    certificateSigningRequestPem: identity.requestPem,
+    startupSeqno: 0,
+    ...change,
+  };
+}
+
+function ask(service: InlineService, identity: NodeIdentity | undefined, body: Uint8Array) {
+  const certificate = identity && { certificate: parsePemBlock(identity.selfSignedPem, "CERTIFICATE") };
+  return service.node.request({ method: "POST", target: "/node/join", body, ...certificate });
+}
+
+function join(service: InlineService, identity = joiner, change: Partial<JoinRequest> = {}): JoinResponse {
+  const response = ask(service, identity, serialiseJoinRequest(requestOf(service, identity, change)));
+  assert.equal(response.status, 200, bodyText(response));
+  return parseJoinResponse(response.body);
+}
+
+/** Asks, is refused, and leaves nothing. */
+function refusal(service: InlineService, change: Partial<JoinRequest> = {}, identity = joiner): string {
+  const { length } = service.node.entries;
+  const response = ask(service, identity, serialiseJoinRequest(requestOf(service, identity, change)));
+  const { code, message } = odataError(response);
+  assert.equal(service.node.entries.length, length, "nothing is written");
+  return `${response.status} ${code} ${message}`;
+}
+
+function quote(claims: unknown): Pick<JoinRequest, "quoteInfo"> {
+  const text = typeof claims === "string" ? claims : JSON.stringify(claims);
+  return { quoteInfo: { format: "Insecure_Virtual", quote: toBase64(toUtf8(text)), endorsements: "" } };
+}
+
+function trust(service: InlineService, { id }: NodeIdentity): void {
+  const args = { node_id: id, valid_from: "2026-11-24T10:00:00.000Z", validity_period_days: 30 };
+  const { status, json } = decide(service, { name: "transition_node_to_trusted", args });
+  assert.deepEqual([status, json.proposalState], [200, "Accepted"]);
+}
+
+function as<K extends string>(service: InlineService, name: K, value: unknown): void {
+  Object.defineProperty(nodeOf(service), name, { get: () => value, configurable: true });
+}
+
+serviceTest("before a service is open, nodes are trusted at once", "native", (service) => {
+  const { nodeStatus, nodeId, networkInfo } = join(service);
+  assert.deepEqual([nodeStatus, nodeId], ["Trusted", joiner.id]);
+  const row = rowOf(service, joiner)!;
+  assert.deepEqual([row.status, row.ledger_secret_seqno, row.public_key], ["Trusted", 1, joiner.publicKeyPem]);
+  const latest = nodeOf(service).path.secrets.latest()!;
+  assert.deepEqual(networkInfo!.ledgerSecrets, [{ first: 1, secret: latest.secret.key }]);
+  assert.equal(networkInfo!.serviceCertificatePem, service.node.servicePem);
+  assert.deepEqual(networkInfo!.coseSignatures, service.config.service.coseSignatures);
+  assert.equal(networkInfo!.serviceStatus, "Opening");
+
+  const endorsed = parseCertificatePem(networkInfo!.endorsedCertificatePem);
+  const own = parseCertificatePem(joiner.selfSignedPem);
+  assert.deepEqual([endorsed.notBeforeMs, endorsed.notAfterMs], [own.notBeforeMs, own.notAfterMs]);
+  assert.deepEqual(endorsed.spki, own.spki);
+  const issued = reader(service).open(NODES_ENDORSED_CERTIFICATES).get(joiner.id);
+  assert.equal(issued, networkInfo!.endorsedCertificatePem);
+
+  const { length } = service.node.entries;
+  assert.deepEqual(join(service), { nodeStatus: "Trusted", networkInfo }, "it is told again, without its ID");
+  assert.equal(service.node.entries.length, length);
+}, { closed: true });
+
+serviceTest("before a service is open, a retired node stays retired", "native", (service) => {
+  join(service);
+  service.node.write((tx) => tx.open(NODES_INFO).put(joiner.id, { ...rowOf(service, joiner)!, status: "Retired" }));
+  assert.equal(refusal(service), "400 InvalidNodeState Joining node is not in expected state (Retired).");
+}, { closed: true });
+
+serviceTest("members of an open service trust a node before it is told anything", "native", (service) => {
+  assert.deepEqual(join(service, joiner, { nodeData: { zone: 1 } }), { nodeStatus: "Pending", nodeId: joiner.id });
+  const row = rowOf(service, joiner)!;
+  assert.deepEqual([row.status, row.node_data, "ledger_secret_seqno" in row], ["Pending", { zone: 1 }, false]);
+  const { length } = service.node.entries;
+  assert.deepEqual(join(service, joiner, { nodeData: 7 }), { nodeStatus: "Pending", nodeId: joiner.id });
+  assert.equal(service.node.entries.length, length, "asking again changes nothing");
+
+  trust(service, joiner);
+  const { nodeStatus, nodeId, networkInfo } = join(service);
+  assert.deepEqual([nodeStatus, nodeId], ["Trusted", joiner.id]);
+  const endorsed = parseCertificatePem(networkInfo!.endorsedCertificatePem);
+  assert.equal(endorsed.notBeforeMs, MADE_MS);
+  assert.equal(endorsed.notAfterMs, MADE_MS + 30 * 86_400_000 - 1000);
+  assert.deepEqual(networkInfo!.ledgerSecrets.map(({ first }) => first), [1]);
+});
+
+serviceTest("secrets of after a node was trusted reach it through the ledger alone", "native", (service) => {
+  join(service);
+  trust(service, joiner);
+  join(service, other);
+  const { secrets } = nodeOf(service).path;
+  for (let rekeys = 0; rekeys < 2; rekeys++) {
+    assert.equal(decide(service, { name: "trigger_ledger_rekey" }).status, 200);
+    const entry = LedgerEntry.parse(service.node.entries.at(-1)!);
+    const changes = entry.publicTables().find(({ name }) => name === ENCRYPTED_LEDGER_SECRETS.name)!;
+    const told = secretFromBroadcast(changes, joiner.id, joiner, powers.primitives);
+    assert.deepEqual(told, secrets.startingAt(entry.seqno + 1)!.key);
+    assert.equal(secretFromBroadcast(changes, other.id, other, powers.primitives), undefined, "it is not trusted");
+  }
+  assert.deepEqual(join(service).networkInfo!.ledgerSecrets.map(({ first }) => first), [1]);
+
+  trust(service, other);
+  const latest = secrets.latest()!;
+  assert.equal(rowOf(service, other)!.ledger_secret_seqno, latest.first);
+  const told = join(service, other).networkInfo!.ledgerSecrets;
+  assert.equal(told.length, 3);
+  assert.deepEqual(told.at(-1), {
+    first: latest.first,
+    secret: latest.secret.key,
+    previousSecretStoredVersion: latest.first - 1,
+  });
+});
+
+serviceTest("a node that members turned down may ask again; one that they retired may not", "native", (service) => {
+  const remove = { name: "remove_node", args: { node_id: joiner.id } };
+  join(service);
+  assert.equal(decide(service, remove).status, 200);
+  assert.equal(rowOf(service, joiner), undefined);
+  join(service);
+  trust(service, joiner);
+  assert.equal(decide(service, remove).status, 200);
+  assert.equal(rowOf(service, joiner)!.status, "Retired");
+  assert.equal(refusal(service), "400 InvalidNodeState Joining node is not in expected state (Retired).");
+});
+
+serviceTest("two nodes cannot have one address, unless the other is retired", "native", (service) => {
+  const { published_address } = service.config.nodeToNodeInterface;
+  const taken = { nodeToNodeInterface: { bind_address: "0.0.0.0:1", published_address } };
+  const { nodeId } = service.node;
+  assert.equal(
+    refusal(service, taken),
+    `400 NodeAlreadyExists A node with the same published node address ${published_address} already exists ` +
+      `(node id: n[${nodeId}]).`,
+  );
+  const { nodeToNodeInterface } = requestOf(service, joiner);
+  join(service);
+  assert.match(refusal(service, { nodeToNodeInterface }, other), /^400 NodeAlreadyExists /);
+  service.node.write((tx) => tx.open(NODES_INFO).put(joiner.id, { ...rowOf(service, joiner)!, status: "Retired" }));
+  assert.equal(join(service, other, { nodeToNodeInterface }).nodeStatus, "Pending");
+});
+
+serviceTest(
+  "evidence that the members' policy does not accept is refused, and logged with the reason",
+  "native",
+  (service) => {
+    const host_data = service.config.platform.hostData;
+    const claims = { measurement: VIRTUAL_MEASUREMENT, host_data, report_data: toBase64(hash(joiner)) };
+    const unverified = "401 InvalidQuote Quote could not be verified";
+    const otherKey = "401 InvalidQuote Quote report data does not match the hash of the public key for this node";
+    const ownRow = reader(service).open(NODES_INFO).get(service.node.nodeId)!;
+    const snp = { format: "AMD_SEV_SNP_v1", quote: toBase64(new Uint8Array(1184)), endorsements: "" } as const;
+    const table: readonly [string, Partial<JoinRequest>, string, RegExp][] = [
+      ["another key's", quote({ ...claims, report_data: toBase64(hash(other)) }), otherKey, /for another key, that of/],
+      ["a copy", { quoteInfo: ownRow.quote_info }, otherKey, new RegExp(`copy of that of node ${service.node.nodeId}`)],
+      [
+        "unknown code",
+        quote({ ...claims, measurement: "mine" }),
+        "401 InvalidQuote Quote does not contain known enclave measurement",
+        /measurement "mine" is not in the join policy/,
+      ],
+      [
+        "unknown host data",
+        quote({ ...claims, host_data: "0".repeat(64) }),
+        "401 InvalidQuote Quote host data is not authorised",
+        /host data 0{64} is not in the join policy/,
+      ],
+      [
+        "no host data",
+        quote({ ...claims, host_data: undefined }),
+        "401 InvalidQuote Quote does not contain trusted host data",
+        /does not say, as the hex of a SHA-256/,
+      ],
+      ["no JSON", quote("{"), unverified, /not that of the virtual platform: Cannot read 1 characters as JSON/],
+      ["another shape", quote({}), unverified, /not that of the virtual platform: .*"\/measurement"/],
+      ["another platform's, so called", { quoteInfo: snp }, unverified, /AMD_SEV_SNP_v1 cannot be judged/],
+      [
+        "another platform's",
+        { quoteInfo: { ...snp, format: "Insecure_Virtual" } },
+        unverified,
+        /not that of the virtual/,
+      ],
+      ["oversized", quote(" ".repeat(100_000) + JSON.stringify(claims)), unverified, /longer than 65536 bytes/],
+    ];
+    as(service, "config", { ...nodeOf(service).config, logLevel: "info" });
+    for (const [name, change, answer, reason] of table) {
+      assert.equal(refusal(service, change), answer, name);
+      const line = service.node.logs.at(-1)!;
+      assert.match(line, reason, name);
+      assert(line.startsWith(`fail join Node ${joiner.id} is not let in: `), line);
+    }
+    assert.equal(rowOf(service, joiner), undefined);
+  },
+);
+
+serviceTest("keys that cannot be used later are refused when a node asks", "native", (service) => {
+  const subject = nameFromConfiguration("CN=x");
+  const forged = signCertificateRequest(joiner.key, subject, []);
+  forged[forged.length - 1]! ^= 1;
+  const table: readonly [Partial<JoinRequest>, RegExp][] = [
+    [
+      { certificateSigningRequestPem: other.requestPem },
+      /^400 CSRPublicKeyInvalid Public key in CSR does not match TLS client identity\.$/,
+    ],
+    [{ certificateSigningRequestPem: "nonsense" }, /^400 CSRPublicKeyInvalid Cannot read PEM/],
+    [
+      { certificateSigningRequestPem: serialisePem("CERTIFICATE REQUEST", forged) },
+      /^400 CSRPublicKeyInvalid .*not signed/,
+    ],
+    [{ encryptionPublicKeyPem: "nonsense" }, /^400 InvalidInput Cannot read PEM/],
+    [{ encryptionPublicKeyPem: joiner.publicKeyPem }, /^400 InvalidInput /],
+  ];
+  for (const [change, message] of table) assert.match(refusal(service, change), message);
+  // What stands around a block of PEM does not go to the ledger.
+  const { encryptionPublicKeyPem, certificateSigningRequestPem } = requestOf(service, joiner);
+  join(service, joiner, {
+    encryptionPublicKeyPem: `note\n${encryptionPublicKeyPem}`,
+    certificateSigningRequestPem: `${certificateSigningRequestPem}\n\nnote`,
+  });
+  const row = rowOf(service, joiner)!;
+  assert.equal(row.encryption_pub_key, encryptionPublicKeyPem);
+  assert.equal(row.certificate_signing_request, certificateSigningRequestPem);
+});
+
+serviceTest("whoever proves no key, or says nothing that can be read, is refused", "native", (service) => {
+  const keyless = ask(service, undefined, serialiseJoinRequest(requestOf(service, joiner)));
+  assert.deepEqual([keyless.status, odataError(keyless).code], [500, "InternalError"]);
+  assert.match(odataError(keyless).message, /^A node can only join over a connection with its client certificate/);
+  for (const body of [toUtf8("{}"), toUtf8("["), fromHex("ff00")]) {
+    const response = ask(service, joiner, body);
+    assert.deepEqual([response.status, odataError(response).code], [400, "InvalidInput"]);
+  }
+});
+
+serviceTest("a node that started from a later snapshot takes no node with an earlier one", "native", (service) => {
+  as(service, "startupSeqno", 11);
+  assert.equal(
+    refusal(service, { startupSeqno: 10 }),
+    "400 StartupSeqnoIsOld Node requested to join from seqno 10 which is older than this node startup seqno 11. " +
+      "A snapshot at least as recent as 11 must be used instead.",
+  );
+  assert.equal(join(service, joiner, { startupSeqno: 11 }).nodeStatus, "Pending");
+});
+
+serviceTest("a node that takes no part in a service lets nobody in", "native", (service) => {
+  as(service, "state", "Pending");
+  assert.equal(
+    refusal(service),
+    "500 InternalError Target node should be part of network to accept new nodes.",
+  );
+});
+
+serviceTest("without a service there is nothing to join", "native", (service) => {
+  service.node.write((tx) => tx.open(SERVICE_INFO).remove());
+  assert.equal(refusal(service), "500 InternalError No service is available to accept new node.");
+});
+
+serviceTest("a backup tells secrets to a trusted node, and sends a new one to the primary", "native", (service) => {
+  const primary = "ab".repeat(32);
+  const address = { bind_address: "10.0.0.1:1", published_address: "primary:1" };
+  const setPrimary = (change: Partial<NodeInfo>) =>
+    service.node.write((tx) => {
+      const own = tx.open(NODES_INFO).get(service.node.nodeId)!;
+      tx.open(NODES_INFO).put(primary, { ...own, public_key: "", ...change });
+    });
+  setPrimary({ rpc_interfaces: { primary_rpc_interface: address } });
+  join(service);
+  trust(service, joiner);
+  as(service, "canReplicate", false);
+  as(service, "primaryId", primary);
+  assert.equal(join(service).networkInfo!.ledgerSecrets.length, 1);
+  assert.equal(refusal(service, {}, other), "308 NodeCannotHandleRequest Node is not primary; cannot handle write");
+  const { headers } = ask(service, other, serialiseJoinRequest(requestOf(service, other)));
+  assert.deepEqual(headers.find(([name]) => name === "location"), ["location", "https://primary:1/node/join"]);
+});
+
+serviceTest("a backup that cannot say where the primary is says so", "native", (service) => {
+  const primary = "ab".repeat(32);
+  as(service, "canReplicate", false);
+  as(service, "primaryId", undefined);
+  assert.equal(refusal(service), "500 InternalError Primary unknown");
+  as(service, "primaryId", primary);
+  assert.match(refusal(service), /^500 InternalError Cannot find node info to produce redirect response for node abab/);
+});
+
+// ---- As recorded ----
+
+interface Recorded {
+  readonly service: InlineService;
+  readonly exchanges: readonly Exchange[];
+  readonly joinerPem: string;
+}
+
+/** A service of ours in the place of the recorded one: with the address of its first node, and the code it ran. */
+async function recordedService(): Promise<Recorded> {
+  const exchanges = readTranscript("join");
+  const { quote_info } = JSON.parse(exchanges[10]!.request.body!);
+  const { host_data: hostData } = JSON.parse(atob(quote_info.quote));
+  const address = "127.0.0.1:22501";
+  const workspace = await Deno.makeTempDir({ prefix: "quorate_join_" });
+  try {
+    const service = await startInlineService(workspace, "native", {
+      powers,
+      change: {
+        platform: { kind: "virtual", hostData },
+        nodeToNodeInterface: { bind_address: address, published_address: address },
+      },
+    });
+    const joinerPem = Deno.readTextFileSync(teamData("ccf/testdata/recorded_join/common/joiner0_cert.pem"));
+    return { service, exchanges, joinerPem };
+  } finally {
+    await Deno.remove(workspace, { recursive: true });
+  }
+}
+
+/** What is one service's own, taken out of an answer. */
+function comparable(body: string): unknown {
+  return JSON.parse(body, (name, value) => {
+    if (["cert", "priv_key", "endorsed_certificate", "raw_key", "issuer"].includes(name)) return typeof value;
+    if (name !== "message") return value;
+    return value.replace(/n\[[0-9a-f]{64}\]/, "n[]");
+  });
+}
+
+teamTest("join requests are answered as a real node answered them", async () => {
+  const { service, exchanges, joinerPem } = await recordedService();
+  const certificate = parsePemBlock(joinerPem, "CERTIFICATE");
+  const compared: string[] = [];
+  for (const exchange of exchanges) {
+    const { client, note, request, response } = exchange;
+    if (note === "after transition_node_to_trusted") trustRecorded(service, exchanges);
+    if (note === "rekey with the joiner trusted") decide(service, { name: "trigger_ledger_rekey" });
+    if (!request.line.startsWith("POST /node/join ")) continue;
+    // Recorded without a certificate is what OpenSSL said; on a backup, that it had started from a snapshot.
+    if (client === null || note === "join request to a backup") continue;
+    const ours = service.node.request({
+      method: "POST",
+      target: "/node/join",
+      headers: request.headers,
+      body: request.body,
+      certificate,
+    });
+    assert.equal(ours.status, response.status, note);
+    assert.deepEqual(comparable(bodyText(ours)), comparable(response.body!), note);
+    const names = (headers: readonly (readonly [string, string])[]) =>
+      headers.map(([name]) => name).filter((name) => name !== "content-length");
+    assert.deepEqual(names(ours.headers), names(response.headers), note);
+    compared.push(note!);
+  }
+  assert.equal(compared.length, 12);
+});
+
+function trustRecorded(service: InlineService, exchanges: readonly Exchange[]): void {
+  const proposal = exchanges.find(({ request }) => request.bodyHex?.includes(toHex(toUtf8("transition_node_to_tr"))))!;
+  const envelope = new TextDecoder("latin1").decode(fromHex(proposal.request.bodyHex!));
+  const { actions } = JSON.parse(/\{"actions".*\}\]\}/.exec(envelope)![0]);
+  assert.equal(decide(service, ...actions).status, 200);
+}
+
+teamTest("the rows of a joining node are those of the real ledger, byte for byte", async () => {
+  const { service, exchanges, joinerPem } = await recordedService();
+  const joined = exchanges.find(({ note }) => note === "join request: Pending")!;
+  const certificate = parsePemBlock(joinerPem, "CERTIFICATE");
+  const { body } = joined.request;
+  assert.equal(service.node.request({ method: "POST", target: "/node/join", body, certificate }).status, 200);
+  const [pending] = rowsIn([service.node.entries.at(-1)!]);
+  trustRecorded(service, exchanges);
+  const [trusted] = rowsIn([service.node.entries.at(-1)!]);
+  const recorded = rowsIn(readEntries(ledgerDirectory("recorded_join"))).filter(([id]) => id.startsWith("964fa067"));
+  assert.deepEqual([pending, trusted], recorded);
+
+  const [theirs, ours] = [readEntries(ledgerDirectory("recorded_join"))[28]!, service.node.entries.at(-1)!].map(
+    (entry) => {
+      const table = LedgerEntry.parse(entry).publicTables().find(({ name }) =>
+        name === NODES_ENDORSED_CERTIFICATES.name
+      );
+      return parseCertificatePem(fromUtf8(table!.writes[0]![1]));
+    },
+  );
+  assert.deepEqual([ours!.notBeforeMs, ours!.notAfterMs], [theirs!.notBeforeMs, theirs!.notAfterMs]);
+  assert.deepEqual([ours!.spki, ours!.subject], [theirs!.spki, theirs!.subject]);
+  assert.deepEqual(ours!.extensions.map(({ oid }) => oid), theirs!.extensions.map(({ oid }) => oid));
+});
+
+/** Rows of nodes that these entries write. */
+function rowsIn(entries: readonly Uint8Array[]): [id: string, row: string][] {
+  return entries.flatMap((entry) => {
+    const table = LedgerEntry.parse(entry).publicTables().find(({ name }) => name === NODES_INFO.name);
+    return (table?.writes ?? []).map(([id, row]): [string, string] => [id, fromUtf8(row)]);
+  });
+}

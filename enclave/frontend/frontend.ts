@@ -1,13 +1,15 @@
 /**
  * From a request to its answer: the one place where frontends, endpoints, authentication and transactions meet.
  *
- * In: a session and a request. Out: a response; what it wrote is committed through the node.
+ * In: a session and a request. Out: a response, and what it wrote is committed through the node; or that another node is
+ * to run it.
  * Rules: http-api.md §2, §3.3, §4.5.
  */
 
-import { AssertionFailed } from "../../shared/assert.ts";
+import { assert, AssertionFailed } from "../../shared/assert.ts";
 import { formatTxId } from "../../shared/tx_id.ts";
 import type { Transaction } from "../../shared/kv/transaction.ts";
+import { type Forward, placeElsewhere } from "../forwarding/placement.ts";
 import type { HeaderList, HttpRequest, HttpResponse } from "../messages.ts";
 import type { Node } from "../node.ts";
 import { authenticate } from "./authentication.ts";
@@ -15,7 +17,7 @@ import type { Endpoint, EndpointContext, EndpointTable, FrontendName, Match } fr
 import { OdataError } from "./odata_error.ts";
 import { empty } from "./replies.ts";
 import { ParsedRequest } from "./request.ts";
-import type { Session } from "./session.ts";
+import { PRIMARY_RPC_INTERFACE, type Session } from "./session.ts";
 
 export const TRANSACTION_ID_HEADER = "x-ms-ccf-transaction-id";
 
@@ -30,28 +32,32 @@ export interface Frontend {
 
 export type Frontends = Readonly<Record<FrontendName, Frontend>>;
 
-/** Runs one request to completion and answers it. Never throws for what a client can send. */
-export function processRequest(node: Node, session: Session, request: HttpRequest): HttpResponse {
+/** Answers one request, unless another node is to run it. Never throws for what a client can send. */
+export function routeRequest(node: Node, session: Session, request: HttpRequest): HttpResponse | Forward {
   try {
-    return execute(node, session, new ParsedRequest(request));
+    return execute(node, session, new ParsedRequest(request), request.target);
   } catch (error) {
     return errorResponse(node, error);
   }
 }
 
-function execute(node: Node, session: Session, request: ParsedRequest): HttpResponse {
-  const [frontend, path] = selectFrontend(node.frontends, request.path);
-  if (!frontend.isOpen(node)) throw new OdataError(404, "FrontendNotOpen", "Frontend is not open.");
+/** The same where no other node can: on a node that leads, or for a session that is forwarded already. */
+export function processRequest(node: Node, session: Session, request: HttpRequest): HttpResponse {
+  const outcome = routeRequest(node, session, request);
+  assert(!("forwardTo" in outcome), "A request that cannot be forwarded is answered");
+  return outcome;
+}
 
-  session.view ??= node.view;
-  if (session.view !== node.view) {
-    const lost = new OdataError(
-      500,
-      "SessionConsistencyLost",
-      `This session began in view ${session.view} and the service is now in view ${node.view}; open a new session`,
+function execute(node: Node, session: Session, request: ParsedRequest, target: string): HttpResponse | Forward {
+  const [frontend, path] = selectFrontend(node.frontends, request.path);
+  if (frontend.name !== "node" && node.isPrimary && node.tooManyUncommitted) {
+    throw new OdataError(
+      503,
+      "TooManyPendingTransactions",
+      "Too many transactions wait to be committed; try again later",
     );
-    return { ...lost.toResponse(), close: true };
   }
+  if (!frontend.isOpen(node)) throw new OdataError(404, "FrontendNotOpen", "Frontend is not open.");
 
   const tx = node.store.begin();
   const match = findEndpoint(frontend.tables(tx), request.method, path);
@@ -60,13 +66,8 @@ function execute(node: Node, session: Session, request: ParsedRequest): HttpResp
 
   const refusal = refusedByInterface(node, session.interfaceName, frontend.name, endpoint);
   if (refusal !== undefined) return refusal;
-  if (frontend.name !== "node" && node.tooManyUncommitted) {
-    throw new OdataError(
-      503,
-      "TooManyPendingTransactions",
-      "Too many transactions wait to be committed; try again later",
-    );
-  }
+  const elsewhere = placeElsewhere(node, tx, session, endpoint, target);
+  if (elsewhere !== undefined) return elsewhere;
 
   const certificate = session.caller(node.primitives);
   const caller = authenticate(
@@ -74,6 +75,7 @@ function execute(node: Node, session: Session, request: ParsedRequest): HttpResp
     { certificate, request, primitives: node.primitives, nowMs: node.nowMs },
     tx,
   );
+  session.requireView(node.view);
   const context: EndpointContext = {
     request,
     params,
@@ -83,7 +85,7 @@ function execute(node: Node, session: Session, request: ParsedRequest): HttpResp
     node,
     frontend: frontend.name,
     endpoint,
-    interfaceName: session.interfaceName,
+    interfaceName: session.interfaceName ?? PRIMARY_RPC_INTERFACE,
     applyWrites: undefined,
     claimsDigest: undefined,
     onCommitted: undefined,
@@ -103,6 +105,9 @@ function finish(node: Node, context: EndpointContext, response: HttpResponse): H
   const success = response.status >= 200 && response.status < 300;
   if (!(context.applyWrites ?? success) || !tx.touched) return response;
   const writes = tx.hasWrites && context.endpoint.mode === "readwrite";
+  if (writes && !node.canReplicate) {
+    return new OdataError(503, "TransactionReplicationFailed", "Transaction failed to replicate.").toResponse();
+  }
   const id = writes ? node.commitTransaction(tx, context.claimsDigest) : node.txIdAt(tx.readVersion);
   if (writes) context.onCommitted?.(id);
   return { ...response, headers: withHeader(response.headers, TRANSACTION_ID_HEADER, formatTxId(id)) };
@@ -144,10 +149,11 @@ function otherVerbs(method: string, path: string, verbs: readonly string[]): Htt
 /** An interface's own rules, for requests that arrive on it (http-api.md §2.6). */
 function refusedByInterface(
   node: Node,
-  interfaceName: string,
+  interfaceName: string | undefined,
   frontend: FrontendName,
   endpoint: Endpoint,
 ): HttpResponse | undefined {
+  if (interfaceName === undefined) return undefined;
   const rules = node.interfaceRules(interfaceName);
   if (endpoint.operatorFeature !== undefined && !rules.features.has(endpoint.operatorFeature)) return empty(404);
   if (rules.accepted !== undefined) {

@@ -1,6 +1,6 @@
 /**
- * One client connection as the enclave remembers it (http-api.md §4.5): who is at the other end, and in which view its
- * first request ran.
+ * One client connection as the enclave remembers it (http-api.md §4.5): who is at the other end, in which view its first
+ * request ran, and whether its requests run here or on the primary.
  */
 
 import type { Primitives } from "../../shared/crypto/primitives.ts";
@@ -8,6 +8,11 @@ import type { View } from "../../shared/tx_id.ts";
 import { toHex } from "../../shared/bytes.ts";
 import { type Certificate, parseCertificate, serialiseCertificatePem } from "../../shared/crypto/x509.ts";
 import { FormatError } from "../../shared/assert.ts";
+import type { HttpResponse } from "../messages.ts";
+import { OdataError } from "./odata_error.ts";
+
+/** What CCF takes for the interface of requests that arrived on none. */
+export const PRIMARY_RPC_INTERFACE = "primary_rpc_interface";
 
 /** A client's TLS certificate, taken apart once a session. */
 export interface CallerCertificate {
@@ -20,19 +25,53 @@ export interface CallerCertificate {
 export class Session {
   /** View of the first request; later requests must run in the same. */
   view: View | undefined;
-  readonly interfaceName: string;
-  readonly #der: Uint8Array | null;
+  /** A request of it has gone to the primary: those that may run on either follow it, so that they see what it wrote. */
+  isForwarding = false;
+  /** On which it arrived; undefined where another node forwards it, which has seen to the rules of its interface. */
+  readonly interfaceName: string | undefined;
+  /** DER of the certificate that the client showed. */
+  readonly certificate: Uint8Array | null;
   #caller: CallerCertificate | null | undefined;
 
-  constructor(interfaceName: string, callerCertificate: Uint8Array | null) {
+  constructor(interfaceName: string | undefined, certificate: Uint8Array | null) {
     this.interfaceName = interfaceName;
-    this.#der = callerCertificate;
+    this.certificate = certificate;
+  }
+
+  /** Whether the client is connected to another node, which sends its requests here. */
+  get isForwarded(): boolean {
+    return this.interfaceName === undefined;
+  }
+
+  /**
+   * Begins in this view, or must have begun in it.
+   *
+   * @throws OdataError where the session is over, since what it has seen may have been rolled back
+   */
+  requireView(view: View): void {
+    this.view ??= view;
+    if (this.view !== view) throw new SessionConsistencyLost(this.view, view);
   }
 
   /** The client's certificate; null where it showed none, or one that cannot be read. */
   caller(primitives: Primitives): CallerCertificate | null {
-    if (this.#caller === undefined) this.#caller = readCaller(this.#der, primitives);
+    if (this.#caller === undefined) this.#caller = readCaller(this.certificate, primitives);
     return this.#caller;
+  }
+}
+
+/** The connection is closed with it. */
+class SessionConsistencyLost extends OdataError {
+  constructor(began: View, now: View) {
+    super(
+      500,
+      "SessionConsistencyLost",
+      `This session began in view ${began} and the service is now in view ${now}; open a new session`,
+    );
+  }
+
+  override toResponse(): HttpResponse {
+    return { ...super.toResponse(), close: true };
   }
 }
 

@@ -211,7 +211,7 @@ export const MAX_INDEX_RESULTS = 10_000;
 /** One message of a key exchange: a certificate in PEM, and little more. */
 export const MAX_KEY_EXCHANGE_BYTES = 128 * KIB;
 /** Nodes that showed an endorsed certificate, or that this node speaks to. */
-export const MAX_CHANNELS = 256;
+export const MAX_CHANNELS = 128;
 /** Nodes of which nothing has come but frames with their ID, which anybody can send. */
 export const MAX_CLAIMED_CHANNELS = 64;
 /** Forwarded messages that wait for a key, as in CCF. */
@@ -304,6 +304,13 @@ export const MAX_FORWARDED_SESSIONS = 4096;
 /** A request to another node, from the look-up of its name to the last byte; and the answer's body. */
 export const MAX_OUTBOUND_REQUEST_MS = 10_000;
 export const MAX_OUTBOUND_ANSWER_BYTES = 16 * MIB;
+
+// Fetching a snapshot from another node (nodes-and-attestation.md §3.3).
+export const MAX_SNAPSHOT_REDIRECTS = 20;
+/** Of a snapshot, asked for at once. */
+export const SNAPSHOT_RANGE_BYTES = 4 * MIB;
+/** One such request, with its answer. */
+export const MAX_SNAPSHOT_REQUEST_MS = 30_000;
 
 // Sandbox.
 export const MAX_SANDBOX_NODES = 5;

@@ -1,5 +1,5 @@
 /**
- * Nodes of one service with nothing but their channels, and a network between them that loses, doubles and delays.
+ * Nodes of one service with nothing but their channels, and a network between them that loses, doubles, delays and changes.
  *
  * In: a seed, and how bad the network is. Out: what arrived.
  */
@@ -110,9 +110,9 @@ export class Network {
 }
 
 /** What a bad network does with the next frame. */
-export type Fate = "deliver" | "lose" | "double" | "delay";
+export type Fate = "deliver" | "lose" | "double" | "delay" | "change";
 
-export const fates: fc.Arbitrary<Fate> = fc.constantFrom("deliver", "deliver", "lose", "double", "delay");
+export const fates: fc.Arbitrary<Fate> = fc.constantFrom("deliver", "deliver", "lose", "double", "delay", "change");
 
 /** The header of a message of consensus, a vote response, that ends in one byte. */
 export function consensusHeader(last: number): Uint8Array {

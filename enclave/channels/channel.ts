@@ -13,7 +13,8 @@
  *   goes on sending with it until the final comes, and an initiator opens with its old key until the new one is used.
  *   (CCF's responder changes at once; between the two, messages of a round trip are lost, nothing else.)
  * - An exchange that does not end is begun again after two seconds, also by a responder whose final got lost, also while
- *   older keys still work, and also by a node that only hears its peer's inits.
+ *   older keys still work, and also by a node that only hears its peer's inits. So is one that ended in keys under which
+ *   nothing can be opened.
  */
 
 import { assert } from "../../shared/assert.ts";
@@ -174,6 +175,8 @@ export class Channel {
       this.#checkLimit(nowMs);
       return plaintext;
     }
+    // No signature covers the salt: an init of which somebody has changed it ends in keys that nobody shares.
+    if (this.#receive?.last === 0) this.#retry(nowMs);
     // While keys are being changed, messages under keys that are gone, or not there yet, are nobody's fault.
     if (this.#exchange.status !== "ESTABLISHED") return { level: "debug", reason: "its key is not in use" };
     if (keys.every((key) => key.isPast(protection))) {
@@ -286,8 +289,12 @@ export class Channel {
   /** Begins an exchange where none has ended and none is fresh. */
   #advance(nowMs: number): void {
     const { status } = this.#exchange;
-    if (status === "ESTABLISHED") return;
-    if (status === "INACTIVE" || nowMs - this.#exchangeMs >= KEY_EXCHANGE_RETRY_MS) this.#initiate(nowMs);
+    if (status === "INACTIVE") this.#initiate(nowMs);
+    else if (status !== "ESTABLISHED") this.#retry(nowMs);
+  }
+
+  #retry(nowMs: number): void {
+    if (nowMs - this.#exchangeMs >= KEY_EXCHANGE_RETRY_MS) this.#initiate(nowMs);
   }
 
   #initiate(nowMs: number): void {

@@ -272,7 +272,7 @@ Deno.test("a lost init, response or final is made good two seconds later, whoeve
   }
 });
 
-Deno.test("two ends come back to ESTABLISHED, with the same keys, after any losses, doublings and delays", () => {
+Deno.test("two ends come back to ESTABLISHED, with the same keys, after any losses, doublings, delays and changes", () => {
   const step = fc.record({
     action: fc.constantFrom("a", "b", "forward", "deliver", "deliver", "deliver", "wait", "close", "late"),
     fate: fates,
@@ -315,4 +315,27 @@ function meet(network: Network, delayed: Frame[], fate: Fate, at: number): void 
   if (fate === "delay") delayed.push(frame);
   if (fate === "deliver" || fate === "double") network.deliver(frame);
   if (fate === "double") network.deliver(frame);
+  if (fate === "change") {
+    // The last byte: of an init it is the salt's, of the others the certificate's end, the signature's or the IV's.
+    const payload = frame.payload.slice();
+    payload[payload.length - 1]! ^= 1;
+    network.deliver({ ...frame, payload });
+  }
 }
+
+Deno.test("an init of which the salt was changed under way, which no signature covers, is made good two seconds later", () => {
+  const { network, a, b } = pair();
+  a.sendConsensus(high.id, consensusHeader(1), network.nowMs);
+  const init = network.frames.shift()!;
+  init.payload[init.payload.length - 1]! ^= 1;
+  network.deliver(init);
+  network.settle();
+  assert.deepEqual([a.status(high.id), b.status(low.id)], ["ESTABLISHED", "ESTABLISHED"]);
+  assert.equal(network.received.length, 0);
+  network.tick(KEY_EXCHANGE_RETRY_MS);
+  for (const i of [2, 3]) {
+    a.sendConsensus(high.id, consensusHeader(i), network.nowMs);
+    network.settle();
+  }
+  assert.deepEqual(network.receivedBy(high.id), ["03"]);
+});

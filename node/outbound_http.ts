@@ -1,7 +1,7 @@
 /**
  * One request to another node over TLS.
  *
- * In: its address, the certificate of its service, this node's own. Out: the answer, a redirection like any other; or why
+ * In: its address, the certificate of its service, this node's own or none. Out: the answer, a redirection like any other; or why
  * there is none, as a sentence.
  *
  * The server's certificate must be issued by the service certificate, and nothing else is trusted. Names in it are not
@@ -25,9 +25,9 @@ export interface OutboundRequest {
   /** "host:port" */
   readonly address: string;
   readonly servicePem: string;
-  /** Shown to the server, which sees by it that this node has the key. They must belong together. */
-  readonly clientCertificatePem: string;
-  readonly clientKeyPem: string;
+  /** Shown to the server, which sees by it that this node has the key. They must belong together; none is shown without. */
+  readonly clientCertificatePem?: string;
+  readonly clientKeyPem?: string;
   readonly request: HttpRequest;
   /** For all of it, from the look-up of the name to the last byte. */
   readonly timeoutMs: number;
@@ -104,8 +104,7 @@ function begin({ address, servicePem, clientCertificatePem, clientKeyPem, reques
     headers: { host: formatAddress({ host, port }), ...Object.fromEntries(request.headers) },
     agent: false,
     ca: servicePem,
-    cert: clientCertificatePem,
-    key: clientKeyPem,
+    ...(clientCertificatePem === undefined ? {} : { cert: clientCertificatePem, key: clientKeyPem }),
     rejectUnauthorized: true,
     checkServerIdentity: () => undefined,
   });

@@ -1,9 +1,11 @@
 import { strict as assert } from "node:assert";
 import { fromUtf8, toHex } from "../shared/bytes.ts";
+import { NODES_INFO } from "../shared/governance/tables.ts";
 import { LedgerVerifier } from "../shared/ledger/replay.ts";
 import { InlineNetwork } from "../tests/inline_network.ts";
-import type { InlineNode } from "../tests/inline_node.ts";
+import type { InlineNode, InlineSnapshot } from "../tests/inline_node.ts";
 import { type InlineService, startInlineService } from "../tests/inline_service.ts";
+import { decide } from "../tests/members.ts";
 import { loadNativePowers } from "./native_powers.ts";
 
 interface Network {
@@ -27,6 +29,45 @@ async function startNetwork(): Promise<Network> {
   } finally {
     await Deno.remove(workspace, { recursive: true });
   }
+}
+
+/** What members decide, through whoever leads. */
+function govern({ network, service }: Network, name: string, args: unknown = null): void {
+  const { status, json } = decide({ ...service, node: network.primary }, { name, args });
+  assert.equal(status, 200, JSON.stringify(json));
+  assert.equal(json.proposalState, "Accepted", JSON.stringify(json));
+}
+
+/** Asks to join, is trusted by vote, and catches up. */
+function addNode(started: Network, snapshot?: InlineSnapshot): InlineNode {
+  const { network } = started;
+  const node = network.join(network.primary, {}, snapshot);
+  network.advance(100);
+  assert.equal(node.enclave.node!.state, "Pending");
+  govern(started, "transition_node_to_trusted", { node_id: node.nodeId, valid_from: "2026-01-01T00:00:00Z" });
+  network.advance(2500);
+  assert.equal(node.enclave.node!.state, "PartOfNetwork", node.logs.join("\n"));
+  return node;
+}
+
+/** Retires a node, and stops it once it is not needed any more. */
+function removeNode(started: Network, node: InlineNode): void {
+  const { network } = started;
+  govern(started, "remove_node", { node_id: node.nodeId });
+  network.advance(12_000);
+  network.nodes.forEach((each) => each.reconnect());
+  const { body } = network.request(network.primary, { method: "GET", target: "/node/network/removable_nodes" });
+  const removable = JSON.parse(fromUtf8(body)).nodes.map(({ node_id }: { node_id: string }) => node_id);
+  assert.deepEqual(removable, [node.nodeId]);
+  network.kill(node);
+  const target = `/node/network/nodes/${node.nodeId}`;
+  assert.equal(network.request(network.primary, { method: "DELETE", target }).status, 200);
+  network.advance(1100);
+}
+
+function newestSnapshot({ snapshots }: InlineNode): InlineSnapshot {
+  const [name, file] = [...snapshots].at(-1)!;
+  return { name, file };
 }
 
 function write({ network, service }: Network, node: InlineNode, id: number, msg: string): string {
@@ -119,4 +160,72 @@ Deno.test("what a primary wrote while it was cut off is forgotten", async () => 
   assert.equal(read(started, first, 7), "kept");
   assert.equal(read(started, second, 7), "kept");
   requireAgreement(started);
+});
+
+Deno.test("every node is replaced, one after the other, the primary among them; all their ledgers are one", async () => {
+  const started = await startNetwork();
+  const { network } = started;
+  const originals = [...network.nodes];
+  for (const [i, original] of originals.entries()) {
+    write(started, network.primary, i, `before ${i} is replaced`);
+    addNode(started, i === 1 ? newestSnapshot(started.service.node) : undefined);
+    removeNode(started, original);
+    assert.notEqual(network.primary, original);
+  }
+  const last = write(started, network.primary, 9, "after all");
+  network.advance(1100);
+  network.nodes.forEach((node) => node.reconnect());
+  for (const node of network.alive) {
+    assert.equal(statusOf(started, node, last), "Committed");
+    assert.equal(read(started, node, 0), "before 0 is replaced");
+    assert.equal(read(started, node, 9), "after all");
+    assert.equal(node.enclave.node!.store.beginReadOnly().open(NODES_INFO).size, 3);
+  }
+  requireAgreement(started);
+});
+
+Deno.test("a new ledger secret reaches every node, and the next primary writes with it", async () => {
+  const started = await startNetwork();
+  const { network } = started;
+  const [first, second] = network.nodes as [InlineNode, InlineNode];
+  govern(started, "trigger_ledger_rekey");
+  write(started, first, 1, "sealed with the new secret");
+  network.advance(1100);
+  assert.equal(read(started, second, 1), "sealed with the new secret");
+  assert.equal(second.enclave.node!.path.secrets.size, 2);
+  network.kill(first);
+  network.advance(11_000);
+  network.nodes.forEach((node) => node.reconnect());
+  write(started, network.primary, 2, "by the next primary");
+  network.advance(1100);
+  requireAgreement(started);
+});
+
+Deno.test("a primary that retires hands over at once, and never leads again", async () => {
+  const started = await startNetwork();
+  const { network } = started;
+  const [first] = network.nodes as [InlineNode];
+  govern(started, "remove_node", { node_id: first.nodeId });
+  // Two signatures: one commits the removal, one the record that it is committed. No election timeout passes.
+  network.advance(2500);
+  assert.notEqual(network.primary, first);
+  assert.equal(first.enclave.node!.path.raft.retirementPhase, "RetiredCommitted");
+  network.advance(30_000);
+  assert.equal(first.enclave.node!.isPrimary, false);
+});
+
+Deno.test("a snapshot that is not of the service is refused", async () => {
+  const started = await startNetwork();
+  const { network } = started;
+  const { name, file } = newestSnapshot(started.service.node);
+  for (const at of [40, 200, file.length - 300]) {
+    const changed = file.slice();
+    changed[at]! ^= 1;
+    assert.throws(() => network.join(network.primary, {}, { name, file: changed }), /./, `byte ${at}`);
+  }
+  const other = await startNetwork();
+  assert.throws(
+    () => network.join(network.primary, {}, newestSnapshot(other.service.node)),
+    /its receipt does not hold: service: the given service signed the node's certificate/,
+  );
 });

@@ -109,7 +109,7 @@ export class InlineNetwork {
   /** Members open the service through its first node, while time passes so that signatures get committed. */
   open(opening: SandboxOpening): void {
     this.nodes[0]!.open(opening);
-    this.advance(1100);
+    this.advance(2200); // a signature commits the opening, another the evidence of its snapshot
   }
 
   #add(node: InlineNode, { rpcInterfaces }: CommonConfig): void {

@@ -41,7 +41,6 @@ import {
   type NetworkInfo,
   parseJoinRequest,
 } from "../join_request.ts";
-import type { StartConfig } from "../messages.ts";
 import { secretsForJoiner } from "../network_secrets.ts";
 import type { Node, NodeStartupState } from "../node.ts";
 import { listed } from "./map_order.ts";
@@ -49,9 +48,6 @@ import { listed } from "./map_order.ts";
 export const joinEndpoint: Endpoint = endpoint("POST", "/join", "read-write", (context) => {
   return json(joinResponseJson(join(context)));
 }, { forwarding: "never", hidden: true });
-
-/** What a node that may have joined knows, too. */
-type Coming = Node & { readonly startupSeqno?: number; readonly coseSignatures?: NetworkInfo["coseSignatures"] };
 
 /** In which a node can speak for its service. */
 const TAKES_PART: readonly NodeStartupState[] = ["PartOfNetwork", "PartOfPublicNetwork", "ReadingPrivateLedger"];
@@ -92,7 +88,7 @@ function readRequest({ request }: EndpointContext): JoinRequest {
 
 /** Secrets of before this node's own snapshot may be missing here. */
 function requireRecentStart(node: Node, { startupSeqno }: JoinRequest): void {
-  const own = (node as Coming).startupSeqno ?? 0;
+  const own = node.startupSeqno;
   if (startupSeqno === undefined || startupSeqno >= own) return;
   throw new OdataError(
     400,
@@ -255,7 +251,7 @@ function networkInfoFor(
     serviceKeyPem: privateKeyPem(node.service.key),
     serviceStatus: service.status,
     endorsedCertificatePem,
-    coseSignatures: (node as Coming).coseSignatures ?? (node.config as StartConfig).service.coseSignatures,
+    coseSignatures: node.coseSignatures,
   };
 }
 

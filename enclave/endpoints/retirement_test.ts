@@ -55,7 +55,7 @@ function newestTables({ node }: InlineService): readonly TableWrites[] {
 
 serviceTest("a retirement is recorded once it is committed, and once only", "native", (service) => {
   put(service, OTHER, { status: "Retired" });
-  put(service, THIRD, {});
+  put(service, THIRD, { status: "Pending" });
   const { length } = service.node.entries;
   assert.equal(record(service), false, "it is not committed");
   assert.equal(service.node.entries.length, length);

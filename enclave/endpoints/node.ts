@@ -16,6 +16,7 @@ import { type Endpoint, endpoint, type EndpointContext } from "../frontend/endpo
 import { OdataError } from "../frontend/odata_error.ts";
 import { empty, jsonHandler } from "../frontend/replies.ts";
 import { JSON_VALUE, type Schema, STRING } from "../frontend/schema.ts";
+import { redirectAddress } from "../forwarding/redirections.ts";
 import type { HttpResponse } from "../messages.ts";
 import type { Node } from "../node.ts";
 import { isCompiledAhead, jsRuntimeOptions } from "../js_app.ts";
@@ -36,8 +37,8 @@ export const nodeEndpoints: readonly Endpoint[] = [
   get("/network/nodes/{node_id}", "read-only", getNode, schemas.NODE),
   ...retirementEndpoints,
   joinEndpoint,
-  bare("HEAD", "/primary", () => empty(200), 200),
-  bare("GET", "/primary", () => empty(200), 200),
+  bare("HEAD", "/primary", headPrimary, 200),
+  bare("GET", "/primary", getPrimary, 200),
   bare("GET", "/backup", getBackup, 200),
   get("/config", "command", getConfig, schemas.CONFIG, "never"),
   get("/consensus", "command", getConsensus, schemas.CONSENSUS, "never"),
@@ -110,7 +111,7 @@ function getNetwork({ node, tx }: EndpointContext): unknown {
   return {
     current_service_create_txid: service.current_service_create_txid ?? null,
     current_view: node.view,
-    primary_id: node.id,
+    primary_id: node.primaryId ?? null,
     recovery_count: service.recovery_count ?? 0,
     service_certificate: service.cert,
     service_data: service.service_data ?? null,
@@ -154,13 +155,30 @@ function getNode({ node, params, tx }: EndpointContext): unknown {
   return describeNode(node, tx, params.node_id!, info);
 }
 
+/** Until the ledger knows this node, as it is configured. */
 function getSelf({ node, tx }: EndpointContext): unknown {
-  return describeNode(node, tx, node.id, ownInfo(node, tx));
+  const info = tx.open(NODES_INFO).get(node.id);
+  if (info !== undefined) return describeNode(node, tx, node.id, info);
+  return {
+    last_written: 0,
+    node_data: node.config.node.data ?? null,
+    node_id: node.id,
+    primary: false,
+    rpc_interfaces: node.config.rpcInterfaces,
+    status: "Pending",
+  };
 }
 
-/** This node is the primary of a service of one. */
-function getPrimaryNode(context: EndpointContext): unknown {
-  return getSelf(context);
+function getPrimaryNode({ node, tx }: EndpointContext): unknown {
+  const id = requirePrimary(node);
+  const info = tx.open(NODES_INFO).get(id);
+  if (info === undefined) throw new OdataError(404, "ResourceNotFound", "Node not found");
+  return describeNode(node, tx, id, info);
+}
+
+function requirePrimary({ primaryId }: Node): string {
+  if (primaryId === undefined) throw new OdataError(500, "InternalError", "Primary unknown");
+  return primaryId;
 }
 
 function describeNode(node: Node, tx: Transaction, id: string, info: NodeInfo): unknown {
@@ -168,19 +186,26 @@ function describeNode(node: Node, tx: Transaction, id: string, info: NodeInfo): 
     last_written: tx.open(NODES_INFO).versionOfPreviousWrite(id) ?? 0,
     node_data: info.node_data ?? null,
     node_id: id,
-    primary: id === node.id,
+    primary: id === node.primaryId,
     rpc_interfaces: info.rpc_interfaces ?? {},
     status: info.status,
   };
 }
 
-function ownInfo(node: Node, tx: Transaction): NodeInfo {
-  const info = tx.open(NODES_INFO).get(node.id);
-  if (info === undefined) throw new OdataError(404, "ResourceNotFound", "Node not found");
-  return info;
+/** 200 on the primary; elsewhere a redirection to it. */
+function headPrimary({ node, tx, interfaceName }: EndpointContext): HttpResponse {
+  if (node.canReplicate) return empty(200);
+  const address = redirectAddress(tx, requirePrimary(node), interfaceName);
+  return empty(308, [["location", `https://${address}/node/primary`]]);
 }
 
-function getBackup(): HttpResponse {
+function getPrimary({ node }: EndpointContext): HttpResponse {
+  if (node.canReplicate) return empty(200);
+  throw new OdataError(404, "ResourceNotFound", "Node is not primary");
+}
+
+function getBackup({ node }: EndpointContext): HttpResponse {
+  if (!node.canReplicate) return empty(200);
   throw new OdataError(404, "ResourceNotFound", "Node is not backup");
 }
 

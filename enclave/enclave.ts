@@ -7,18 +7,14 @@
  */
 
 import { FormatError, unreachable } from "../shared/assert.ts";
-import { processJsonRpc } from "./frontend/json_rpc.ts";
-import { processRequest } from "./frontend/frontend.ts";
+import { answerRequest } from "./forwarding/answer.ts";
 import { OdataError } from "./frontend/odata_error.ts";
 import { Session } from "./frontend/session.ts";
-import type { EnclaveInput, EnclaveOutput, HttpRequest, HttpResponse, SessionId } from "./messages.ts";
+import type { EnclaveInput, EnclaveOutput, SessionId } from "./messages.ts";
 import { Joining } from "./join.ts";
 import type { Node } from "./node.ts";
 import type { EnclavePowers } from "./powers.ts";
 import { startService } from "./start.ts";
-
-/** Where JSON-RPC calls are sent, on every RPC interface. */
-const JSON_RPC_TARGET = /^\/rpc(?:\?|$)/;
 
 export class Enclave {
   readonly #powers: EnclavePowers;
@@ -86,14 +82,7 @@ export class Enclave {
         this.#sessions.delete(input.session);
         return;
       case "request":
-        this.#outputs.push({
-          kind: "response",
-          session: input.session,
-          id: input.id,
-          response: this.#respond(input.session, input.request),
-        });
-        this.#node?.signIfMany();
-        return;
+        return this.#answer(input);
       case "ledgerEntries":
         return this.#node?.historical.deliver(input.from, input.to, input.entries);
       case "snapshotWritten":
@@ -106,25 +95,27 @@ export class Enclave {
         return;
       case "stop":
         this.#node?.signWhatIsLeft();
+        this.#node?.handOver();
         this.#stopped = true;
         this.#outputs.push({ kind: "stopped" });
         return;
       case "stopNotice":
         if (this.#node !== undefined) this.#node.stopNotice = true;
-        return;
+        return this.#node?.handOver();
       default:
         unreachable(input);
     }
   }
 
-  #respond(sessionId: SessionId, request: HttpRequest): HttpResponse {
+  /** Answers a request, unless another node is asked: then the answer comes later. */
+  #answer(input: EnclaveInput & { readonly kind: "request" }): void {
+    const { session: sessionId, id } = input;
     const session = this.#sessions.get(sessionId);
-    if (this.#node === undefined || session === undefined) {
-      return new OdataError(503, "InternalError", "This node has not started yet; try again later").toResponse();
-    }
-    return JSON_RPC_TARGET.test(request.target)
-      ? processJsonRpc(this.#node, session, request)
-      : processRequest(this.#node, session, request);
+    const response = this.#node === undefined || session === undefined
+      ? new OdataError(503, "InternalError", "This node has not started yet; try again later").toResponse()
+      : answerRequest(this.#node, this.#node.forwarder, session, input);
+    if (response !== undefined) this.#outputs.push({ kind: "response", session: sessionId, id, response });
+    this.#node?.signIfMany();
   }
 
   /** What is wrong with the configuration is the operator's to mend: the node stops with that sentence. */

@@ -138,6 +138,19 @@ Deno.test("three nodes keep one ledger, and go on when the primary stops", async
   requireAgreement(started);
 });
 
+Deno.test("clients write at any node, and read what they wrote", async () => {
+  const started = await startNetwork();
+  const { network } = started;
+  const [first, second, third] = network.nodes as [InlineNode, InlineNode, InlineNode];
+  const written = write(started, second, 3, "through a backup");
+  assert.equal(read(started, second, 3), "through a backup", "the session goes on at the primary");
+  assert.equal(statusOf(started, first, written), "Pending");
+  network.advance(1100);
+  third.reconnect();
+  assert.equal(read(started, third, 3), "through a backup");
+  requireAgreement(started);
+});
+
 Deno.test("what a primary wrote while it was cut off is forgotten", async () => {
   const started = await startNetwork();
   const { network } = started;

@@ -26,6 +26,8 @@ import type { AppEngine } from "./app_engine.ts";
 import { Channels } from "./channels/channels.ts";
 import { CommitPath } from "./commit_path.ts";
 import { recordRetirements } from "./endpoints/retirement.ts";
+import { answerForwarded } from "./forwarding/answer.ts";
+import { Forwarder } from "./forwarding/forwarder.ts";
 import type { Frontends } from "./frontend/frontend.ts";
 import { createFrontends } from "./frontends.ts";
 import { DryRunAllowance } from "./governance/dry_run_allowance.ts";
@@ -86,6 +88,7 @@ export class Node {
   readonly path: CommitPath;
   readonly frontends: Frontends;
   readonly channels: Channels;
+  readonly forwarder: Forwarder;
   readonly historical: HistoricalCache;
   readonly signer: Signer;
   readonly snapshotter: Snapshotter;
@@ -147,6 +150,12 @@ export class Node {
       log: (level, message) => this.log(level, "channels", message),
       messageLimit: config.nodeToNodeMessageLimit,
       idleMs: CHANNEL_IDLE_ELECTION_TIMEOUTS * config.consensus.electionTimeoutMs,
+    });
+    this.forwarder = new Forwarder({
+      send: (to, header, content) => this.channels.sendForwarded(to, header, content, this.nowMs),
+      respond: (session, id, response) => emit({ kind: "response", session, id, response }),
+      run: (session, request) => answerForwarded(this, session, request),
+      log: (level, message) => this.log(level, "forwarder", message),
     });
     this.historical = new HistoricalCache(this.path, primitives, emit);
     this.signer = new Signer({
@@ -312,13 +321,17 @@ export class Node {
     if (this.#membership === undefined) return;
     this.path.raft.periodic(elapsedMs);
     this.channels.tick(this.nowMs);
+    this.forwarder.tick(this.nowMs);
   }
 
   /** Takes what another node's host sent; whose it is, the channel finds out. */
   receive(from: string, messageType: NodeMessageType, payload: Uint8Array): void {
     if (this.#membership === undefined) return;
     const received = this.channels.receive(from, messageType, payload, this.nowMs);
-    if (received?.kind !== "consensus") return;
+    if (received === undefined) return;
+    if (received.kind === "forwarded") {
+      return this.forwarder.receive(from, received.header, received.plaintext, this.nowMs);
+    }
     try {
       const message = parseRaftMessage(received.header);
       const count = message.kind === "append entries" ? message.last - message.previous : 0;
@@ -327,6 +340,11 @@ export class Node {
       if (!(error instanceof FormatError)) throw error;
       this.log("fail", "consensus", `Cannot use a message of node ${from}: ${error.message}`);
     }
+  }
+
+  /** Another is to lead soon: the operator stops this node. */
+  handOver(): void {
+    if (this.isPrimary) this.path.raft.nominateSuccessor();
   }
 
   /**

@@ -203,9 +203,10 @@ export class PeerLink {
   /** Where the connection is lost, what was to be written is lost with it. */
   async #write(connection: Deno.TcpConn, pieces: readonly Uint8Array[]): Promise<void> {
     try {
+      // Before it is written: the answer may be here before the write has ended.
+      if (pieces.length > 0) this.#unansweredSinceMs ??= performance.now();
       for (const piece of pieces) {
         for (let at = 0; at < piece.length;) at += await connection.write(piece.subarray(at));
-        this.#unansweredSinceMs ??= performance.now();
       }
     } catch {
       this.#disconnect(connection);

@@ -28,6 +28,7 @@ import {
   type ServiceInfo,
 } from "../../shared/governance/tables.ts";
 import type { Transaction } from "../../shared/kv/transaction.ts";
+import { MAX_PENDING_NODES } from "../../shared/limits.ts";
 import { type Endpoint, endpoint, type EndpointContext } from "../frontend/endpoint.ts";
 import { OdataError } from "../frontend/odata_error.ts";
 import { json } from "../frontend/replies.ts";
@@ -162,7 +163,7 @@ function addNode(
   request: JoinRequest,
   status: "Pending" | "Trusted",
 ): JoinResponse {
-  requireOwnAddress(tx, request);
+  requirePlace(tx, request);
   const id = nodeIdOf(certificate.spki);
   const judgement = judgeEvidence(tx, request.quoteInfo, certificate.spki, node.primitives);
   if (judgement.verdict === "rejected") {
@@ -193,10 +194,12 @@ function addNode(
   return { nodeStatus: status, nodeId: id, networkInfo: networkInfoFor(node, service, info, endorsedPem) };
 }
 
-/** Nodes find each other by address. */
-function requireOwnAddress(tx: Transaction, { nodeToNodeInterface }: JoinRequest): void {
+/** Nodes find each other by address. And whoever has evidence may ask: members must not be made to look through heaps. */
+function requirePlace(tx: Transaction, { nodeToNodeInterface }: JoinRequest): void {
   const address = nodeToNodeInterface.published_address;
+  let pending = 0;
   for (const [id, { status, node_to_node_interface }] of listed(tx, NODES_INFO)) {
+    if (status === "Pending") pending++;
     if (status === "Retired" || node_to_node_interface?.published_address !== address) continue;
     throw new OdataError(
       400,
@@ -204,6 +207,9 @@ function requireOwnAddress(tx: Transaction, { nodeToNodeInterface }: JoinRequest
       `A node with the same published node address ${address} already exists (node id: n[${id}]).`,
     );
   }
+  if (pending < MAX_PENDING_NODES) return;
+  const message = `${pending} nodes wait for the members' decision; some must be trusted or removed first`;
+  throw new OdataError(503, "TooManyRequests", message);
 }
 
 /** Checked here, since a proposal to trust the node would fail by it: for which key it is, and who signed it. */

@@ -13,12 +13,13 @@ import {
   SERVICE_INFO,
 } from "../../shared/governance/tables.ts";
 import { LedgerEntry } from "../../shared/ledger/entry.ts";
+import { MAX_PENDING_NODES } from "../../shared/limits.ts";
 import { bodyText, odataError, serviceTest } from "../../tests/inline_app.ts";
 import { type InlineService, startInlineService } from "../../tests/inline_service.ts";
 import { decide } from "../../tests/members.ts";
 import { ledgerDirectory, readEntries } from "../../tests/services.ts";
 import { teamData, teamTest } from "../../tests/team_data.ts";
-import { type Exchange, readTranscript } from "../../tests/transcripts.ts";
+import { type Exchange, methodAndTarget, readTranscript } from "../../tests/transcripts.ts";
 import { createNodeIdentity, type NodeIdentity } from "../identity.ts";
 import { type JoinRequest, type JoinResponse, parseJoinResponse, serialiseJoinRequest } from "../join_request.ts";
 import { loadNativePowers } from "../native_powers.ts";
@@ -194,6 +195,21 @@ serviceTest("two nodes cannot have one address, unless the other is retired", "n
   assert.match(refusal(service, { nodeToNodeInterface }, other), /^400 NodeAlreadyExists /);
   service.node.write((tx) => tx.open(NODES_INFO).put(joiner.id, { ...rowOf(service, joiner)!, status: "Retired" }));
   assert.equal(join(service, other, { nodeToNodeInterface }).nodeStatus, "Pending");
+});
+
+serviceTest("no more nodes than members can look through wait for them", "native", (service) => {
+  const own = reader(service).open(NODES_INFO).get(service.node.nodeId)!;
+  service.node.write((tx) => {
+    for (let i = 0; i < MAX_PENDING_NODES; i++) {
+      const address = { bind_address: `h:${i}`, published_address: `h:${i}` };
+      const row: NodeInfo = { ...own, status: "Pending", public_key: String(i), node_to_node_interface: address };
+      tx.open(NODES_INFO).put(i.toString(16).padStart(64, "0"), row);
+    }
+  });
+  assert.match(refusal(service), /^503 TooManyRequests 1000 nodes wait for the members' decision/);
+  service.node.write((tx) => tx.open(NODES_INFO).remove("0".repeat(64)));
+  assert.equal(join(service).nodeStatus, "Pending");
+  assert.equal(join(service).nodeStatus, "Pending", "who waits already may ask on");
 });
 
 serviceTest(
@@ -372,7 +388,9 @@ async function recordedService(): Promise<Recorded> {
 /** What is one service's own, taken out of an answer. */
 function comparable(body: string): unknown {
   return JSON.parse(body, (name, value) => {
-    if (["cert", "priv_key", "endorsed_certificate", "raw_key", "issuer"].includes(name)) return typeof value;
+    if (["cert", "priv_key", "endorsed_certificate", "raw_key", "issuer", "last_written"].includes(name)) {
+      return typeof value;
+    }
     if (name !== "message") return value;
     return value.replace(/n\[[0-9a-f]{64}\]/, "n[]");
   });
@@ -383,27 +401,24 @@ teamTest("join requests are answered as a real node answered them", async () => 
   const certificate = parsePemBlock(joinerPem, "CERTIFICATE");
   const compared: string[] = [];
   for (const exchange of exchanges) {
-    const { client, note, request, response } = exchange;
+    const { note, request, response } = exchange;
     if (note === "after transition_node_to_trusted") trustRecorded(service, exchanges);
     if (note === "rekey with the joiner trusted") decide(service, { name: "trigger_ledger_rekey" });
-    if (!request.line.startsWith("POST /node/join ")) continue;
+    const looks = request.line.startsWith("GET ") && request.line.includes("/nodes/964fa067");
+    if (!looks && !request.line.startsWith("POST /node/join ")) continue;
     // Recorded without a certificate is what OpenSSL said; on a backup, that it had started from a snapshot.
-    if (client === null || note === "join request to a backup") continue;
-    const ours = service.node.request({
-      method: "POST",
-      target: "/node/join",
-      headers: request.headers,
-      body: request.body,
-      certificate,
-    });
+    if (note === "no client certificate" || note === "join request to a backup") continue;
+    const [method, target] = methodAndTarget(exchange);
+    const { headers, body } = request;
+    const ours = service.node.request({ method, target, headers, body, certificate });
     assert.equal(ours.status, response.status, note);
     assert.deepEqual(comparable(bodyText(ours)), comparable(response.body!), note);
     const names = (headers: readonly (readonly [string, string])[]) =>
       headers.map(([name]) => name).filter((name) => name !== "content-length");
     assert.deepEqual(names(ours.headers), names(response.headers), note);
-    compared.push(note!);
+    compared.push(request.line);
   }
-  assert.equal(compared.length, 12);
+  assert.equal(compared.length, 14);
 });
 
 function trustRecorded(service: InlineService, exchanges: readonly Exchange[]): void {
@@ -445,3 +460,32 @@ function rowsIn(entries: readonly Uint8Array[]): [id: string, row: string][] {
     return (table?.writes ?? []).map(([id, row]): [string, string] => [id, fromUtf8(row)]);
   });
 }
+
+teamTest("what members decide of nodes is written as in real ledgers, byte for byte", async () => {
+  const { service } = await recordedService();
+  const decided: string[] = [];
+  const rows = new Map<string, string>();
+  for (const [id, row] of rowsIn(readEntries(ledgerDirectory("recorded_nodes/node1")))) {
+    const before = rows.get(id);
+    rows.set(id, row);
+    const { status, retired_committed } = JSON.parse(row);
+    if (before === undefined || retired_committed === true) continue; // asked to join; recorded by the primary
+    service.node.write((tx) => tx.openRaw(NODES_INFO.name).put(id, toUtf8(before)));
+    const trusts = status === "Trusted";
+    const args = { node_id: id, ...(trusts && { valid_from: "2026-11-24T10:00:00.000Z" }) };
+    const name = trusts ? "transition_node_to_trusted" : "remove_node";
+    assert.equal(decide(service, { name, args }).status, 200);
+    const [[, ours]] = rowsIn([service.node.entries.at(-1)!]) as [[string, string]];
+    // Their ledger had been rekeyed by then, ours has not.
+    assert.equal(ours, trusts ? row.replace(/"ledger_secret_seqno":\d+/, `"ledger_secret_seqno":1`) : row);
+    decided.push(`${name} ${id.slice(0, 4)}`);
+    service.node.write((tx) => tx.open(NODES_INFO).remove(id));
+  }
+  assert.deepEqual(decided, [
+    "transition_node_to_trusted 1c83",
+    "transition_node_to_trusted b6a2",
+    "remove_node 238e",
+    "transition_node_to_trusted b460",
+    "remove_node 1c83",
+  ]);
+});

@@ -67,7 +67,7 @@ Deno.test("parseConfig() fills in the defaults of CCF", () => {
     snapshots: { directory: "snapshots", readOnlyDirectory: undefined, txCount: 10000 },
     logFormat: "Text",
     consensus: { messageTimeoutMs: 100, electionTimeoutMs: 5000, maxUncommittedTransactions: 10000 },
-    signatures: { txCount: 5000, delayMs: 1000 },
+    signatures: { txCount: 5000, delayMs: 100 },
     jwtKeyRefreshIntervalMs: 1_800_000,
     outputFiles: {
       nodeCertificateFile: "nodecert.pem",

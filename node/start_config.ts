@@ -4,6 +4,7 @@
 
 import type { CurveName } from "../shared/crypto/primitives.ts";
 import type { CommonConfig, JoinConfig, LogLevel, RpcInterface, StartConfig } from "../enclave/messages.ts";
+import { SIGNATURE_QUIET_MS } from "../shared/limits.ts";
 import { codeDigest } from "./code_digest.ts";
 import type { ConfigFiles } from "./config_files.ts";
 import type { NodeConfig } from "./node_config.ts";
@@ -117,7 +118,7 @@ function commonConfig(
       data: files.nodeData,
     },
     platform: { kind: "virtual", hostData: attestation.testOnlyHostData ?? codeDigest() },
-    signatures: config.signatures,
+    signatures: { ...config.signatures, quietMs: SIGNATURE_QUIET_MS },
     chunkBytes: config.ledger.chunkBytes,
     snapshotTxCount: config.snapshots.txCount,
     consensus: config.consensus,

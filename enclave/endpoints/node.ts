@@ -209,28 +209,20 @@ function getBackup({ node }: EndpointContext): HttpResponse {
   throw new OdataError(404, "ResourceNotFound", "Node is not backup");
 }
 
+/** The nodes of the latest configuration. */
 function getConfig({ node }: EndpointContext): unknown {
-  return { [node.id]: { address: node.config.nodeToNodeInterface.published_address } };
+  const members = requireConsensus(node).latestMembers ?? [];
+  return Object.fromEntries([...members].map(([id, address]) => [id, { address }]));
 }
 
-/** Consensus of one: always the leader of its own configuration. */
 function getConsensus({ node }: EndpointContext): unknown {
-  return {
-    details: {
-      acks: {},
-      configs: [{
-        idx: 1,
-        nodes: { [node.id]: { address: node.config.nodeToNodeInterface.published_address } },
-        rid: 1,
-      }],
-      current_view: node.view,
-      leadership_state: "Leader",
-      membership_state: "Active",
-      primary_id: node.id,
-      reconfiguration_type: "OneTransaction",
-      ticking: true,
-    },
-  };
+  return { details: requireConsensus(node).details() };
+}
+
+/** A node that has not been admitted takes no part in it. */
+function requireConsensus({ state, path: { raft } }: Node): Node["path"]["raft"] {
+  if (state !== "Initialized" && state !== "Pending") return raft;
+  throw new OdataError(404, "ResourceNotFound", "No configured consensus");
 }
 
 function describeQuote(id: string, info: NodeInfo): unknown {

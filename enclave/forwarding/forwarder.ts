@@ -99,11 +99,12 @@ export class Forwarder {
       return failure(400, "InvalidInput", error.message);
     }
     const command = this.#nextCommand++;
-    if (!this.#port.send(to, serialiseForwardedHeader({ kind: "command", commandId: command, view }), content)) {
-      return failure(503, "InternalError", "Unable to establish channel to forward to primary.");
-    }
     const deadlineMs = nowMs + timeoutMs;
     this.#pending.set(command, { to, session, id, timeoutMs, complete, method: request.method, deadlineMs });
+    if (!this.#port.send(to, serialiseForwardedHeader({ kind: "command", commandId: command, view }), content)) {
+      this.#pending.delete(command);
+      return failure(503, "InternalError", "Unable to establish channel to forward to primary.");
+    }
     this.#nextDeadlineMs = Math.min(this.#nextDeadlineMs, deadlineMs);
     return undefined;
   }
@@ -184,7 +185,7 @@ function isSame(a: Uint8Array | null, b: Uint8Array | null): boolean {
 function sendable(response: HttpResponse, method: string): { readonly bytes: Uint8Array; readonly terminate: boolean } {
   const terminate = response.close === true;
   try {
-    if (response.snapshot !== undefined) throw new FormatError("Files are read on the node that is asked for them");
+    if (response.fromHost !== undefined) throw new FormatError("Files are read on the node that is asked for them");
     return { bytes: serialiseResponse(response, method), terminate };
   } catch (error) {
     if (!(error instanceof FormatError)) throw error;

@@ -1,6 +1,7 @@
 import { strict as assert } from "node:assert";
 import { concat } from "../shared/bytes.ts";
 import { SNAPSHOT_RANGE_BYTES } from "../shared/limits.ts";
+import { teamData, teamTest } from "../tests/team_data.ts";
 import { makeTlsService } from "../tests/tls_service.ts";
 import type { HttpRequest, HttpResponse } from "../enclave/messages.ts";
 import { listenTls, RecordingSink, textResponse } from "./listener_fixtures.ts";
@@ -95,6 +96,35 @@ Deno.test("fetchSnapshot() follows the redirection and writes the file, range by
     `info Fetched 8388608 of 8388613 bytes of ${NAME}`,
     `info Fetched 8388613 of 8388613 bytes of ${NAME}`,
   ]);
+});
+
+interface Recorded {
+  readonly request: { readonly line: string; readonly headers: [string, string][] };
+  readonly response: { readonly status: number; readonly headers: [string, string][] };
+}
+
+teamTest("fetchSnapshot() gets the snapshot of a real CCF node from the answers that it gave", async () => {
+  const recordings = Deno.readTextFileSync(teamData("ccf/transcripts/one_node_get.jsonl")).trim().split("\n")
+    .map((line) => JSON.parse(line) as Recorded);
+  const file = Deno.readFileSync(teamData("ccf/transcripts/snapshots/snapshot_13_14.committed"));
+  const whole = recordings.filter(({ response }) =>
+    response.headers.some(([, value]) => value === `bytes 0-${file.length}/${file.length}`)
+  );
+  const redirect = recordings.find(({ request }) => request.line === "GET /node/snapshot HTTP/1.1")!.response;
+  assert.ok(whole.length > 0);
+  const { files, outcome, asked } = await fetchFrom((request, _, port) => {
+    const isFile = request.target === "/node/snapshot/snapshot_13_14.committed";
+    const { status, headers } = isFile ? whole[0]!.response : redirect;
+    const ours = headers.map(([name, value]) => [name, value.replace(":22400", `:${port}`)] as const);
+    return {
+      status,
+      headers: ours.filter(([name]) => name !== "content-length"),
+      body: isFile ? file : new Uint8Array(),
+    };
+  });
+  assert.equal(outcome, "snapshot_13_14.committed");
+  assert.deepEqual(files, new Map([["snapshot_13_14.committed", file]]));
+  assert.equal(asked.length, 2);
 });
 
 Deno.test("fetchSnapshot() takes ranges with an inclusive end too, as newer nodes send them", async () => {

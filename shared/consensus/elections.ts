@@ -84,9 +84,9 @@ function addVote<Entry>(state: RaftState<Entry>, from: NodeId): void {
   else becomeLeader(state);
 }
 
-/** Nothing happens to a node that every future leader knows to be removed. */
+/** A quorum of each configuration wants it, or it is the first. */
 export function becomeLeader<Entry>(state: RaftState<Entry>): void {
-  if (state.isRetiredCommitted) return;
+  assert(!state.isRetiredCommitted, "A node that all know to be removed does not run");
   // What nobody signed is dropped, so that views change right after signatures. Quirk: before anything is committed it
   // is kept; only a network without a first node can come to that.
   rollback(state, state.committed === 0 ? state.last : state.lastCommittable);

@@ -10,6 +10,7 @@ import {
   TestNode,
 } from "../../tests/raft_nodes.ts";
 import type { RequestVote, RequestVoteResponse } from "./messages.ts";
+import type { RaftTrace } from "./state.ts";
 
 const ABC = ["a", "b", "c"];
 
@@ -100,6 +101,7 @@ Deno.test("a node without a configuration, or before its first signature, does n
   assert.equal(lost.raft.leadership, "PreVoteCandidate");
 
   const waiting = new TestNode("b", { ticking: false });
+  waiting.draw = 50;
   waiting.follow("a", 2, entries(2, 1, { members: ABC }));
   waiting.raft.periodic(1000);
   waiting.receive("a", { kind: "propose request vote", view: 2 });
@@ -264,7 +266,9 @@ Deno.test("half of an even configuration is no quorum", () => {
 // Leading: consensus.md §12 "Becoming leader".
 
 Deno.test("a new leader drops what nobody signed, keeps what is signed, and shows itself to every peer", () => {
-  const node = followerOf(ABC, { preVote: false });
+  const seen: (readonly [string, number | undefined])[] = [];
+  const trace = ({ event, sent }: RaftTrace) => void seen.push([event, sent]);
+  const node = followerOf(ABC, { preVote: false, trace });
   node.follow("a", 2, entries(2, 5, "sign", "entry", "sign", "entry", "entry"));
   node.raft.periodic(100);
   assert.equal(node.raft.lastSeqno, 9);
@@ -285,6 +289,7 @@ Deno.test("a new leader drops what nobody signed, keeps what is signed, and show
     viewOfEntries: 2,
   };
   assert.deepEqual(node.take(), ["a", "c"].map((to) => ({ to, message })));
+  assert.deepEqual(seen.slice(-2), [["send_append_entries", 7], ["send_append_entries", 7]]);
   // It is to sign, though nothing is new: until it has, it can commit nothing.
   assert.ok(node.raft.shouldSign);
   node.append("entry");
@@ -445,4 +450,7 @@ Deno.test("a leader nominates the peer that has most, else the newest member, el
   const alone = new TestNode("a");
   alone.raft.forcePrimary();
   assert.deepEqual(nominee(alone), []);
+
+  node.receive("d", { kind: "propose request vote", view: 2 });
+  assert.ok(node.raft.isPrimary, "a leader does not run against itself");
 });

@@ -22,7 +22,7 @@ export function rollback<Entry>(state: RaftState<Entry>, to: Seqno): void {
 
 /** A leader says that everything up to `seqno` is committed: so is what this node has of it, up to a signature. */
 export function commitUpTo<Entry>(state: RaftState<Entry>, seqno: Seqno): void {
-  if (seqno <= state.committed || state.viewOf(seqno) > state.view) return;
+  if (seqno <= state.committed) return;
   const committable = state.committableUpTo(seqno);
   if (committable !== undefined) commit(state, committable);
 }

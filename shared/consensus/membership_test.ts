@@ -110,7 +110,8 @@ Deno.test("a node that is gone runs for nothing, and still takes entries and vot
   assert.deepEqual([node.raft.leadership, node.take()], ["None", []]);
   node.receive("b", { kind: "request vote", view: 3, lastCommittable: 8, viewOfLastCommittable: 2 });
   assert.deepEqual(node.take(), [{ to: "b", message: { kind: "request vote response", view: 3, granted: true } }]);
-  const answers = node.follow("b", 3, entries(3, 9, "sign"));
+  const answers = node.follow("b", 3, entries(3, 9, "sign"), 9);
+  assert.equal(node.raft.committedSeqno, 9);
   assert.deepEqual(answers.map(({ message }) => "success" in message && message.success), [true]);
   assert.deepEqual(state(node), ["Follower", "Retired", "RetiredCommitted"]);
   node.raft.periodic(10_000);
@@ -180,6 +181,15 @@ Deno.test("a backup whose removal is committed still runs and can win: others ma
   assert.equal(node.raft.committedSeqno, 6, "nor does its log");
   acknowledge(node, "c", 8);
   assert.equal(node.raft.committedSeqno, 8);
+});
+
+Deno.test("a node that is out stays out, though a later entry names it again", () => {
+  const node = leaderWith("b", "c");
+  node.append({ members: ["b", "c"] }, "sign");
+  reach(node, "b", "c");
+  node.append({ members: ABC }, { members: ["b", "c"] });
+  assert.deepEqual(state(node), ["Leader", "Retired", "Completed"]);
+  assert.deepEqual(node.raft.configurations.map(({ seqno }) => seqno), [5, 7, 8]);
 });
 
 Deno.test("a removed node is sent entries until it is committed that its removal is", () => {

@@ -119,7 +119,7 @@ Deno.test("a node that runs is neither primary nor backup", () => {
   assert.deepEqual(roles(new TestNode("x")), [false, false, false]);
 });
 
-Deno.test("a trace tells what happened, in the state before it", () => {
+Deno.test("a trace tells what happens, and in which state", () => {
   const events: RaftTrace[] = [];
   const node = new TestNode("a", { trace: (event) => events.push(event) });
   node.raft.forcePrimary();

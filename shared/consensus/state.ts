@@ -30,7 +30,7 @@ export interface RaftOptions {
   readonly preVote?: boolean;
   /** Whether the election timer runs from the start; default: from the first signature on. */
   readonly ticking?: boolean;
-  /** Is told what happens, in the order in which it does, right before it changes anything. */
+  /** Is told what happens, in order: of a new role once it is taken, of all else before it has any effect. */
   readonly trace?: (event: RaftTrace) => void;
 }
 

@@ -1,4 +1,5 @@
 import { strict as assert } from "node:assert";
+import fc from "fast-check";
 import { fromHex, fromUtf8, toBase64, toHex, toUtf8 } from "../../shared/bytes.ts";
 import { signCertificateRequest } from "../../shared/crypto/csr.ts";
 import { parsePemBlock, serialisePem } from "../../shared/crypto/pem.ts";
@@ -17,6 +18,7 @@ import { MAX_PENDING_NODES } from "../../shared/limits.ts";
 import { bodyText, odataError, serviceTest } from "../../tests/inline_app.ts";
 import { type InlineService, startInlineService } from "../../tests/inline_service.ts";
 import { decide } from "../../tests/members.ts";
+import { mutated } from "../../tests/mutations.ts";
 import { ledgerDirectory, readEntries } from "../../tests/services.ts";
 import { teamData, teamTest } from "../../tests/team_data.ts";
 import { type Exchange, methodAndTarget, readTranscript } from "../../tests/transcripts.ts";
@@ -354,6 +356,30 @@ serviceTest("a backup that cannot say where the primary is says so", "native", (
   as(service, "primaryId", primary);
   assert.match(refusal(service), /^500 InternalError Cannot find node info to produce redirect response for node abab/);
 });
+
+serviceTest(
+  "changed requests are answered with what is wrong with them, and leave nothing but rows",
+  "native",
+  (service) => {
+    const sample = serialiseJoinRequest(requestOf(service, joiner, { nodeData: { zone: 1 } }));
+    const seen = new Set<number>();
+    fc.assert(
+      fc.property(mutated(sample), (body) => {
+        const { length } = service.node.entries;
+        const { status } = ask(service, joiner, body);
+        seen.add(status);
+        assert([200, 400, 401].includes(status), String(status));
+        if (status !== 200) return assert.equal(service.node.entries.length, length);
+        const row = rowOf(service, joiner)!;
+        assert.deepEqual([row.status, row.public_key], ["Pending", joiner.publicKeyPem]);
+        service.node.write((tx) => tx.open(NODES_INFO).remove(joiner.id));
+      }),
+      { numRuns: 300 },
+    );
+    assert.equal(service.node.fatal, undefined);
+    assert.deepEqual([...seen].sort(), [200, 400, 401]);
+  },
+);
 
 // ---- As recorded ----
 

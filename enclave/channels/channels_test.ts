@@ -272,6 +272,19 @@ Deno.test("a lost init, response or final is made good two seconds later, whoeve
   }
 });
 
+Deno.test("a node whose init got lost, and which has nothing more to say, begins again when its peer wants to", () => {
+  const { network, a, b } = pair();
+  b.sendConsensus(low.id, consensusHeader(1), network.nowMs);
+  network.frames.length = 0;
+  a.sendConsensus(high.id, consensusHeader(2), network.nowMs);
+  network.settle();
+  assert.equal(b.status(low.id), "INITIATED", "it has priority, and waits for an answer");
+  network.tick(KEY_EXCHANGE_RETRY_MS);
+  a.sendConsensus(high.id, consensusHeader(3), network.nowMs);
+  network.settle();
+  assert.deepEqual([network.receivedBy(low.id), network.receivedBy(high.id)], [["01"], ["03"]]);
+});
+
 Deno.test("two ends come back to ESTABLISHED, with the same keys, after any losses, doublings, delays and changes", () => {
   const step = fc.record({
     action: fc.constantFrom("a", "b", "forward", "deliver", "deliver", "deliver", "wait", "close", "late"),

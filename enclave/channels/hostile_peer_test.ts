@@ -20,6 +20,7 @@ import {
   systemRandom,
 } from "../../tests/channel_network.ts";
 import { mutated } from "../../tests/mutations.ts";
+import { nodeIdOf } from "../../shared/crypto/identifiers.ts";
 import { renewService } from "../identity.ts";
 import { KEY_EXCHANGE_RETRY_MS } from "./channel.ts";
 import type { Channels } from "./channels.ts";
@@ -105,6 +106,34 @@ Deno.test("a response is refused where its certificate would be, and the exchang
   }
 });
 
+Deno.test("a response is refused where another key signed it, or it answers an earlier init", () => {
+  const stranger = newNode(service);
+  const network = new Network();
+  const channels = network.add(low, service);
+  channels.sendConsensus(high.id, consensusHeader(1), network.nowMs);
+  const answers = [{ ...high, key: stranger.key }, high].map((keys) => {
+    const answering = new Network();
+    answering.add(keys, service);
+    answering.deliver(network.frames[0]!);
+    return answering.frames[0]!;
+  });
+  network.deliver(answers[0]!);
+  assert.equal(channels.status(high.id), "INITIATED");
+  network.tick(KEY_EXCHANGE_RETRY_MS);
+  channels.sendConsensus(high.id, consensusHeader(2), network.nowMs);
+  network.deliver(answers[1]!);
+  assert.equal(channels.status(high.id), "INITIATED");
+  assert.deepEqual(network.frames.map(({ payload }) => payload[0]), [0, 0], "no final was sent");
+});
+
+Deno.test("the service's own certificate is no node's", () => {
+  const keys = { id: nodeIdOf(service.key.publicKey.spki), key: service.key, certificatePem: service.certificatePem };
+  const { network, channels } = victim();
+  network.deliver(initOf(keys));
+  assert.equal(channels.size, 1);
+  assert.match(network.logs[0]!.message, /Cannot accept the service's own certificate as a node's/);
+});
+
 Deno.test("certificates of the service are believed by their key: a renewed service certificate changes nothing", () => {
   const network = new Network();
   const renewed = renewService(service, { notBeforeMs: 0, notAfterMs: 1000 }, systemRandom);
@@ -141,6 +170,28 @@ Deno.test("an init that is sent again does not take the keys in use away, howeve
   network.tick(KEY_EXCHANGE_RETRY_MS);
   assertWorks(all);
   assert.equal(channels.status(high.id), "ESTABLISHED");
+});
+
+Deno.test("an init that comes twice while its final is awaited is answered with the same response", () => {
+  const { network } = victim();
+  const init = initOf(middle);
+  network.deliver(init);
+  network.deliver(init);
+  const [first, second] = network.frames;
+  assert.deepEqual(first, second);
+});
+
+Deno.test("inits that are sent again and again do not put off this node's own", () => {
+  const { network, channels } = victim();
+  const inits = [initOf(high), initOf(high)];
+  for (let i = 0; i < 2 * KEY_EXCHANGE_RETRY_MS / 500; i++) {
+    network.deliver(inits[i % 2]!);
+    network.tick(500);
+    network.frames.length = 0;
+    channels.sendConsensus(high.id, consensusHeader(1), network.nowMs);
+    if (network.frames.some(({ messageType, payload }) => messageType === 0 && payload[0] === 0)) return;
+  }
+  assert.fail("it never began an exchange");
 });
 
 Deno.test("old messages of every kind, in any order, take nothing from an established channel", () => {

@@ -22,14 +22,31 @@ export function becomeFollower<Entry>(state: RaftState<Entry>): void {
   state.trace("become_follower");
 }
 
-/** Somebody has reached `view`, which is not lower than ours. */
+/**
+ * Somebody has reached `view`, which is not lower than ours.
+ *
+ * In a view that was ours already a vote stands, which in CCF is forgotten (§13): had it made the sender the leader,
+ * and were the sender's entries refused, a request that comes late could have the vote for a second leader of the view.
+ */
 export function becomeAwareOfView<Entry>(state: RaftState<Entry>, view: View): void {
   assert(view >= state.view, "Views do not go back");
+  if (view > state.view) state.votedFor = undefined;
   state.view = view;
-  state.votedFor = undefined;
   state.voters.clear();
   becomeFollower(state);
   state.isNewFollower = true;
+}
+
+/**
+ * A node that only asked is answered by the leader of its view: it follows again, as it did before.
+ *
+ * Here we differ from CCF (§10, step 1), where the node drops its unsigned tail. The leader may have been told that the
+ * tail is here, and never sends what was acknowledged again: nothing it sends would fit, as long as it leads.
+ */
+export function endPreVote<Entry>(state: RaftState<Entry>): void {
+  state.restartElectionTimer();
+  state.leadership = "Follower";
+  state.trace("become_follower");
 }
 
 /** The election timer fired: asks whether it is worth running, which disturbs nobody, or runs. */

@@ -414,6 +414,50 @@ Deno.test("a pre-vote candidate that cannot win leaves a working network alone",
   assert.ok(cluster.get("a").raft.isPrimary);
 });
 
+Deno.test("a pre-vote candidate that hears its leader again still has what it acknowledged", () => {
+  const cluster = TestCluster.settled(ABC);
+  const [a, c] = [cluster.get("a"), cluster.get("c")];
+  a.append("entry");
+  cluster.beat("a");
+  assert.equal(a.raft.peers.get("c")?.match, 5);
+  c.raft.periodic(100);
+  assert.equal(c.raft.leadership, "PreVoteCandidate");
+  c.take();
+  a.append("sign");
+  cluster.beat("a");
+  assert.deepEqual([c.raft.leadership, c.raft.leaderId, c.raft.lastSeqno], ["Follower", "a", 6]);
+  assert.deepEqual([a.raft.view, a.raft.committedSeqno, a.raft.peers.get("c")?.match], [2, 6, 6]);
+});
+
+Deno.test("a candidate that hears the leader of its view keeps the vote that it gave itself", () => {
+  const node = candidate();
+  node.receive("c", {
+    kind: "append entries",
+    view: 3,
+    last: 5,
+    previous: 5,
+    previousView: 3,
+    committed: 4,
+    viewOfEntries: 3,
+  }, []);
+  assert.deepEqual([node.raft.leadership, node.raft.leaderId], ["Follower", undefined]);
+  assert.deepEqual(answerTo(node, "a", request(3, 9)), [3, false]);
+  assert.deepEqual(answerTo(node, "a", request(4, 9)), [4, true]);
+});
+
+Deno.test("a pre-vote candidate that hears the leader it voted for has no second vote in that view", () => {
+  // a and c run for view 3 at once; b votes for a, which wins and signs, and then b loses patience.
+  const node = followerOf(ABC);
+  assert.deepEqual(answerTo(node, "a", request(3, 4)), [3, true]);
+  node.raft.periodic(100);
+  assert.equal(node.raft.leadership, "PreVoteCandidate");
+  // It lacks the entry before, so it refuses; and the request of c is late.
+  const message = { kind: "append entries", view: 3, last: 6, previous: 5, committed: 4 } as const;
+  node.receive("a", { ...message, previousView: 3, viewOfEntries: 3 }, entries(3, 6, "entry"));
+  assert.deepEqual([node.raft.leadership, node.raft.leaderId], ["Follower", undefined]);
+  assert.deepEqual(answerTo(node, "c", request(3, 4)), [3, false]);
+});
+
 // Nominations: consensus.md §19.
 
 Deno.test("a node that its leader nominates runs at once", () => {

@@ -6,7 +6,7 @@
 
 import { assert } from "../assert.ts";
 import type { Seqno } from "../tx_id.ts";
-import { becomeAwareOfView } from "./elections.ts";
+import { becomeAwareOfView, endPreVote } from "./elections.ts";
 import { commitUpTo, rollback, tryCommit } from "./log.ts";
 import { addConfiguration, noteSignature } from "./membership.ts";
 import type { AppendEntries, AppendEntriesResponse, NodeId } from "./messages.ts";
@@ -45,9 +45,8 @@ export function receiveAppendEntries<Entry>(
 ): void {
   state.trace("recv_append_entries", { peer: from, message });
   if (message.view < state.view) return refuse(state, from);
-  if (message.view > state.view || state.leadership === "Candidate" || state.leadership === "PreVoteCandidate") {
-    becomeAwareOfView(state, message.view);
-  }
+  if (message.view > state.view || state.leadership === "Candidate") becomeAwareOfView(state, message.view);
+  if (state.leadership === "PreVoteCandidate") endPreVote(state);
   // Two leaders of one view cannot be; to answer would make it worse.
   if (state.isLeader) return;
 

@@ -213,6 +213,8 @@ export const MAX_INDEX_RESULTS = 10_000;
 // Channels between nodes (nodes-and-attestation.md §1.2, §1.3).
 /** One message of a key exchange: a certificate in PEM, and little more. */
 export const MAX_KEY_EXCHANGE_BYTES = 128 * KIB;
+/** Of one kind, inits say; each takes a millisecond or more. */
+export const MAX_KEY_EXCHANGE_CHECKS_PER_SECOND = 50;
 /** Nodes that showed an endorsed certificate, or that this node speaks to. */
 export const MAX_CHANNELS = 128;
 /** Nodes of which nothing has come but frames with their ID, which anybody can send. */
@@ -311,6 +313,8 @@ export const RECENT_ENTRIES_BLOCK_BYTES = MIB;
 export const DEFAULT_FORWARDING_TIMEOUT_MS = 3000;
 /** Of this node's clients, waiting for the primary's answer. */
 export const MAX_FORWARDED_REQUESTS = 10_000;
+/** Characters of answers of JSON-RPC batches that wait for the rest of their batch. */
+export const MAX_HELD_ANSWER_CHARACTERS = 64 * MIB;
 /** Of other nodes' clients, whose certificates are kept parsed. */
 export const MAX_FORWARDED_SESSIONS = 4096;
 

@@ -9,7 +9,7 @@ import { strict as assert } from "node:assert";
 import { answerForwarded, answerRequest } from "../enclave/forwarding/answer.ts";
 import { Forwarder } from "../enclave/forwarding/forwarder.ts";
 import { Session } from "../enclave/frontend/session.ts";
-import type { AppBundle, HttpResponse, RpcInterface } from "../enclave/messages.ts";
+import type { AppBundle, HeaderList, HttpResponse, RpcInterface } from "../enclave/messages.ts";
 import { loadNativePowers } from "../enclave/native_powers.ts";
 import type { Node } from "../enclave/node.ts";
 import type { EnclavePowers } from "../enclave/powers.ts";
@@ -107,16 +107,29 @@ export class ForwardingNode {
   }
 
   /** The answer, or undefined where another node is asked. */
-  ask(session: Session, line: string, body?: unknown): HttpResponse | undefined {
-    return this.send(session, line, body).response;
+  ask(session: Session, line: string, body?: unknown, headers?: HeaderList): HttpResponse | undefined {
+    return this.send(session, line, body, headers).response;
   }
 
-  send(session: Session, line: string, body?: unknown): { readonly id: number; readonly response?: HttpResponse } {
+  /** @param headers beside `content-length` */
+  send(
+    session: Session,
+    line: string,
+    body?: unknown,
+    headers: HeaderList = [],
+  ): { readonly id: number; readonly response?: HttpResponse } {
     const [method, target] = line.split(" ") as [string, string];
     const id = this.#nextId++;
-    const bytes = toUtf8(body === undefined ? "" : typeof body === "string" ? body : JSON.stringify(body));
-    const headers = [["content-length", String(bytes.length)]] as const;
-    const exchange = { session: 1, id, request: { method, target, headers, body: bytes } };
+    const bytes = body instanceof Uint8Array
+      ? body
+      : toUtf8(body === undefined ? "" : typeof body === "string" ? body : JSON.stringify(body));
+    const request = {
+      method,
+      target,
+      headers: [...headers, ["content-length", String(bytes.length)]] as const,
+      body: bytes,
+    };
+    const exchange = { session: 1, id, request };
     const response = answerRequest(this.node, this.forwarder, session, exchange);
     return { id, ...(response !== undefined && { response }) };
   }
@@ -162,8 +175,8 @@ export class ForwardingNetwork {
   }
 
   /** A client of the backup asks, and waits. */
-  ask(session: Session, line: string, body?: unknown): HttpResponse {
-    const { id, response } = this.backup.send(session, line, body);
+  ask(session: Session, line: string, body?: unknown, headers?: HeaderList): HttpResponse {
+    const { id, response } = this.backup.send(session, line, body, headers);
     if (response !== undefined) return response;
     this.deliver();
     const answer = this.backup.answers.get(id);

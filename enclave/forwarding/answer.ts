@@ -37,10 +37,10 @@ export function answerRequest(
   const wasForwarding = session.isForwarding;
   const outcome = route(node, session, request);
   if (!("forwardTo" in outcome)) return outcome;
-  const { forwardTo: to, request: forwarded, complete } = outcome;
+  const { forwardTo: to, request: forwarded, held, complete } = outcome;
   const { view = node.view, certificate } = session;
   const timeoutMs = forwardingTimeoutMs(node, session);
-  const command = { to, session: sessionId, id, view, certificate, request: forwarded, timeoutMs, complete };
+  const command = { to, session: sessionId, id, view, certificate, request: forwarded, timeoutMs, held, complete };
   const refusal = forwarder.forward(command, node.nowMs);
   if (refusal === undefined) return undefined;
   // Nothing of it is on the primary, so there is nothing to follow.
@@ -58,7 +58,7 @@ export function answerForwarded(node: Node, session: Session, request: HttpReque
 function route(node: Node, session: Session, request: HttpRequest): HttpResponse | ForwardedCalls {
   if (JSON_RPC_TARGET.test(request.target)) return routeJsonRpc(node, session, request);
   const outcome = routeRequest(node, session, request);
-  return "forwardTo" in outcome ? { ...outcome, request, complete: asItIs } : outcome;
+  return "forwardTo" in outcome ? { ...outcome, request, held: 0, complete: asItIs } : outcome;
 }
 
 function asItIs(response: HttpResponse): HttpResponse {

@@ -1,4 +1,5 @@
 import { strict as assert } from "node:assert";
+import fc from "fast-check";
 import { bodyText, headerOf, odataError } from "../../tests/inline_app.ts";
 import { client, type ForwardingNode, networkTest } from "../../tests/forwarding_network.ts";
 import type { Session } from "../frontend/session.ts";
@@ -54,6 +55,32 @@ networkTest(
     assert.match(network.result(client(), "POST /app/bad"), /^500 InternalError /);
   },
 );
+
+networkTest("whatever a client asks, the answer through a backup is the one of the primary", (network) => {
+  const bytes = (min: number, max: number) => fc.integer({ min, max }).map((code) => String.fromCharCode(code));
+  const value = fc.string({ unit: fc.oneof(bytes(0x20, 0x7e), bytes(0x80, 0xff)) });
+  const headers = fc.array(fc.tuple(fc.constantFrom("accept", "x-a", "x-b", "cookie", "host"), value), {
+    maxLength: 4,
+  });
+  const query = fc.string({ unit: bytes(0x21, 0x7e) });
+  const line = fc.oneof(
+    query.map((text) => `POST /app/echo?${text}`),
+    fc.constantFrom(
+      "POST /app/bad",
+      "GET /app/anywhere",
+      "HEAD /app/head",
+      "GET /app/me",
+      "DELETE /node/network/nodes/x",
+    ),
+  );
+  fc.assert(fc.property(line, fc.uint8Array({ maxLength: 64 }), headers, (line, body, headers) => {
+    const direct = network.primary.ask(client(), line, body, headers)!;
+    const forwarded = network.ask(client(), line, body, headers);
+    // An answer that cannot be sent is one to the listener only.
+    if (line === "POST /app/bad") assert.equal(forwarded.status, 500);
+    else assert.deepEqual(forwarded, direct);
+  }));
+});
 
 networkTest(
   "authentication is by the certificate of the client's connection, on the node that runs the request",

@@ -10,7 +10,7 @@
 import { FormatError } from "../../shared/assert.ts";
 import { equalBytes } from "../../shared/bytes.ts";
 import type { NodeId } from "../../shared/consensus/messages.ts";
-import { MAX_FORWARDED_REQUESTS, MAX_FORWARDED_SESSIONS } from "../../shared/limits.ts";
+import { MAX_FORWARDED_REQUESTS, MAX_FORWARDED_SESSIONS, MAX_HELD_ANSWER_CHARACTERS } from "../../shared/limits.ts";
 import type { View } from "../../shared/tx_id.ts";
 import { BoundedLog } from "../channels/bounded_log.ts";
 import { type ForwardedHeader, parseForwardedHeader, serialiseForwardedHeader } from "../channels/forwarded_header.ts";
@@ -48,6 +48,8 @@ export interface ForwardedRequest {
   readonly certificate: Uint8Array | null;
   readonly request: HttpRequest;
   readonly timeoutMs: number;
+  /** Characters of answers that `complete` holds until then. */
+  readonly held: number;
   /** What the client is answered, once there is a response. */
   complete(response: HttpResponse): HttpResponse;
 }
@@ -65,6 +67,8 @@ export class Forwarder {
   /** By command ID, in the order sent. */
   readonly #pending = new Map<number, Pending>();
   #nextCommand = 0;
+  /** Characters that those hold together. */
+  #held = 0;
   /** No request is overdue before. */
   #nextDeadlineMs = Infinity;
   /** Of other nodes' clients, least recently used first: so that a certificate is taken apart once. */
@@ -87,8 +91,8 @@ export class Forwarder {
    * @returns undefined, or the answer where it was not sent
    */
   forward(forwarded: ForwardedRequest, nowMs: number): HttpResponse | undefined {
-    const { to, session, id, view, certificate, request, timeoutMs, complete } = forwarded;
-    if (this.#pending.size >= MAX_FORWARDED_REQUESTS) {
+    const { to, session, id, view, certificate, request, timeoutMs, held, complete } = forwarded;
+    if (this.#pending.size >= MAX_FORWARDED_REQUESTS || this.#held + held > MAX_HELD_ANSWER_CHARACTERS) {
       return failure(503, "InternalError", "Too many requests wait for the primary's answer; try again later");
     }
     let content: Uint8Array;
@@ -100,9 +104,10 @@ export class Forwarder {
     }
     const command = this.#nextCommand++;
     const deadlineMs = nowMs + timeoutMs;
-    this.#pending.set(command, { to, session, id, timeoutMs, complete, method: request.method, deadlineMs });
+    this.#pending.set(command, { to, session, id, timeoutMs, held, complete, method: request.method, deadlineMs });
+    this.#held += held;
     if (!this.#port.send(to, serialiseForwardedHeader({ kind: "command", commandId: command, view }), content)) {
-      this.#pending.delete(command);
+      this.#forget(command, held);
       return failure(503, "InternalError", "Unable to establish channel to forward to primary.");
     }
     this.#nextDeadlineMs = Math.min(this.#nextDeadlineMs, deadlineMs);
@@ -126,15 +131,20 @@ export class Forwarder {
     this.#log.tick(nowMs);
     if (nowMs < this.#nextDeadlineMs) return;
     this.#nextDeadlineMs = Infinity;
-    for (const [command, { to, session, id, timeoutMs, complete, deadlineMs }] of this.#pending) {
+    for (const [command, { to, session, id, timeoutMs, held, complete, deadlineMs }] of this.#pending) {
       if (nowMs < deadlineMs) {
         this.#nextDeadlineMs = Math.min(this.#nextDeadlineMs, deadlineMs);
         continue;
       }
-      this.#pending.delete(command);
+      this.#forget(command, held);
       const why = `Request was forwarded to node ${to}, but no response was received after ${timeoutMs}ms`;
       this.#port.respond(session, id, complete(text(why, 504)));
     }
+  }
+
+  #forget(command: number, held: number): void {
+    this.#pending.delete(command);
+    this.#held -= held;
   }
 
   /** Runs a request of another node's client and answers that node. */
@@ -172,7 +182,7 @@ export class Forwarder {
       throw new FormatError(`it answers command ${commandId}, which was not sent to it for session ${session}`);
     }
     const parsed = parseResponse(response, pending.method);
-    this.#pending.delete(commandId);
+    this.#forget(commandId, pending.held);
     this.#port.respond(session, pending.id, pending.complete(terminate ? { ...parsed, close: true } : parsed));
   }
 }
@@ -185,7 +195,7 @@ function isSame(a: Uint8Array | null, b: Uint8Array | null): boolean {
 function sendable(response: HttpResponse, method: string): { readonly bytes: Uint8Array; readonly terminate: boolean } {
   const terminate = response.close === true;
   try {
-    if (response.fromHost !== undefined) throw new FormatError("Files are read on the node that is asked for them");
+    if (response.snapshot !== undefined) throw new FormatError("Files are read on the node that is asked for them");
     return { bytes: serialiseResponse(response, method), terminate };
   } catch (error) {
     if (!(error instanceof FormatError)) throw error;

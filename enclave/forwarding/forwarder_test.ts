@@ -6,6 +6,7 @@ import {
   MAX_CHANNEL_LOG_LINES,
   MAX_FORWARDED_REQUESTS,
   MAX_FORWARDED_SESSIONS,
+  MAX_HELD_ANSWER_CHARACTERS,
 } from "../../shared/limits.ts";
 import { mutated } from "../../tests/mutations.ts";
 import type { Session } from "../frontend/session.ts";
@@ -57,6 +58,7 @@ class Pair {
       certificate: null,
       request: GET,
       timeoutMs: 3000,
+      held: 0,
       complete: (response) => response,
       ...change,
     }, nowMs);
@@ -206,6 +208,22 @@ Deno.test("only so many requests wait for another node", () => {
   pair.backup.tick(3000);
   assert.equal(pair.answers.length, MAX_FORWARDED_REQUESTS);
   assert.equal(pair.forward({}, 3000), undefined);
+});
+
+Deno.test("only so much of batches waits for the rest of them", () => {
+  const pair = new Pair();
+  const half = { held: MAX_HELD_ANSWER_CHARACTERS / 2 };
+  assert.equal(pair.forward(half), undefined);
+  assert.equal(pair.forward(half), undefined);
+  assert.equal(pair.forward({ held: 1 })?.status, 503);
+  assert.equal(pair.forward(), undefined);
+  pair.deliver();
+  assert.equal(pair.forward({ held: MAX_HELD_ANSWER_CHARACTERS }), undefined, "those that are answered hold nothing");
+  pair.backup.tick(3000);
+  pair.takesMessages = false;
+  assert.equal(pair.forward(half, 3000)?.status, 503);
+  pair.takesMessages = true;
+  assert.equal(pair.forward({ held: MAX_HELD_ANSWER_CHARACTERS }, 3000), undefined);
 });
 
 Deno.test("the certificate of a session is taken apart once, and never for another's", () => {

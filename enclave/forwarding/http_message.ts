@@ -55,7 +55,8 @@ export function parseRequest(bytes: Uint8Array): HttpRequest {
 }
 
 /**
- * A response in bytes, without a reason phrase, since nobody reads it. `close` and `snapshot` are not part of it.
+ * A response in bytes, without a reason phrase, since nobody reads it. Headers are sorted by name, with the length among
+ * them, as CCF does it; of `HttpResponse` nothing else is part of it.
  *
  * @param method of the request: an answer to HEAD has no body, and its length is 0 unless a header names one
  * @throws FormatError where a header cannot stand in such a message: apps may set any
@@ -70,9 +71,13 @@ export function serialiseResponse({ status, headers, body }: HttpResponse, metho
   if (!LENGTH.test(length)) {
     throw new FormatError(`Cannot write an HTTP response: content-length ${JSON.stringify(length)} is no length`);
   }
-  let text = `HTTP/1.1 ${status} \r\n`;
-  for (const [name, value] of headers) if (name !== "content-length") text += headerLine(name, value);
-  const head = fromByteString(`${text}${headerLine("content-length", length)}\r\n`);
+  let before = `HTTP/1.1 ${status} \r\n`;
+  let after = "";
+  for (const [name, value] of headers) {
+    if (name < "content-length") before += headerLine(name, value);
+    else if (name !== "content-length") after += headerLine(name, value);
+  }
+  const head = fromByteString(`${before}${headerLine("content-length", length)}${after}\r\n`);
   return isHead ? head : concat(head, body);
 }
 

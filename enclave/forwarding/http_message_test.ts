@@ -123,8 +123,8 @@ const OK: HttpResponse = {
   headers: [["content-type", "application/json"], ["x-ms-ccf-transaction-id", "2.20"]],
   body: toUtf8("true"),
 };
-const OK_TEXT = "HTTP/1.1 200 \r\ncontent-type: application/json\r\nx-ms-ccf-transaction-id: 2.20\r\n" +
-  "content-length: 4\r\n\r\ntrue";
+const OK_TEXT = "HTTP/1.1 200 \r\ncontent-length: 4\r\ncontent-type: application/json\r\n" +
+  "x-ms-ccf-transaction-id: 2.20\r\n\r\ntrue";
 
 Deno.test("a response is written with its length, and read back without", () => {
   assert.equal(toByteString(serialiseResponse(OK, "POST")), OK_TEXT);
@@ -190,7 +190,11 @@ Deno.test("a response that was read is written again as the same response", () =
   fuzzDecoder(
     mutated(fromByteString(OK_TEXT), fromByteString("HTTP/1.1 404 NOT_FOUND\r\ncontent-length: 1\r\nx: y\r\n\r\n?")),
     (bytes) => parseResponse(bytes, "GET"),
-    (response) => assert.deepEqual(parseResponse(serialiseResponse(response, "GET"), "GET"), response),
+    (response) => {
+      const again = parseResponse(serialiseResponse(response, "GET"), "GET");
+      assert.deepEqual(again, { ...response, headers: again.headers });
+      assert.deepEqual(again.headers.toSorted(), response.headers.toSorted());
+    },
   );
 });
 

@@ -35,6 +35,8 @@ import type { Session } from "./session.ts";
 export interface ForwardedCalls extends Forward {
   /** Carries them, and no others. */
   readonly request: HttpRequest;
+  /** Characters of answers to other calls, which wait for those. */
+  readonly held: number;
   /** The answer to the client, once there is a response to `request`. */
   complete(response: HttpResponse): HttpResponse;
 }
@@ -171,6 +173,7 @@ function forwardOne(node: Node, carrier: HttpRequest, { forwardTo, id, isNotific
   return {
     forwardTo,
     request: carrier,
+    held: 0,
     complete: (response) => {
       if (isAnswered(response)) return response;
       return closingLike(response, isNotification ? empty(204) : reply(200, notAnswered(node, id, response)));
@@ -190,13 +193,14 @@ function forwardBatch(
   if (calls.length === outcomes.length) {
     const complete = (response: HttpResponse) =>
       isAnswered(response) ? response : completeBatch(node, outcomes, calls, response);
-    return { forwardTo, request: carrier, complete };
+    return { forwardTo, request: carrier, held: 0, complete };
   }
   // As they were sent, so that no number loses digits.
   const messages = elementsOf(text).filter((_, i) => outcomes[i]!.elsewhere !== undefined);
   return {
     forwardTo,
     request: { ...carrier, body: toUtf8(`[${messages.join(",")}]`) },
+    held: outcomes.reduce((sum, { answer }) => sum + (answer?.length ?? 0), 0),
     complete: (response) => completeBatch(node, outcomes, calls, response),
   };
 }

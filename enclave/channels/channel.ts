@@ -249,7 +249,7 @@ export class Channel {
   /** Takes the answer to the own init, and ends the exchange. @throws FormatError where the peer is not believed */
   receiveResponse(response: Response, nowMs: number): Refusal | undefined {
     const exchange = this.#exchange;
-    if (exchange.status !== "INITIATED") return { level: "debug", reason: "no init waits for this response" };
+    assert(exchange.status === "INITIATED", "A response is taken where an init waits for it");
     const identity = this.#node.identity();
     if (identity === undefined) return NOT_ENDORSED;
     const { primitives, service } = this.#node;
@@ -267,7 +267,7 @@ export class Channel {
   /** Takes the proof that the init which was answered is not an old one. @throws FormatError where it is no signature */
   receiveFinal(final: Final, nowMs: number): Refusal | undefined {
     const exchange = this.#exchange;
-    if (exchange.status !== "WAITING_FOR_FINAL") return { level: "debug", reason: "no exchange waits for this final" };
+    assert(exchange.status === "WAITING_FOR_FINAL", "A final is taken where an exchange waits for it");
     if (!isSignedBy(this.#node.primitives, exchange.peerKey, final.signature, exchange.share)) {
       return { level: "debug", reason: "the final is not signed, or belongs to an earlier exchange" };
     }

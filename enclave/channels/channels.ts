@@ -3,7 +3,7 @@
  *
  * In: headers and plaintexts for a node; frames that claim to come from one; the time. Out: frames; opened messages.
  * Knows nothing of what consensus and forwarding mean. Whoever reaches the node's port may send anything under any ID: that
- * makes no lasting channel, changes none, and fills neither memory nor log.
+ * makes no lasting channel, changes none, and fills neither memory nor log nor the processor's time.
  * Format: nodes-and-attestation.md §1
  *
  * What the protocol itself allows, here as in CCF: a node that the service has endorsed can get another to sign its key
@@ -16,7 +16,7 @@ import { type NodeId, raftHeaderBytes } from "../../shared/consensus/messages.ts
 import type { EcPrivateKey } from "../../shared/crypto/ecdsa.ts";
 import type { Primitives, Random } from "../../shared/crypto/primitives.ts";
 import { type Certificate, parseCertificatePem } from "../../shared/crypto/x509.ts";
-import { MAX_CHANNELS, MAX_CLAIMED_CHANNELS } from "../../shared/limits.ts";
+import { MAX_CHANNELS, MAX_CLAIMED_CHANNELS, MAX_KEY_EXCHANGE_CHECKS_PER_SECOND } from "../../shared/limits.ts";
 import type { LogLevel, NodeMessageType } from "../messages.ts";
 import { BoundedLog } from "./bounded_log.ts";
 import {
@@ -68,6 +68,9 @@ export class Channels {
   readonly #known = new Map<NodeId, Channel>();
   /** To IDs that somebody has claimed, the oldest first. */
   readonly #claimed = new Map<NodeId, Channel>();
+  /** Messages of each kind of which signatures were checked, since when. */
+  readonly #checks = new Map<KeyExchangeMessage["kind"], number>();
+  #checksStartMs = -Infinity;
   #service: { readonly pem: string; readonly certificate: Certificate } | undefined;
 
   constructor(options: ChannelOptions) {
@@ -179,6 +182,7 @@ export class Channels {
     switch (message.kind) {
       case "init": {
         if (channel?.settles(message, nowMs) === true) return undefined;
+        if (!this.#mayCheck("init", nowMs)) return TOO_MANY_CHECKS;
         const { primitives } = this.#options;
         const peerKey = endorsedNodeKey(primitives, message.certificate, from, this.#serviceCertificate());
         if (!isSignedBy(primitives, peerKey, message.signature, message.share)) {
@@ -188,15 +192,32 @@ export class Channels {
         return this.#channelTo(from, nowMs).answer(message, peerKey, nowMs);
       }
       case "response": {
-        if (channel === undefined) return NO_CHANNEL;
+        if (channel?.status !== "INITIATED") return NOT_AWAITED;
         if (!this.#mayKnow(from)) return TOO_MANY;
+        if (!this.#mayCheck("response", nowMs)) return TOO_MANY_CHECKS;
         const refusal = channel.receiveResponse(message, nowMs);
         if (refusal === undefined) this.#channelTo(from, nowMs);
         return refusal;
       }
       case "final":
-        return channel === undefined ? NO_CHANNEL : channel.receiveFinal(message, nowMs);
+        if (channel?.status !== "WAITING_FOR_FINAL") return NOT_AWAITED;
+        return this.#mayCheck("final", nowMs) ? channel.receiveFinal(message, nowMs) : TOO_MANY_CHECKS;
     }
+  }
+
+  /**
+   * Whether the signatures of one more message may be checked in this second, which takes a millisecond or more. Where many
+   * are forged, honest ones are refused too and come again; channels that have keys go on.
+   */
+  #mayCheck(kind: KeyExchangeMessage["kind"], nowMs: number): boolean {
+    const age = nowMs - this.#checksStartMs;
+    if (age < 0 || age >= 1000) {
+      this.#checks.clear();
+      this.#checksStartMs = nowMs;
+    }
+    const checks = (this.#checks.get(kind) ?? 0) + 1;
+    this.#checks.set(kind, checks);
+    return checks <= MAX_KEY_EXCHANGE_CHECKS_PER_SECOND;
   }
 
   #mayKnow(id: NodeId): boolean {
@@ -247,4 +268,5 @@ export class Channels {
 }
 
 const TOO_MANY: Refusal = { level: "fail", reason: "there are as many channels as there may be" };
-const NO_CHANNEL: Refusal = { level: "debug", reason: "there is no channel to that node" };
+const TOO_MANY_CHECKS: Refusal = { level: "fail", reason: "too many signatures came to be checked in this second" };
+const NOT_AWAITED: Refusal = { level: "debug", reason: "no exchange with that node waits for it" };

@@ -6,6 +6,7 @@ import {
   MAX_CHANNEL_LOG_LINES,
   MAX_CHANNELS,
   MAX_CLAIMED_CHANNELS,
+  MAX_KEY_EXCHANGE_CHECKS_PER_SECOND,
 } from "../../shared/limits.ts";
 import {
   appendHeader,
@@ -21,6 +22,7 @@ import {
 } from "../../tests/channel_network.ts";
 import { mutated } from "../../tests/mutations.ts";
 import { nodeIdOf } from "../../shared/crypto/identifiers.ts";
+import { noblePrimitives, type Primitives } from "../../shared/crypto/primitives.ts";
 import { renewService } from "../identity.ts";
 import { KEY_EXCHANGE_RETRY_MS } from "./channel.ts";
 import type { Channels } from "./channels.ts";
@@ -303,6 +305,36 @@ Deno.test("a peer that sends nonsense for ever fills neither memory nor log, and
   assert.equal(channels.size, 0);
 });
 
+Deno.test("a flood of forged inits takes only so much of a second, and afterwards endorsed nodes are heard again", () => {
+  const all = victim();
+  const { network } = all;
+  let checks = 0;
+  const primitives: Primitives = {
+    ...noblePrimitives,
+    ecdsaVerifyHashed(...signed) {
+      checks++;
+      return noblePrimitives.ecdsaVerifyHashed(...signed);
+    },
+  };
+  const channels = network.add(low, service, { primitives });
+  all.channels = channels;
+  all.peer.sendConsensus(low.id, consensusHeader(1), network.nowMs);
+  network.settle();
+  network.tick(1000);
+  checks = 0;
+  const forged = { ...initOf(middle, service), from: middle.id };
+  forged.payload[3 * 8 + 98 + 8 + 30]! ^= 1; // in the signature
+  for (let i = 0; i < 1000; i++) network.deliver(forged);
+  assert.equal(channels.status(middle.id), undefined);
+  // The chain's signature and its own.
+  assert.equal(checks, 2 * MAX_KEY_EXCHANGE_CHECKS_PER_SECOND);
+  assertWorks(all);
+  network.tick(1000);
+  network.add(middle, service).sendConsensus(low.id, consensusHeader(5), network.nowMs);
+  network.settle();
+  assert.equal(network.receivedBy(low.id).at(-1), "05");
+});
+
 Deno.test("claims by frames do not keep an endorsed node out, nor throw out one that this node speaks to", () => {
   const { network, channels, peer } = victim();
   for (let i = 0; i < 2 * MAX_CLAIMED_CHANNELS; i++) {
@@ -333,7 +365,10 @@ Deno.test("a node whose keys were forgotten here is told so, and one that was cl
 Deno.test("endorsed nodes that are gone, played back from a record, fill only so many channels", () => {
   const { network, channels } = victim();
   const gone = Array.from({ length: MAX_CHANNELS + 5 }, () => initOf(newNode(service, "P-256")));
-  for (const init of gone) network.deliver(init);
+  for (const [i, init] of gone.entries()) {
+    if (i % MAX_KEY_EXCHANGE_CHECKS_PER_SECOND === 0) network.tick(1000);
+    network.deliver(init);
+  }
   assert.equal(channels.size, MAX_CHANNELS);
   assert.ok(network.logs.some(({ message }) => message.endsWith("there are as many channels as there may be")));
   network.tick(IDLE_MS);

@@ -5,26 +5,17 @@
  * Outputs of the enclave are performed in order, in one switch; what each means stands in `enclave/messages.ts`.
  */
 
-import { dirname, join } from "node:path";
-import { unreachable } from "../shared/assert.ts";
-import { MAX_ENCLAVE_STOP_MS, METRICS_INTERVAL_MS } from "../shared/limits.ts";
-import type {
-  EnclaveOutput,
-  HttpRequest,
-  HttpResponse,
-  InterfaceMetrics,
-  LogLevel,
-  RpcInterface,
-  SnapshotRange,
-} from "../enclave/messages.ts";
+import { assert, unreachable } from "../shared/assert.ts";
+import {
+  MAX_ENCLAVE_STOP_MS,
+  MAX_OUTBOUND_ANSWER_BYTES,
+  MAX_OUTBOUND_REQUEST_MS,
+  METRICS_INTERVAL_MS,
+} from "../shared/limits.ts";
+import type { EnclaveOutput, HttpRequest, HttpResponse, LogLevel, SnapshotRange } from "../enclave/messages.ts";
 import type { ConfigFiles } from "./config_files.ts";
-import { resolveRpcInterface } from "./config.ts";
+import { Doors } from "./doors.ts";
 import { EnclaveWorker } from "./enclave_worker.ts";
-import { choosePort } from "./free_ports.ts";
-import { HostIndex } from "./host_index.ts";
-import { firstDirectoryInUse } from "./ledger_directory.ts";
-import { denoFileSystem } from "./ledger_file_system.ts";
-import { LedgerFiles } from "./ledger_files.ts";
 import {
   errorResponse,
   type Exchange,
@@ -34,18 +25,19 @@ import {
   type Session,
 } from "./listener.ts";
 import type { NodeLog } from "./log.ts";
-import type { NodeConfig, RpcInterfaceConfig } from "./node_config.ts";
+import type { NodeConfig } from "./node_config.ts";
+import { type JoinCommand, NodeStorage } from "./node_storage.ts";
+import { request } from "./outbound_http.ts";
 import { removePidFile, writeAddresses, writeCertificates, writePidFile } from "./output_files.ts";
+import { Peers } from "./peers.ts";
 import { SnapshotDrafts } from "./snapshot_drafts.ts";
-import { SnapshotFiles } from "./snapshot_files.ts";
-import { startConfig } from "./start_config.ts";
+import { fetchSnapshot } from "./snapshot_fetch.ts";
+import { joinConfig, requireAvailable, startConfig, startNotices } from "./start_config.ts";
 import { StartFailure } from "./start_failure.ts";
-import { StorageError } from "./storage_error.ts";
-import { checkTls } from "./tls_check.ts";
-import { type TlsIdentity, TlsListener } from "./tls_server.ts";
+import type { SnapshotFile, SnapshotFiles } from "./snapshot_files.ts";
+import type { TlsIdentity } from "./tls_server.ts";
 import { formatAddress } from "./units.ts";
 import { welcomePage } from "./welcome_page.ts";
-import { WebListener } from "./web_server.ts";
 
 export interface HostOptions {
   readonly config: NodeConfig;
@@ -59,111 +51,81 @@ const ENCLAVE_ORIGIN = { threadId: 0, file: "enclave/enclave.ts", line: 0 };
 
 const STOPPED = "The node was stopped";
 
-/** An interface with its listener. */
-interface Door {
-  readonly config: RpcInterfaceConfig;
-  readonly listener: TlsListener | WebListener;
-}
-
 export class Host {
   readonly #options: HostOptions;
-  readonly #ledger: LedgerFiles;
-  readonly #snapshots: SnapshotFiles;
-  readonly #drafts: SnapshotDrafts;
-  readonly #index: HostIndex;
-  readonly #doors: Door[] = [];
   readonly #exchanges = new Map<number, Exchange>();
+  #storage: NodeStorage | undefined;
+  #doors: Doors | undefined;
+  #peers: Peers | undefined;
+  #drafts: SnapshotDrafts | undefined;
   #enclave: EnclaveWorker | undefined;
+  #batcher: RequestBatcher | undefined;
   #nextExchange = 1;
-  #peakSessions = 0;
   #peakHeapBytes = 0;
   readonly #timers: ReturnType<typeof setInterval>[] = [];
   #nodeId = "";
   #servicePem = "";
-  #batcher: RequestBatcher | undefined;
+  /** What this node shows to others that it asks something. */
+  #ownIdentity: TlsIdentity | undefined;
   /** Questions of the host's own that are not answered yet. */
   readonly #waiting = new Set<PromiseWithResolvers<HttpResponse>>();
-  /** Resolves when outputs so far are as lasting as the configuration asks for. */
-  #durable: Promise<void> = Promise.resolve();
-  #mustWait = false;
   readonly #enclaveStopped = Promise.withResolvers<void>();
   readonly #started = Promise.withResolvers<void>();
   readonly #opened = Promise.withResolvers<void>();
   readonly #stopped = Promise.withResolvers<string | undefined>();
   #identities: Promise<void> = Promise.resolve();
+  readonly #fetching = new AbortController();
   #stopping = false;
 
-  private constructor(options: HostOptions, ledger: LedgerFiles, snapshots: SnapshotFiles, index: HostIndex) {
+  private constructor(options: HostOptions) {
     this.#options = options;
-    this.#ledger = ledger;
-    this.#snapshots = snapshots;
-    this.#drafts = new SnapshotDrafts(
-      snapshots,
-      (written) => this.#enclave?.send(written),
-      (message) => options.log.write("fail", "host", message),
-    );
-    this.#index = index;
     // Whoever waits hears of a failure; where nobody does it is told by `stopped`.
     this.#started.promise.catch(() => {});
     this.#opened.promise.catch(() => {});
   }
 
   /**
-   * Starts a new service and waits until it answers.
+   * Starts a new service, or begins to join one, and waits until the node answers on an interface: to join may take
+   * until members have agreed.
    *
    * @throws an Error with a sentence for people: a port in use, a directory that cannot be written, …
    */
   static async start(options: HostOptions): Promise<Host> {
     const { config, log } = options;
-    const directories = [config.ledger.directory, ...config.ledger.readOnlyDirectories];
-    const inUse = await firstDirectoryInUse(denoFileSystem, directories);
-    if (inUse !== undefined) {
-      throw new StorageError(
-        `Cannot start a new service: the ledger directory ${inUse} is not empty; ` +
-          "choose another directory, or recover the service from it",
-      );
-    }
-    let host: Host | undefined;
-    const ledger = await LedgerFiles.open({
-      directory: config.ledger.directory,
-      readOnlyDirectories: config.ledger.readOnlyDirectories,
-      durability: config.durability,
-      // A service whose ledger cannot be written must not go on saying that transactions are committed.
-      onFailure: ({ message }) => {
-        log.write("fatal", "host", message);
-        void host?.stop(message);
-      },
-    });
-    for (const notice of ledger.notices) log.write("info", "host", notice);
+    requireAvailable(config);
+    // Who finds another node's mark must not take it away with his own things.
+    writePidFile(config.outputFiles.pidFile);
+    const host = new Host(options);
     try {
-      const indexPath = join(dirname(config.ledger.directory), "index.kv");
-      const index = await HostIndex.open(indexPath, ledger, (sentence) => log.write("info", "host", sentence));
-      const snapshots = new SnapshotFiles(config.snapshots.directory);
-      await snapshots.removeDrafts();
-      host = new Host(options, ledger, snapshots, index);
-      writePidFile(config.outputFiles.pidFile);
-      await host.#run();
+      for (const { level, message } of startNotices(config)) log.write(level, "host", message);
+      host.#storage = await NodeStorage.open({
+        config,
+        log,
+        fetchSnapshot: (command, snapshots) => host.#fetchSnapshot(command, snapshots),
+        // A service whose ledger cannot be written must not go on saying that transactions are committed.
+        onFailure: (message) => {
+          log.write("fatal", "host", message);
+          void host.stop(message);
+        },
+      });
+      await host.#run(host.#storage);
       return host;
     } catch (error) {
-      if (host === undefined) await ledger.close();
-      else await host.stop();
+      await host.stop();
       throw error;
     }
   }
 
   /** "name" → URL of every interface. */
   get urls(): ReadonlyMap<string, string> {
-    return new Map(this.#doors.map(({ config, listener }) => [
-      config.name,
-      `https://${formatAddress({ host: config.publishedAddress.host, port: listener.port })}`,
-    ]));
+    return this.#doors?.urls ?? new Map();
   }
 
   get nodeId(): string {
     return this.#nodeId;
   }
 
-  /** Resolves once the service is open, and what made it so is signed. */
+  /** Resolves once the service is open, and what made it so is signed. Where this node has started the service. */
   get serviceOpened(): Promise<void> {
     return this.#opened.promise;
   }
@@ -183,7 +145,7 @@ export class Host {
   }
 
   #askEnclave(request: HttpRequest, respond: (response: HttpResponse) => void): void {
-    const interfaceName = this.#doors[0]!.config.name;
+    const [interfaceName = ""] = this.urls.keys();
     const session = { id: nextSessionId(), interfaceName, callerCertificate: null };
     const batcher = this.#batcher!;
     batcher.opened(session);
@@ -205,14 +167,13 @@ export class Host {
   async stop(reason?: string): Promise<void> {
     if (this.#stopping) return;
     this.#stopping = true;
+    this.#fetching.abort(new Error(STOPPED));
     for (const timer of this.#timers) clearInterval(timer);
-    await Promise.all(this.#doors.map(({ listener }) => listener.stop()));
+    await this.#doors?.stop();
     await this.#stopEnclave(reason);
-    await this.#drafts.close();
-    // The ledger last: the index reads from it to the end.
-    const unwritten = [await this.#close(this.#index), await this.#close(this.#ledger)].find((why) =>
-      why !== undefined
-    );
+    await this.#peers?.stop();
+    await this.#drafts?.close();
+    const unwritten = await this.#storage?.close();
     reason ??= unwritten;
     removePidFile(this.#options.config.outputFiles.pidFile);
     const failure = new StartFailure(reason ?? STOPPED);
@@ -220,18 +181,6 @@ export class Host {
     this.#opened.reject(failure);
     for (const { reject } of this.#waiting) reject(failure);
     this.#stopped.resolve(reason);
-  }
-
-  /** @returns why something could not be closed, which is logged too */
-  async #close(storage: { close(): Promise<void> }): Promise<string | undefined> {
-    try {
-      await storage.close();
-      return undefined;
-    } catch (error) {
-      const message = error instanceof Error ? error.message : String(error);
-      this.#options.log.write("fail", "host", message);
-      return message;
-    }
   }
 
   /** Lets the enclave sign what is left, unless it is the one that failed. */
@@ -247,56 +196,64 @@ export class Host {
     this.#enclave.terminate();
   }
 
-  async #run(): Promise<void> {
-    const { config, files } = this.#options;
-    this.#enclave = await EnclaveWorker.start(
-      (outputs) => this.#perform(outputs),
+  async #run(storage: NodeStorage): Promise<void> {
+    const { config, files, log, logLevel } = this.#options;
+    const enclave = this.#enclave = await EnclaveWorker.start(
+      (outputs) => this.#perform(outputs, storage),
       (message) => void this.stop(`The enclave failed: ${message}`),
     );
-    const batcher = this.#batcher = new RequestBatcher(this.#sink(this.#enclave));
-    const interfaces: Record<string, RpcInterface> = {};
-    for (const door of config.network.rpcInterfaces.values()) {
-      const listener = await this.#listen(door, batcher);
-      this.#doors.push({ config: door, listener });
-      interfaces[door.name] = resolveRpcInterface(door, listener.port);
-    }
-    writeAddresses(config.outputFiles, new Map(this.#doors.map((d) => [d.config.name, d.listener.port])), config);
-    this.#enclave.send({
-      kind: "start",
-      config: startConfig(config, files, interfaces, this.#options.logLevel),
+    const { snapshots } = storage;
+    this.#drafts = new SnapshotDrafts(
+      snapshots,
+      (written) => enclave.send(written),
+      (why) => log.write("fail", "host", why),
+    );
+    this.#batcher = new RequestBatcher(this.#sink(enclave));
+    const doors = this.#doors = await Doors.open({
+      interfaces: config.network.rpcInterfaces,
+      batcher: this.#batcher,
+      idleTimeoutMs: config.idleConnectionTimeoutMs ?? null,
+      page: () => welcomePage({ nodeId: this.#nodeId, urls: this.urls }),
+      onConnectionError: (message) => log.write("debug", "host", message),
     });
+    const { host: hostname, port } = config.network.nodeToNode.bindAddress;
+    const peers = this.#peers = await Peers.listen({
+      hostname,
+      port,
+      onMessage: (from, messageType, payload) => enclave.send({ kind: "nodeInbound", from, messageType, payload }),
+      readEntries: (from, to) => storage.entriesFor(from, to),
+      log: (level, message) => log.write(level, "host", message),
+    });
+    writeAddresses(config.outputFiles, doors.ports, config, peers.port);
+    const told = [config, files, doors.describe(), logLevel, peers.port] as const;
+    enclave.send(
+      config.command.type === "Join"
+        ? { kind: "join", config: joinConfig(...told), snapshot: storage.start }
+        : { kind: "start", config: startConfig(...told) },
+    );
     this.#timers.push(
-      setInterval(() => this.#enclave?.send({ kind: "tick" }), config.tickIntervalMs),
-      setInterval(() => this.#reportMetrics(), METRICS_INTERVAL_MS),
+      setInterval(() => enclave.send({ kind: "tick" }), config.tickIntervalMs),
+      setInterval(() => this.#reportMetrics(enclave, doors), METRICS_INTERVAL_MS),
     );
     await this.#started.promise;
   }
 
-  async #listen(door: RpcInterfaceConfig, batcher: RequestBatcher): Promise<TlsListener | WebListener> {
-    const { host: hostname, port } = door.bindAddress;
-    const common = {
-      interfaceName: door.name,
-      hostname,
-      limits: door.http,
-      maxOpenSessionsSoft: door.maxOpenSessionsSoft,
-      maxOpenSessionsHard: door.maxOpenSessionsHard,
-      batcher,
-    };
-    if (door.clientCertificates || door.authority === "Unsecured") {
-      return await TlsListener.listen({
-        ...common,
-        port,
-        identity: door.authority === "Unsecured" ? "unsecured" : null,
-        idleTimeoutMs: this.#options.config.idleConnectionTimeoutMs ?? null,
-        onConnectionError: (message) => this.#options.log.write("debug", "host", message),
-      });
-    }
-    return await WebListener.listen({
-      ...common,
-      port: port === 0 ? choosePort(hostname) : port,
-      identity: null,
-      page: () => welcomePage({ nodeId: this.#nodeId, urls: this.urls }),
+  async #fetchSnapshot(command: JoinCommand, snapshots: SnapshotFiles): Promise<SnapshotFile | undefined> {
+    const { files, log } = this.#options;
+    assert(files.command.type === "Join", "The files read are those of the command");
+    const result = await fetchSnapshot({
+      targetAddress: formatAddress(command.targetRpcAddress),
+      servicePem: files.command.serviceCertificatePem,
+      snapshots,
+      maxAttempts: command.fetchSnapshotMaxAttempts,
+      retryIntervalMs: command.fetchSnapshotRetryIntervalMs,
+      maxBytes: command.fetchSnapshotMaxBytes,
+      log: (level, message) => log.write(level, "host", message),
+      signal: this.#fetching.signal,
     });
+    if (result.file !== null) return result.file;
+    log.write("info", "host", `No snapshot of the service: ${result.reason}`);
+    return undefined;
   }
 
   #sink(enclave: EnclaveWorker): RequestSink {
@@ -314,53 +271,54 @@ export class Host {
     };
   }
 
-  #perform(outputs: readonly EnclaveOutput[]): void {
+  #perform(outputs: readonly EnclaveOutput[], storage: NodeStorage): void {
     try {
-      for (const output of outputs) this.#performOne(output);
+      for (const output of outputs) this.#performOne(output, storage);
     } catch (error) {
-      void this.stop(error instanceof Error ? error.message : String(error));
+      void this.stop(messageOf(error));
     }
   }
 
-  #performOne(output: EnclaveOutput): void {
+  #performOne(output: EnclaveOutput, storage: NodeStorage): void {
     switch (output.kind) {
       case "ledgerAppend":
-        this.#ledger.append(output.seqno, output.entry, output.committable);
-        if (this.#options.config.durability === "always") this.#mustWait = true;
-        return;
+        return storage.append(output.seqno, output.entry, output.committable);
       case "ledgerCommit":
-        this.#ledger.commit(output.seqno);
-        this.#index.advance(output.seqno);
-        if (this.#options.config.durability !== "none") this.#mustWait = true;
-        return;
+        return storage.commit(output.seqno);
       case "ledgerTruncate":
-        return this.#ledger.truncate(output.seqno);
+        return storage.truncate(output.seqno);
       case "ledgerRead":
-        return void this.#readLedger(output.from, output.to);
+        return void this.#readLedger(output.from, output.to, storage);
       case "nodeOutbound":
+        // Also what another node is told, that this one has an entry, rests on the disk.
+        return storage.whenDurable(() =>
+          this.#peers?.send(output.to, output.messageType, output.payload, output.entries)
+        );
       case "peerAddress":
+        return this.#peers?.setAddress(output.nodeId, output.address);
       case "httpRequest":
-        return;
+        return void this.#askNode(output);
       case "response":
-        return this.#respond(output.id, output.response);
+        return this.#respond(output.id, output.response, storage);
       case "tlsIdentity":
+        if (output.authority === "Node") this.#ownIdentity = output;
         this.#identities = this.#identities.then(() => this.#setIdentity(output.authority, output));
         return;
       case "certificates":
         this.#nodeId = output.nodeId;
         this.#servicePem = output.servicePem;
-        writeCertificates(this.#options.config, output);
-        return;
+        this.#peers!.ownId = output.nodeId;
+        return writeCertificates(this.#options.config, output);
       case "serviceOpened":
         return this.#opened.resolve();
       case "snapshotBegin":
-        return this.#drafts.begin(output.seqno);
+        return this.#drafts?.begin(output.seqno);
       case "snapshotPart":
-        return this.#drafts.append(output.seqno, output.bytes);
+        return this.#drafts?.append(output.seqno, output.bytes);
       case "snapshotCommit":
-        return this.#drafts.commit(output.seqno, output.name, output.receipt);
+        return this.#drafts?.commit(output.seqno, output.name, output.receipt);
       case "snapshotDiscard":
-        return this.#drafts.discard(output.seqno);
+        return this.#drafts?.discard(output.seqno);
       case "log":
         return this.#options.log.write(output.level, output.tag, output.message, ENCLAVE_ORIGIN);
       case "stopped":
@@ -374,76 +332,66 @@ export class Host {
   }
 
   /** Answers a client, but not before what it is told is as lasting as the configuration asks for. */
-  #respond(id: number, response: HttpResponse): void {
+  #respond(id: number, response: HttpResponse, storage: NodeStorage): void {
     const exchange = this.#exchanges.get(id);
     if (exchange === undefined) return;
     this.#exchanges.delete(id);
-    if (response.snapshot !== undefined) return void this.#respondSnapshot(exchange, response, response.snapshot);
-    if (this.#options.config.durability === "none") return exchange.respond(response);
-    if (this.#mustWait) {
-      this.#mustWait = false;
-      this.#durable = this.#durable.then(() => this.#ledger.flush());
-      this.#durable.catch((error) => void this.stop(error instanceof Error ? error.message : String(error)));
-    }
-    void this.#durable.then(() => exchange.respond(response), () => {});
+    if (response.snapshot !== undefined) void respondSnapshot(exchange, response, response.snapshot, storage);
+    else storage.whenDurable(() => exchange.respond(response));
   }
 
-  async #respondSnapshot(exchange: Exchange, response: HttpResponse, { name, from, to }: SnapshotRange): Promise<void> {
-    let body: Uint8Array | undefined;
-    try {
-      body = await this.#snapshots.read(name, from, to);
-    } catch (error) {
-      this.#options.log.write("fail", "host", error instanceof Error ? error.message : String(error));
-    }
-    if (body?.length === to - from) return exchange.respond({ ...response, body });
-    exchange.respond(errorResponse(404, "ResourceNotFound", `This node does not have a snapshot named ${name}`));
-  }
-
-  async #readLedger(from: number, to: number): Promise<void> {
-    let entries: Uint8Array | null = null;
-    try {
-      const range = await this.#ledger.read(from, to);
-      if (range?.to === to) entries = range.bytes;
-    } catch (error) {
-      this.#options.log.write("fail", "host", error instanceof Error ? error.message : String(error));
-    }
+  async #readLedger(from: number, to: number, storage: NodeStorage): Promise<void> {
+    const entries = await storage.entries(from, to) ?? null;
     this.#enclave?.send({ kind: "ledgerEntries", from, to, entries });
   }
 
-  /** Certificates are given out one after the other; the last authority to get its own ends the start. */
+  async #askNode(output: EnclaveOutput & { readonly kind: "httpRequest" }): Promise<void> {
+    const { id, address, servicePem } = output;
+    try {
+      if (this.#ownIdentity === undefined) throw new Error("this node has no certificate to show yet");
+      const { certificateChainPem, privateKeyPem } = this.#ownIdentity;
+      const response = await request({
+        address,
+        servicePem,
+        clientCertificatePem: certificateChainPem,
+        clientKeyPem: privateKeyPem,
+        request: output.request,
+        timeoutMs: MAX_OUTBOUND_REQUEST_MS,
+        maxBodyBytes: MAX_OUTBOUND_ANSWER_BYTES,
+      });
+      this.#enclave?.send({ kind: "httpResult", id, response });
+    } catch (error) {
+      this.#enclave?.send({ kind: "httpResult", id, response: null, reason: messageOf(error) });
+    }
+  }
+
+  /** Certificates are given out one after the other. The node's own is there first or last, and ends the start. */
   async #setIdentity(authority: "Service" | "Node", identity: TlsIdentity): Promise<void> {
     try {
-      if (authority === "Service") await this.#requireWorkingTls(identity);
-      for (const { config, listener } of this.#doors) {
-        if (config.authority === authority) await listener.setIdentity(identity);
-      }
+      await this.#doors?.setIdentity(authority, identity);
       if (authority === "Node") this.#started.resolve();
     } catch (error) {
-      await this.stop(error instanceof Error ? error.message : String(error));
+      await this.stop(messageOf(error));
     }
   }
 
-  /** A runtime that lost or invented client certificates would let in anybody, or nobody. */
-  async #requireWorkingTls(identity: TlsIdentity): Promise<void> {
-    if (!this.#doors.some(({ config }) => config.clientCertificates)) return;
-    const check = await checkTls(identity);
-    if (!check.ok) throw new StartFailure(`Cannot serve client certificates on this runtime: ${check.reason}`);
-  }
-
-  #reportMetrics(): void {
-    const interfaces: Record<string, InterfaceMetrics> = {};
-    let active = 0;
-    for (const { config, listener } of this.#doors) {
-      interfaces[config.name] = listener.counters.snapshot();
-      active += listener.counters.active;
-    }
-    this.#peakSessions = Math.max(this.#peakSessions, active);
+  #reportMetrics(enclave: EnclaveWorker, doors: Doors): void {
     const { heapUsed, rss } = Deno.memoryUsage();
     this.#peakHeapBytes = Math.max(this.#peakHeapBytes, heapUsed);
-    this.#enclave?.send({
+    enclave.send({
       kind: "metrics",
-      sessions: { active, peak: this.#peakSessions, interfaces },
+      sessions: doors.metrics(),
       heapBytes: { current: heapUsed, peak: this.#peakHeapBytes, max: Math.max(rss, this.#peakHeapBytes) },
     });
   }
+}
+
+async function respondSnapshot(exchange: Exchange, response: HttpResponse, range: SnapshotRange, storage: NodeStorage) {
+  const body = await storage.snapshotBytes(range);
+  if (body !== undefined) return exchange.respond({ ...response, body });
+  exchange.respond(errorResponse(404, "ResourceNotFound", `This node does not have a snapshot named ${range.name}`));
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }

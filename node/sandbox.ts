@@ -1,7 +1,8 @@
 /**
- * The sandbox: one node, members, a user, a constitution and an app, from nothing, for trying things out.
+ * The sandbox: nodes, members, a user, a constitution and an app, from nothing, for trying things out.
  *
- * In: where and how many. Out: a workspace with credentials and configurations under CCF's file names.
+ * In: where and how many. Out: a workspace with credentials and configurations under CCF's file names. The first node
+ * starts the service; the others join it, and are configured once its address is known.
  * What it makes is as good as a real service's but for one thing: all keys lie in one folder.
  */
 
@@ -46,16 +47,26 @@ const NODE_PORT_STEP = 2000;
 export interface Sandbox {
   /** Absolute path of the folder with the credentials. */
   readonly commonFolder: string;
-  readonly nodeFolder: string;
-  /** Text of the node's configuration, also in `config.json` of its folder. */
-  readonly configFile: string;
+  /** Of the node that starts the service. */
+  readonly firstNode: SandboxNode;
   readonly opening: SandboxOpening;
 }
 
-/** The ports that a sandbox node needs, apart from those that the operating system chooses. */
-export function sandboxPorts(port: number): { rpc: number; web: number; nodeToNode: number } {
+/** One node of a sandbox, by its files. */
+export interface SandboxNode {
+  /** "node0" */
+  readonly name: string;
+  readonly folder: string;
+  readonly configFile: string;
+  readonly logFile: string;
+  /** JSON: interface → "host:port" really bound. */
+  readonly rpcAddressesFile: string;
+}
+
+/** The ports of the node with this number; 0 where the operating system chooses. */
+export function sandboxPorts(port: number, index: number): { rpc: number; web: number; nodeToNode: number } {
   if (port === 0) return { rpc: 0, web: 0, nodeToNode: 0 };
-  return { rpc: port, web: port + WEB_PORT_STEP, nodeToNode: port + NODE_PORT_STEP };
+  return { rpc: port + index, web: port + WEB_PORT_STEP + index, nodeToNode: port + NODE_PORT_STEP + index };
 }
 
 /** What a sandbox is made from, apart from numbers. */
@@ -79,9 +90,7 @@ export function createSandbox(
   { app, constitution }: SandboxInputs = readSandboxInputs(options),
 ): Sandbox {
   const commonFolder = join(options.workspace, "sandbox_common");
-  const nodeFolder = join(options.workspace, "node0");
   Deno.mkdirSync(commonFolder, { recursive: true });
-  Deno.mkdirSync(nodeFolder, { recursive: true });
   const configured: unknown[] = [];
   const members: SandboxMember[] = [];
   for (let i = 0; i < options.members; i++) {
@@ -99,20 +108,52 @@ export function createSandbox(
     const { certificatePem } = writeIdentity(commonFolder, `user${i}`, random, nowMs);
     users.push({ certificatePem });
   }
-  const config = nodeConfig(options, nodeFolder, commonFolder, configured, constitution);
-  const configFile = join(nodeFolder, "config.json");
-  Deno.writeTextFileSync(configFile, JSON.stringify(config, null, 2) + "\n");
-  return { commonFolder, nodeFolder, configFile, opening: { members, users, ...(app !== undefined && { app }) } };
+  const firstNode = writeNode(options, 0, {
+    type: "Start",
+    service_certificate_file: join(commonFolder, "service_cert.pem"),
+    start: {
+      constitution_files: constitution,
+      members: configured,
+      initial_service_certificate_validity_days: SERVICE_VALIDITY_DAYS,
+      service_configuration: { recovery_threshold: Math.floor(options.members / 2) + 1 },
+      cose_signatures: { issuer: "quorate.sandbox", subject: "ledger.signature" },
+    },
+  });
+  return { commonFolder, firstNode, opening: { members, users, ...(app !== undefined && { app }) } };
+}
+
+/** Configures a node that joins. @param targetAddress "host:port" of an interface of a node that is there already */
+export function createJoiner(options: SandboxOptions, index: number, targetAddress: string): SandboxNode {
+  return writeNode(options, index, {
+    type: "Join",
+    service_certificate_file: join(options.workspace, "sandbox_common", "service_cert.pem"),
+    join: { target_rpc_address: targetAddress, retry_timeout: "200ms" },
+  });
+}
+
+/** Writes `config.json` of a node. */
+function writeNode(options: SandboxOptions, index: number, command: object): SandboxNode {
+  const name = `node${index}`;
+  const folder = join(options.workspace, name);
+  const node = {
+    name,
+    folder,
+    configFile: join(folder, "config.json"),
+    logFile: join(folder, "node.log"),
+    rpcAddressesFile: join(folder, "rpc_addresses.json"),
+  };
+  Deno.mkdirSync(folder, { recursive: true });
+  Deno.writeTextFileSync(node.configFile, JSON.stringify(nodeConfig(options, index, node, command), null, 2) + "\n");
+  return node;
 }
 
 function nodeConfig(
-  { host, port, members: memberCount, nativeApp }: SandboxOptions,
-  nodeFolder: string,
-  commonFolder: string,
-  members: readonly unknown[],
-  constitutionFiles: readonly string[],
+  { host, port, nativeApp }: SandboxOptions,
+  index: number,
+  { folder, rpcAddressesFile }: SandboxNode,
+  command: object,
 ): unknown {
-  const ports = sandboxPorts(port);
+  const ports = sandboxPorts(port, index);
   const address = (port: number) => formatAddress({ host, port });
   const kind = /^[0-9.]+$|:/.test(host) ? "iPAddress" : "dNSName";
   const names = [`${kind}:${host}`, ...(host === "localhost" ? [] : ["dNSName:localhost"])];
@@ -120,28 +161,26 @@ function nodeConfig(
     network: {
       node_to_node_interface: { bind_address: address(ports.nodeToNode) },
       rpc_interfaces: {
-        primary_rpc_interface: { bind_address: address(ports.rpc), enabled_operator_features: ["SnapshotRead"] },
-        web_rpc_interface: { bind_address: address(ports.web), client_certificates: false },
+        primary_rpc_interface: {
+          bind_address: address(ports.rpc),
+          enabled_operator_features: ["SnapshotRead", "LedgerRead"],
+        },
+        web_rpc_interface: {
+          bind_address: address(ports.web),
+          enabled_operator_features: ["LedgerRead"],
+          client_certificates: false,
+        },
       },
     },
     node_certificate: { subject_alt_names: names, initial_validity_days: SERVICE_VALIDITY_DAYS },
-    command: {
-      type: "Start",
-      service_certificate_file: join(commonFolder, "service_cert.pem"),
-      start: {
-        constitution_files: constitutionFiles,
-        members,
-        initial_service_certificate_validity_days: SERVICE_VALIDITY_DAYS,
-        service_configuration: { recovery_threshold: Math.floor(memberCount / 2) + 1 },
-        cose_signatures: { issuer: "quorate.sandbox", subject: "ledger.signature" },
-      },
-    },
-    ledger: { directory: join(nodeFolder, "ledger") },
-    snapshots: { directory: join(nodeFolder, "snapshots") },
+    command,
+    ledger: { directory: join(folder, "ledger") },
+    snapshots: { directory: join(folder, "snapshots") },
     output_files: {
-      node_certificate_file: join(nodeFolder, "nodecert.pem"),
-      pid_file: join(nodeFolder, "node.pid"),
-      rpc_addresses_file: join(nodeFolder, "rpc_addresses.json"),
+      node_certificate_file: join(folder, "nodecert.pem"),
+      pid_file: join(folder, "node.pid"),
+      node_to_node_address_file: join(folder, "node_to_node_address.json"),
+      rpc_addresses_file: rpcAddressesFile,
     },
     ...(nativeApp === undefined ? {} : { native_app: nativeApp }),
   };

@@ -57,7 +57,7 @@ export async function startInlineService(
     nativeApp: app === "native" ? "logging" : undefined,
   };
   const sandbox = createSandbox(options, usedPowers.random, nowMs);
-  const parsed = parseConfig(Deno.readTextFileSync(sandbox.configFile), sandbox.configFile);
+  const parsed = parseConfig(Deno.readTextFileSync(sandbox.firstNode.configFile), sandbox.firstNode.configFile);
   const files = await readConfigFiles(parsed, (path) => Deno.readTextFile(path));
   const interfaces = { primary_rpc_interface: { bind_address: "127.0.0.1:8000", published_address: "127.0.0.1:8000" } };
   const config = { ...startConfig(parsed, files, interfaces, "fail"), ...change };

@@ -8,13 +8,13 @@ import { Command, Option } from "commander";
 import { join, resolve } from "node:path";
 import type { LogLevel } from "../../enclave/messages.ts";
 import type { Random } from "../../shared/crypto/primitives.ts";
-import { MAX_SANDBOX_MEMBERS, MAX_SANDBOX_USERS } from "../../shared/limits.ts";
+import { MAX_SANDBOX_MEMBERS, MAX_SANDBOX_NODES, MAX_SANDBOX_USERS } from "../../shared/limits.ts";
 import { parseConfig } from "../config.ts";
 import { readConfigFiles } from "../config_files.ts";
 import { DEFAULT_CONSTITUTION_FOLDER } from "../constitution_folder.ts";
 import { requireFreePorts } from "../free_ports.ts";
 import { Host } from "../host.ts";
-import { createLog, type NodeLog } from "../log.ts";
+import { createLog } from "../log.ts";
 import {
   createSandbox,
   DEFAULT_APP_FOLDER,
@@ -24,7 +24,9 @@ import {
   sandboxPorts,
 } from "../sandbox.ts";
 import { requireConstitution } from "../constitution_check.ts";
+import { type RunningSandboxNode, SandboxNetwork } from "../sandbox_network.ts";
 import { openingRequests, type SandboxOpening } from "../sandbox_opening.ts";
+import { type Stoppable, StopSignals } from "../stop_signals.ts";
 import { storageError } from "../storage_error.ts";
 import { Workspace } from "../workspace.ts";
 import { stdoutColours } from "./colours.ts";
@@ -57,18 +59,20 @@ interface Options {
   readonly constitution: string;
   readonly nativeApp?: string;
   readonly fresh?: boolean;
+  readonly logFile?: string;
+  readonly stopWithStdin?: boolean;
   readonly logLevel: LogLevel;
 }
 
 export function nodeCommand(): Command {
   return new Command("node")
-    .description("Run a sandbox (one node, members, a user, an app, service open), or a node from a configuration")
+    .description("Run a sandbox (nodes, members, a user, an app, service open), or a node from a configuration")
     .option("--config <FILE>", "run a real node from a CCF-format JSON configuration instead of a sandbox")
     .option("--check", "with --config: only validate it")
     .option("--workspace <DIR>", "where the sandbox keeps everything", "./workspace")
     .option("--host <HOST>", "address to listen on", "127.0.0.1")
     .option("--port <PORT>", "first port; 0: the operating system chooses all", "8000")
-    .option("--nodes <N>", "number of nodes", "1")
+    .option("--nodes <N>", "number of nodes; several are a process each", "1")
     .option("--members <N>", "number of members", "3")
     .option("--users <N>", "number of users", "1")
     .option("--app <DIR>", "app bundle: app.json and src/", DEFAULT_APP_FOLDER)
@@ -89,8 +93,14 @@ export function nodeCommand(): Command {
       ])
         .default("info"),
     )
+    .option("--log-file <FILE>", "with --config: also log to the end of this file")
+    .option(
+      "--stop-with-stdin",
+      "with --config: stop when standard input ends, as with the process that started this one",
+    )
     .action(async (options: Options, command: Command) => {
-      keepPermissions(["read", "write", "net", "env"]);
+      const isNetwork = options.config === undefined && options.nodes !== "1";
+      keepPermissions(["read", "write", "net", "env", ...(isNetwork ? ["run" as const] : [])]);
       requireFittingOptions(options, command);
       Deno.exitCode = options.config === undefined
         ? await runSandbox(options)
@@ -99,9 +109,12 @@ export function nodeCommand(): Command {
 }
 
 /** @throws UsageError where an option would silently do nothing */
-function requireFittingOptions({ config, check }: Options, command: Command): void {
+function requireFittingOptions({ config, check, logFile, stopWithStdin }: Options, command: Command): void {
   if (config === undefined) {
-    if (check === true) throw new UsageError("Cannot use --check alone: name a configuration with --config FILE");
+    for (const [given, name] of [[check, "--check"], [logFile, "--log-file"], [stopWithStdin, "--stop-with-stdin"]]) {
+      if (given === undefined) continue;
+      throw new UsageError(`Cannot use ${name} alone: name a configuration with --config FILE`);
+    }
     return;
   }
   const given = command.options.filter((option) =>
@@ -114,7 +127,7 @@ function requireFittingOptions({ config, check }: Options, command: Command): vo
   );
 }
 
-async function runConfigured(file: string, { check, logLevel }: Options): Promise<number> {
+async function runConfigured(file: string, { check, logFile, stopWithStdin, logLevel }: Options): Promise<number> {
   const config = parseConfig(readTextFile(file, "the configuration"), file);
   const files = await readConfigFiles(config, (path) => Deno.readTextFile(path));
   if (check === true) {
@@ -125,12 +138,13 @@ async function runConfigured(file: string, { check, logLevel }: Options): Promis
     return ExitCode.done;
   }
   using signals = new StopSignals(config.ignoreFirstSigterm);
-  const log = createLog({ format: config.logFormat, level: logLevel });
+  if (stopWithStdin === true) void signals.watchStandardInput();
+  const log = createLog({ format: config.logFormat, level: logLevel, ...(logFile !== undefined && { file: logFile }) });
   for (const warning of config.warnings) log.write("info", "host", warning);
   try {
     const host = await Host.start({ config, files, log, logLevel });
     signals.stopFromNowOn(host);
-    return await untilStopped(host, signals);
+    return await signals.untilStopped(host);
   } finally {
     await log.close();
   }
@@ -139,24 +153,29 @@ async function runConfigured(file: string, { check, logLevel }: Options): Promis
 async function runSandbox(options: Options): Promise<number> {
   const sandboxOptions = readSandboxOptions(options);
   const { workspace: path, host, port, appFolder, constitutionFolder } = sandboxOptions;
+  const nodes = wholeNumber("--nodes", options.nodes, 1, MAX_SANDBOX_NODES);
   // Everything that can be refused is refused before anything is written or wiped.
   const inputs = readSandboxInputs(sandboxOptions);
   const constitution = inputs.constitution.map((path) => readTextFile(path, "the constitution's file"));
   await requireConstitution(constitution, constitutionFolder);
-  const { rpc, web, nodeToNode } = sandboxPorts(port);
-  requireFreePorts(host, [rpc, web, nodeToNode]);
+  const ports = Array.from({ length: nodes }, (_, i) => Object.values(sandboxPorts(port, i)));
+  requireFreePorts(host, ports.flat());
   using signals = new StopSignals(false);
   const workspace = Workspace.prepare({
     path,
     fresh: options.fresh === true,
     inputs: [appFolder, constitutionFolder],
   });
-  let running: RunningNode | undefined;
+  let running: RunningSandbox | undefined;
   try {
     const random: Random = (length) => crypto.getRandomValues(new Uint8Array(length));
     const sandbox = createSandbox(sandboxOptions, random, Date.now(), inputs);
-    running = await openSandbox(sandbox, path, options.logLevel, signals);
+    running = nodes === 1
+      ? await openSandbox(sandbox, options.logLevel, signals)
+      : await openNetwork(sandboxOptions, nodes, sandbox, options.logLevel, signals);
+    if (running !== undefined) announce(running.nodes, sandbox, path);
   } catch (error) {
+    await running?.close();
     workspace.discard();
     throw error;
   }
@@ -166,22 +185,24 @@ async function runSandbox(options: Options): Promise<number> {
     return signals.exitCode;
   }
   try {
-    return await untilStopped(running.host, signals);
+    return await signals.untilStopped(running.target);
   } finally {
-    await running.log.close();
+    await running.close();
     workspace.release();
   }
 }
+
 function readSandboxOptions(options: Options): SandboxOptions {
-  const members = wholeNumber("--members", options.members, 1, MAX_SANDBOX_MEMBERS);
-  if (wholeNumber("--nodes", options.nodes, 1, 1000) !== 1) {
-    throw new UsageError("Cannot start several nodes: --nodes must be 1 in this version");
-  }
   return {
     workspace: resolve(options.workspace),
     host: options.host,
-    port: wholeNumber("--port", options.port, 0, 65535 - 2000),
-    members,
+    port: wholeNumber(
+      "--port",
+      options.port,
+      0,
+      65535 - Math.max(...Object.values(sandboxPorts(1, MAX_SANDBOX_NODES))),
+    ),
+    members: wholeNumber("--members", options.members, 1, MAX_SANDBOX_MEMBERS),
     users: wholeNumber("--users", options.users, 0, MAX_SANDBOX_USERS),
     appFolder: resolve(options.app),
     constitutionFolder: resolve(options.constitution),
@@ -189,37 +210,49 @@ function readSandboxOptions(options: Options): SandboxOptions {
   };
 }
 
+/** A sandbox whose service is open. */
+interface RunningSandbox {
+  readonly nodes: readonly RunningSandboxNode[];
+  readonly target: Stoppable;
+  /** Stops it if it still runs, and waits until it has. */
+  close(): Promise<void>;
+}
+
 /**
- * Runs the node of a sandbox and opens its service.
+ * Runs the one node of a sandbox in this process and opens its service.
  *
- * Out: the node, told to everybody; or undefined if a signal came first, and then all is closed again.
+ * Out: undefined if a signal came first, and then all is closed again.
  */
 async function openSandbox(
-  sandbox: Sandbox,
-  workspace: string,
+  { firstNode, opening }: Sandbox,
   logLevel: LogLevel,
   signals: StopSignals,
-): Promise<RunningNode | undefined> {
-  const config = parseConfig(Deno.readTextFileSync(sandbox.configFile), sandbox.configFile);
+): Promise<RunningSandbox | undefined> {
+  const { configFile, logFile } = firstNode;
+  const config = parseConfig(Deno.readTextFileSync(configFile), configFile);
   const files = await readConfigFiles(config, (path) => Deno.readTextFile(path));
-  const log = createLog({
-    format: config.logFormat,
-    level: logLevel,
-    file: join(sandbox.nodeFolder, "node.log"),
-    console: "none",
-  });
+  const log = createLog({ format: config.logFormat, level: logLevel, file: logFile, console: "none" });
   let host: Host | undefined;
+  const close = async () => {
+    // It may be stopping already: then the first line does not wait, and the second does.
+    await host?.stop();
+    await host?.stopped;
+    await log.close();
+  };
   try {
     await signals.arrived();
-    if (signals.requireStop) return await giveUp(host, log);
-    host = await Host.start({ config, files, log, logLevel });
-    signals.stopFromNowOn(host);
-    await openService(host, sandbox.opening);
-    if (signals.requireStop) return await giveUp(host, log);
-    announce(host, sandbox, workspace);
-    return { host, log };
+    if (!signals.requireStop) {
+      host = await Host.start({ config, files, log, logLevel });
+      signals.stopFromNowOn(host);
+      await openService(host, opening);
+      const url = host.urls.get("primary_rpc_interface")!;
+      const node = { id: host.nodeId, url, webUrl: host.urls.get("web_rpc_interface")! };
+      if (!signals.requireStop) return { nodes: [node], target: host, close };
+    }
+    await close();
+    return undefined;
   } catch (error) {
-    await giveUp(host, log);
+    await close();
     if (signals.requireStop) return undefined;
     throw error;
   }
@@ -236,26 +269,38 @@ async function openService(host: Host, opening: SandboxOpening): Promise<void> {
   await host.serviceOpened;
 }
 
-/** A node with the log that is to be closed after it. */
-interface RunningNode {
-  readonly host: Host;
-  readonly log: NodeLog;
-}
-
-async function giveUp(host: Host | undefined, log: NodeLog): Promise<undefined> {
-  // It may be stopping already: then the first line does not wait, and the second does.
-  await host?.stop();
-  await host?.stopped;
-  await log.close();
+/** Runs every node of a sandbox in a process of its own. Out: as `openSandbox`. */
+async function openNetwork(
+  options: SandboxOptions,
+  nodeCount: number,
+  sandbox: Sandbox,
+  logLevel: LogLevel,
+  signals: StopSignals,
+): Promise<RunningSandbox | undefined> {
+  const network = new SandboxNetwork(options, nodeCount, sandbox, logLevel, (line) => console.log(line));
+  const close = async () => {
+    await network.stop();
+    await network.stopped;
+  };
+  signals.stopFromNowOn(network);
+  try {
+    await signals.arrived();
+    const nodes = await network.open();
+    if (!signals.requireStop) return { nodes, target: network, close };
+    await close();
+    return undefined;
+  } catch (error) {
+    await close();
+    if (signals.requireStop) return undefined;
+    throw error;
+  }
 }
 
 /** Tells scripts by `sandbox.json`, which appears complete, and people on the terminal. */
-function announce(host: Host, { commonFolder }: Sandbox, workspace: string): void {
-  const url = host.urls.get("primary_rpc_interface")!;
-  const webUrl = host.urls.get("web_rpc_interface")!;
+function announce(nodes: readonly RunningSandboxNode[], { commonFolder }: Sandbox, workspace: string): void {
   const serviceCert = join(commonFolder, "service_cert.pem");
   const description = {
-    nodes: [{ id: host.nodeId, url, web_url: webUrl, console_url: null }],
+    nodes: nodes.map(({ id, url, webUrl }) => ({ id, url, web_url: webUrl, console_url: null })),
     service_cert: serviceCert,
     common_dir: commonFolder,
   };
@@ -267,87 +312,23 @@ function announce(host: Host, { commonFolder }: Sandbox, workspace: string): voi
     throw storageError(`write ${JSON.stringify(path)}`, error, "choose another --workspace");
   }
   const colours = stdoutColours();
+  const [first] = nodes;
   console.log(`
 ${colours.bold("The service is open.")} ${
     colours.yellow("Virtual platform: nothing is protected from whoever runs this machine.")
   }
-  with client certificates  ${url}
-  for browsers and scripts  ${webUrl}
+  with client certificates  ${nodes.map(({ url }) => url).join("  ")}
+  for browsers and scripts  ${nodes.map(({ webUrl }) => webUrl).join("  ")}
   service certificate       ${serviceCert}
   credentials               ${commonFolder}
 
 Try it:
   curl --config ${join(commonFolder, "user0.curl")} -H "content-type: application/json" \\
-    -d '{"id": 42, "msg": "hello"}' ${url}/app/log/private
+    -d '{"id": 42, "msg": "hello"}' ${first!.url}/app/log/private
 or, without curl:
   deno task run call /app/log/private --as user0 --data '{"id": 42, "msg": "hello"}'
 
-Ctrl-C stops it.`);
-}
-
-/**
- * SIGINT and SIGTERM, from before anything is written until the end.
- *
- * What comes before there is a node to stop is kept, and stops it as soon as it has started.
- */
-class StopSignals implements Disposable {
-  #received: "SIGINT" | "SIGTERM" | undefined;
-  #ignoreTerminate: boolean;
-  #noticeDue = false;
-  #host: Host | undefined;
-
-  constructor(ignoreFirstSigterm: boolean) {
-    this.#ignoreTerminate = ignoreFirstSigterm;
-    Deno.addSignalListener("SIGINT", this.#onInterrupt);
-    Deno.addSignalListener("SIGTERM", this.#onTerminate);
-  }
-
-  /** Whether one came that is not ignored. */
-  get requireStop(): boolean {
-    return this.#received !== undefined;
-  }
-
-  get exitCode(): number {
-    return this.#received === "SIGINT" ? ExitCode.interrupted : ExitCode.done;
-  }
-
-  /** Resolves when those have been delivered that came while the process was busy. */
-  arrived(): Promise<void> {
-    return new Promise((done) => setTimeout(done, 0));
-  }
-
-  stopFromNowOn(host: Host): void {
-    this.#host = host;
-    if (this.#noticeDue) host.giveStopNotice();
-    if (this.requireStop) void host.stop();
-  }
-
-  [Symbol.dispose](): void {
-    Deno.removeSignalListener("SIGINT", this.#onInterrupt);
-    Deno.removeSignalListener("SIGTERM", this.#onTerminate);
-  }
-
-  readonly #onInterrupt = () => this.#stop("SIGINT");
-
-  readonly #onTerminate = () => {
-    if (!this.#ignoreTerminate) return this.#stop("SIGTERM");
-    this.#ignoreTerminate = false;
-    if (this.#host === undefined) this.#noticeDue = true;
-    else this.#host.giveStopNotice();
-  };
-
-  #stop(signal: "SIGINT" | "SIGTERM"): void {
-    if (this.#received !== "SIGINT") this.#received = signal;
-    void this.#host?.stop();
-  }
-}
-
-/** Waits for a signal or a failure. */
-async function untilStopped(host: Host, signals: StopSignals): Promise<number> {
-  const reason = await host.stopped;
-  if (reason === undefined) return signals.exitCode;
-  console.error(reason);
-  return ExitCode.refused;
+Ctrl-C stops ${nodes.length === 1 ? "it" : "all of them"}.`);
 }
 
 function wholeNumber(option: string, text: string, least: number, most: number): number {

@@ -134,7 +134,8 @@ Deno.test("a sandbox has the files that clients of CCF look for", async () => {
 for (
   const [args, message] of [
     [["node", "--port", "eighty"], /Cannot use --port eighty/],
-    [["node", "--nodes", "3"], /--nodes must be 1/],
+    [["node", "--nodes", "6"], /Cannot use --nodes 6: it must be a whole number from 1 to 5/],
+    [["node", "--log-file", "x"], /Cannot use --log-file alone: name a configuration/],
     [["node", "--config", "/nowhere.json"], /Cannot read the configuration \/nowhere\.json: there is no such file/],
     [["node", "--workspace", "/proc/quorate"], /Cannot write to the workspace/],
     [["node", "--app", "/nowhere", "--port", "0"], /Cannot use the app in \/nowhere/],

@@ -20,7 +20,10 @@ export interface EntryEffects {
 }
 
 export interface RaftPort<Entry> {
-  /** Sends one message, if it can. Entries after `previous` up to `last` travel with an "append entries". */
+  /**
+   * Sends one message, if it can. Entries after `previous` up to `last` travel with an "append entries", or the first of
+   * them where all are too much: the rest is asked for.
+   */
   send(to: NodeId, message: RaftMessage): void;
 
   /**

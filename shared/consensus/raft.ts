@@ -105,7 +105,8 @@ export class Raft<Entry> {
   /**
    * A message, whose sender was authenticated.
    *
-   * @param entries of an "append entries", those after `previous` up to `last`; undefined where they are malformed
+   * @param entries of an "append entries": those after `previous` up to `last`, or fewer of them where not all could be
+   *   carried; undefined where they are malformed
    */
   receive(from: NodeId, message: RaftMessage, entries: readonly Entry[] | undefined): void {
     assert(from !== this.#state.id, "A node says nothing to itself");

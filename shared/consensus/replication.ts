@@ -35,7 +35,8 @@ export function append<Entry>(state: RaftState<Entry>, seqno: Seqno, sizeBytes: 
 }
 
 /**
- * @param entries those after `message.previous` up to `message.last`; undefined where their bytes are not entries
+ * @param entries those after `message.previous`, up to `message.last` or as many as could be carried; undefined where
+ *   their bytes are not entries. What could not be carried is refused, so that it is sent again
  */
 export function receiveAppendEntries<Entry>(
   state: RaftState<Entry>,
@@ -71,7 +72,7 @@ export function receiveAppendEntries<Entry>(
     rollback(state, next - 1);
   }
   if (next <= message.last) {
-    if (entries?.length !== message.last - message.previous) return refuse(state, from);
+    if (entries === undefined || entries.length > message.last - message.previous) return refuse(state, from);
     if (!execute(state, message, entries, next)) return refuse(state, from);
   }
   commitUpTo(state, message.committed);
@@ -87,12 +88,17 @@ function firstDifference<Entry>(state: RaftState<Entry>, message: AppendEntries)
   return seqno;
 }
 
-/** Takes the entries from `next` on. @returns false where one of them is not what it should be; those before are kept */
+/**
+ * Takes the entries from `next` on.
+ *
+ * @returns false where one of them is not what it should be, or did not come; those before it are kept
+ */
 function execute<Entry>(state: RaftState<Entry>, message: AppendEntries, entries: readonly Entry[], next: Seqno) {
   for (let seqno = next; seqno <= message.last; seqno++) {
-    const id = { view: message.viewOfEntries, seqno };
+    const entry = entries[seqno - message.previous - 1];
+    if (entry === undefined) return false;
     state.trace("execute_append_entries_sync", { seqno });
-    const effects = state.port.execute(entries[seqno - message.previous - 1]!, id);
+    const effects = state.port.execute(entry, { view: message.viewOfEntries, seqno });
     if (effects === undefined) return false;
     state.last = seqno;
     // At once, not only with the next signature: whoever is refused here tells the leader how far its log is right.

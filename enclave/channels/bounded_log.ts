@@ -31,7 +31,7 @@ export class BoundedLog {
     if (age >= 0 && age < CHANNEL_LOG_WINDOW_MS) return;
     for (const [level, lines] of this.#lines) {
       const leftOut = lines - MAX_CHANNEL_LOG_LINES;
-      if (leftOut > 0) this.#log(level, `${leftOut} more lines on channels between nodes were left out`);
+      if (leftOut > 0) this.#log(level, `${leftOut} more lines on messages between nodes were left out`);
     }
     this.#lines.clear();
     this.#startMs = nowMs;

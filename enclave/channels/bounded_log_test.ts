@@ -14,7 +14,7 @@ Deno.test("BoundedLog writes so many lines in a window, then tells how many it l
   log.tick(1000 + CHANNEL_LOG_WINDOW_MS - 1);
   assert.equal(lines.length, MAX_CHANNEL_LOG_LINES);
   log.add("fail", "next", 1000 + CHANNEL_LOG_WINDOW_MS);
-  assert.deepEqual(lines.slice(-2), ["fail 5 more lines on channels between nodes were left out", "fail next"]);
+  assert.deepEqual(lines.slice(-2), ["fail 5 more lines on messages between nodes were left out", "fail next"]);
 });
 
 Deno.test("BoundedLog counts each level apart, so that many lines of one hide none of another", () => {

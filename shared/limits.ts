@@ -313,10 +313,12 @@ export const RECENT_ENTRIES_BLOCK_BYTES = MIB;
 export const DEFAULT_FORWARDING_TIMEOUT_MS = 3000;
 /** Of this node's clients, waiting for the primary's answer. */
 export const MAX_FORWARDED_REQUESTS = 10_000;
+/** One request or response on its way between nodes: less than what may wait for a connection. */
+export const MAX_FORWARDED_BYTES = 32 * MIB;
 /** Characters of answers of JSON-RPC batches that wait for the rest of their batch. */
 export const MAX_HELD_ANSWER_CHARACTERS = 64 * MIB;
 /** Of other nodes' clients, whose certificates are kept parsed. */
-export const MAX_FORWARDED_SESSIONS = 4096;
+export const MAX_FORWARDED_SESSIONS = 1024;
 
 /** A request to another node, from the look-up of its name to the last byte; and the answer's body. */
 export const MAX_OUTBOUND_REQUEST_MS = 10_000;

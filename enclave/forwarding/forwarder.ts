@@ -10,7 +10,12 @@
 import { FormatError } from "../../shared/assert.ts";
 import { equalBytes } from "../../shared/bytes.ts";
 import type { NodeId } from "../../shared/consensus/messages.ts";
-import { MAX_FORWARDED_REQUESTS, MAX_FORWARDED_SESSIONS, MAX_HELD_ANSWER_CHARACTERS } from "../../shared/limits.ts";
+import {
+  MAX_FORWARDED_BYTES,
+  MAX_FORWARDED_REQUESTS,
+  MAX_FORWARDED_SESSIONS,
+  MAX_HELD_ANSWER_CHARACTERS,
+} from "../../shared/limits.ts";
 import type { View } from "../../shared/tx_id.ts";
 import { BoundedLog } from "../channels/bounded_log.ts";
 import { type ForwardedHeader, parseForwardedHeader, serialiseForwardedHeader } from "../channels/forwarded_header.ts";
@@ -101,6 +106,10 @@ export class Forwarder {
     } catch (error) {
       if (!(error instanceof FormatError)) throw error;
       return failure(400, "InvalidInput", error.message);
+    }
+    if (content.length > MAX_FORWARDED_BYTES) {
+      const why = `A request of more than ${MAX_FORWARDED_BYTES} bytes is not forwarded; send it to the primary`;
+      return failure(413, "RequestBodyTooLarge", why);
     }
     const command = this.#nextCommand++;
     const deadlineMs = nowMs + timeoutMs;
@@ -196,13 +205,21 @@ function sendable(response: HttpResponse, method: string): { readonly bytes: Uin
   const terminate = response.close === true;
   try {
     if (response.snapshot !== undefined) throw new FormatError("Files are read on the node that is asked for them");
-    return { bytes: serialiseResponse(response, method), terminate };
+    const bytes = serialiseResponse(response, method);
+    if (bytes.length > MAX_FORWARDED_BYTES) {
+      throw new FormatError(`A response of more than ${MAX_FORWARDED_BYTES} bytes is not forwarded; ask the primary`);
+    }
+    return { bytes, terminate };
   } catch (error) {
     if (!(error instanceof FormatError)) throw error;
     return { bytes: serialiseResponse(failure(500, "InternalError", error.message), method), terminate };
   }
 }
 
-function failure(status: number, code: "InternalError" | "InvalidInput", message: string): HttpResponse {
+function failure(
+  status: number,
+  code: "InternalError" | "InvalidInput" | "RequestBodyTooLarge",
+  message: string,
+): HttpResponse {
   return new OdataError(status, code, message).toResponse();
 }

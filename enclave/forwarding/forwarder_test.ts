@@ -4,6 +4,7 @@ import { fromHex, fromUtf8, toUtf8 } from "../../shared/bytes.ts";
 import {
   CHANNEL_LOG_WINDOW_MS,
   MAX_CHANNEL_LOG_LINES,
+  MAX_FORWARDED_BYTES,
   MAX_FORWARDED_REQUESTS,
   MAX_FORWARDED_SESSIONS,
   MAX_HELD_ANSWER_CHARACTERS,
@@ -199,6 +200,17 @@ Deno.test("a response that no message can carry, and a file, become a 500", () =
     /^InternalError Cannot write an HTTP message: the value of header x/,
   );
   assert.match(errorOf(pair.answers[1]!.response), /^InternalError .*Files are read on the node that is asked/);
+});
+
+Deno.test("what is too large for a message between nodes is refused by the node that has it", () => {
+  const pair = new Pair();
+  const tooLarge = pair.forward({ request: { ...GET, body: new Uint8Array(MAX_FORWARDED_BYTES) } });
+  assert.equal(tooLarge?.status, 413);
+  assert.match(errorOf(tooLarge!), /^RequestBodyTooLarge A request of more than 33554432 bytes/);
+  pair.run = () => ({ ...OK, body: new Uint8Array(MAX_FORWARDED_BYTES) });
+  pair.forward();
+  pair.deliver();
+  assert.match(errorOf(pair.answers[0]!.response), /^InternalError A response of more than 33554432 bytes/);
 });
 
 Deno.test("only so many requests wait for another node", () => {

@@ -38,7 +38,7 @@ export function becomeAwareOfView<Entry>(state: RaftState<Entry>, view: View): v
 }
 
 /**
- * A node that only asked is answered by the leader of its view: it follows again, as it did before.
+ * A node that only asked hears the leader of its view, and follows.
  *
  * Here we differ from CCF (§10, step 1), where the node drops its unsigned tail. The leader may have been told that the
  * tail is here, and never sends what was acknowledged again: nothing it sends would fit, as long as it leads.
@@ -46,6 +46,8 @@ export function becomeAwareOfView<Entry>(state: RaftState<Entry>, view: View): v
 export function endPreVote<Entry>(state: RaftState<Entry>): void {
   state.restartElectionTimer();
   state.leadership = "Follower";
+  // It may have run in this view before it asked for the next: then it follows here for the first time.
+  state.isNewFollower = true;
   state.trace("become_follower");
 }
 

@@ -445,6 +445,18 @@ Deno.test("a candidate that hears the leader of its view keeps the vote that it 
   assert.deepEqual(answerTo(node, "a", request(4, 9)), [4, true]);
 });
 
+Deno.test("a candidate that lost, and asked for pre-votes, still gives way to the log of who won", () => {
+  const node = followerOf(ABC);
+  node.follow("a", 2, entries(2, 5, "sign"));
+  node.raft.periodic(100);
+  node.receive("c", granting(2));
+  assert.deepEqual([node.raft.leadership, node.raft.view], ["Candidate", 3]);
+  node.raft.periodic(100);
+  assert.deepEqual([node.raft.leadership, node.raft.view], ["PreVoteCandidate", 3]);
+  node.follow("c", 3, entries(3, 5, "entry", "sign"));
+  assert.deepEqual([node.raft.leadership, node.raft.lastSeqno, node.raft.viewOf(5)], ["Follower", 6, 3]);
+});
+
 Deno.test("a pre-vote candidate that hears the leader it voted for has no second vote in that view", () => {
   // a and c run for view 3 at once; b votes for a, which wins and signs, and then b loses patience.
   const node = followerOf(ABC);

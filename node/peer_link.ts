@@ -2,7 +2,9 @@
  * The way to one other node: a queue and a TCP connection that is made again when it is lost.
  *
  * In: messages, and the entries that are to travel with them. Out: frames, in order, with gaps where something was lost.
- * Knows nothing of what comes back: each side speaks on the connection that it has opened.
+ * Each side speaks on the connection that it has opened. But a node that has just joined knows no addresses: they are in
+ * the entries that it is sent, and until it has them it answers on the connection that the other node has opened, as
+ * CCF's do (src/host/node_connections.h).
  *
  * What is lost, and why so: consensus repeats what it misses, and the receiver refuses what comes late (nodes-and-
  * attestation.md §1.3). So nothing is sent out of order; what does not fit into the queue is lost, as what waits already
@@ -22,6 +24,7 @@ import {
 import type { Seqno } from "../shared/tx_id.ts";
 import type { NodeMessageType } from "../enclave/messages.ts";
 import { MAX_PEER_PAYLOAD_BYTES, serialiseFrameHead } from "./peer_frames.ts";
+import { closeQuietly } from "./peer_listener.ts";
 import type { PeerLog } from "./peer_log.ts";
 import { parseAddress } from "./units.ts";
 
@@ -37,8 +40,12 @@ export interface PeerMessage {
 
 export interface PeerLinkOptions {
   readonly nodeId: string;
-  /** "host:port" */
-  readonly address: string;
+  /** "host:port"; null where it is not known yet. */
+  readonly address: string | null;
+  /** The connection that the node has opened, for as long as its address is not known. */
+  readonly openedByNode: () => Deno.TcpConn | undefined;
+  /** Takes what comes back on a connection, until it ends. */
+  readonly serve: (connection: Deno.TcpConn) => Promise<void>;
   readonly readEntries: ReadEntries;
   readonly log: PeerLog;
   readonly connectMs: number;
@@ -46,7 +53,7 @@ export interface PeerLinkOptions {
 }
 
 export class PeerLink {
-  readonly address: string;
+  readonly address: string | null;
   readonly #options: PeerLinkOptions;
   #queue: PeerMessage[] = [];
   #queuedBytes = 0;
@@ -106,7 +113,9 @@ export class PeerLink {
 
   async #sendAll(): Promise<void> {
     while (this.#queue.length > 0) {
-      const connection = this.#connection ?? await this.#connect();
+      const connection = this.address === null
+        ? this.#options.openedByNode() ?? null
+        : this.#connection ?? await this.#connect(this.address);
       if (connection === null) {
         this.#dropQueue();
         break;
@@ -163,7 +172,7 @@ export class PeerLink {
   }
 
   /** Waits for its time, then tries once. @returns null where the node cannot be reached */
-  async #connect(): Promise<Deno.TcpConn | null> {
+  async #connect(address: string): Promise<Deno.TcpConn | null> {
     const { nodeId, log, connectMs } = this.#options;
     const closing = this.#closing.signal;
     await pause(this.#retryAtMs - performance.now(), closing);
@@ -171,7 +180,7 @@ export class PeerLink {
     const timeout = new AbortController();
     const timer = setTimeout(() => timeout.abort(new Error("it does not answer")), connectMs);
     try {
-      const { host, port } = parseAddress(this.address);
+      const { host, port } = parseAddress(address);
       const signal = AbortSignal.any([closing, timeout.signal]);
       const connection = await Deno.connect({ hostname: host, port, signal });
       if (closing.aborted) {
@@ -183,7 +192,7 @@ export class PeerLink {
       this.#connectedMs = performance.now();
       this.#unansweredSinceMs = null;
       this.#isUnreachable = false;
-      log("debug", `Connected to node ${nodeId} at ${this.address}`);
+      log("debug", `Connected to node ${nodeId} at ${address}`);
       const watching = this.#watch(connection).finally(() => this.#watching.delete(watching));
       this.#watching.add(watching);
       return connection;
@@ -191,7 +200,7 @@ export class PeerLink {
       if (closing.aborted) return null;
       this.#scheduleRetry();
       if (!this.#isUnreachable) {
-        log("info", `Cannot reach node ${nodeId} at ${this.address}: ${(error as Error).message}`);
+        log("info", `Cannot reach node ${nodeId} at ${address}: ${(error as Error).message}`);
       }
       this.#isUnreachable = true;
       return null;
@@ -213,14 +222,9 @@ export class PeerLink {
     }
   }
 
-  /** Nothing comes on this connection, but its end is seen. */
+  /** Sees the end of a connection. */
   async #watch(connection: Deno.TcpConn): Promise<void> {
-    const buffer = new Uint8Array(1024);
-    try {
-      while (await connection.read(buffer) !== null);
-    } catch {
-      // Lost, or closed by us.
-    }
+    await this.#options.serve(connection);
     this.#disconnect(connection);
   }
 
@@ -228,7 +232,7 @@ export class PeerLink {
     if (this.#connection !== connection) return;
     this.#connection = null;
     this.#unansweredSinceMs = null;
-    connection.close();
+    closeQuietly(connection);
     // A node that accepts and closes at once is as good as none.
     if (performance.now() - this.#connectedMs >= MAX_PEER_RETRY_MS) this.#failures = 0;
     else this.#scheduleRetry();

@@ -1,7 +1,7 @@
 /**
- * Where other nodes connect to: TCP connections from anybody.
+ * What comes from other nodes: on connections that they open, as anybody may, and on those that this one has opened.
  *
- * In: an address. Out: their messages, in the order of each connection. Who really sent one, the enclave finds out.
+ * In: an address. Out: messages, in the order of each connection. Who really sent one, the enclave finds out.
  * A stranger may hold a connection for a while and some memory, both within limits, and the log says why one was cut off.
  */
 
@@ -25,6 +25,10 @@ export interface PeerListenerOptions {
 
 interface Incoming {
   readonly connection: Deno.TcpConn;
+  /** Opened by this node, which may be silent for as long as the other likes. */
+  readonly isOwn: boolean;
+  /** What the last message said of its sender; "" before the first. */
+  from: string;
   readonly reader: FrameReader;
   /** Of `#unfinishedBytes`. */
   heldBytes: number;
@@ -69,6 +73,11 @@ export class PeerListener {
     return this.#listener.addr.port;
   }
 
+  /** The connection on which a node, or whoever says to be it, has opened and sent a message last. */
+  connectionFrom(nodeId: string): Deno.TcpConn | undefined {
+    return [...this.#incoming].findLast(({ isOwn, from }) => !isOwn && from === nodeId)?.connection;
+  }
+
   async stop(): Promise<void> {
     this.#isStopped = true;
     clearInterval(this.#sweep);
@@ -82,8 +91,8 @@ export class PeerListener {
     while (!this.#isStopped) {
       try {
         const connection = await this.#listener.accept();
-        if (this.#incoming.size >= MAX_PEER_CONNECTIONS) this.#closeMostSilent();
-        const serving = this.#serve(connection).finally(() => this.#serving.delete(serving));
+        this.#makeRoom();
+        const serving = this.serve(connection, false).finally(() => this.#serving.delete(serving));
         this.#serving.add(serving);
       } catch (error) {
         if (this.#isStopped) return;
@@ -93,9 +102,12 @@ export class PeerListener {
     }
   }
 
-  async #serve(connection: Deno.TcpConn): Promise<void> {
+  /** Takes what comes on a connection until it ends, and closes it. */
+  async serve(connection: Deno.TcpConn, isOwn: boolean): Promise<void> {
     const incoming: Incoming = {
       connection,
+      isOwn,
+      from: "",
       reader: new FrameReader(),
       heldBytes: 0,
       lastFrameMs: performance.now(),
@@ -126,6 +138,8 @@ export class PeerListener {
 
   #read(incoming: Incoming, bytes: Uint8Array, frames: PeerFrame[]): void {
     const { reader } = incoming;
+    // Of a connection of our own the time counts from a message's beginning.
+    if (incoming.isOwn && !reader.isWithinFrame) incoming.lastFrameMs = performance.now();
     reader.read(bytes, frames);
     this.#unfinishedBytes += reader.heldBytes - incoming.heldBytes;
     incoming.heldBytes = reader.heldBytes;
@@ -139,6 +153,7 @@ export class PeerListener {
     incoming.isBusy = true;
     for (const frame of frames) {
       if (this.#isStopped) return;
+      incoming.from = frame.from;
       const taken = this.#options.onFrame(frame);
       if (taken instanceof Promise) await taken;
     }
@@ -152,18 +167,18 @@ export class PeerListener {
       if (incoming.isBusy || incoming.lastFrameMs > since) continue;
       if (incoming.reader.isWithinFrame) {
         this.#cutOff(incoming, `its message is not finished after ${this.#options.frameMs} ms`);
-      } else {
+      } else if (!incoming.isOwn) {
         this.#close(incoming);
       }
     }
   }
 
-  #closeMostSilent(): void {
-    let silent: Incoming | undefined;
-    for (const incoming of this.#incoming) {
-      if (silent === undefined || incoming.lastFrameMs < silent.lastFrameMs) silent = incoming;
-    }
-    this.#cutOff(silent!, `there are ${MAX_PEER_CONNECTIONS} connections, and it has been silent longest`);
+  /** For one more connection that somebody else has opened. */
+  #makeRoom(): void {
+    const others = [...this.#incoming].filter(({ isOwn }) => !isOwn);
+    if (others.length < MAX_PEER_CONNECTIONS) return;
+    const silent = others.reduce((most, other) => other.lastFrameMs < most.lastFrameMs ? other : most);
+    this.#cutOff(silent, `there are ${MAX_PEER_CONNECTIONS} connections, and it has been silent longest`);
   }
 
   #cutOff(incoming: Incoming, reason: string): void {
@@ -177,7 +192,16 @@ export class PeerListener {
     incoming.isClosed = true;
     this.#incoming.delete(incoming);
     this.#unfinishedBytes -= incoming.heldBytes;
-    incoming.connection.close();
+    closeQuietly(incoming.connection);
+  }
+}
+
+/** Closes a connection that may be closed already. */
+export function closeQuietly(connection: Deno.TcpConn): void {
+  try {
+    connection.close();
+  } catch (error) {
+    if (!(error instanceof Deno.errors.BadResource)) throw error;
   }
 }
 

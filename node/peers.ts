@@ -76,9 +76,7 @@ export class Peers {
       const closing = link.close().finally(() => this.#closing.delete(closing));
       this.#closing.add(closing);
     }
-    if (address === null) return;
-    const { readEntries, connectMs = MAX_PEER_CONNECT_MS, silenceMs = MAX_PEER_SILENCE_MS } = this.#options;
-    this.#links.set(nodeId, new PeerLink({ nodeId, address, readEntries, log: this.#log, connectMs, silenceMs }));
+    if (address !== null) this.#addLink(nodeId, address);
   }
 
   /**
@@ -93,9 +91,33 @@ export class Peers {
     entries?: { readonly from: Seqno; readonly to: Seqno },
   ): void {
     assert(this.ownId !== "", "A node knows its ID before it sends");
-    const link = this.#links.get(to);
+    let link = this.#links.get(to);
+    if (link === undefined || link.address === null) link = this.#answeringLink(to, link);
     if (link === undefined) this.#log("info", `A message to node ${to} is not sent: its address is not known`);
     else link.send({ from: this.ownId, messageType, payload, entries });
+  }
+
+  /** To a node whose address is not known, and which has connected to this one. */
+  #answeringLink(nodeId: string, link: PeerLink | undefined): PeerLink | undefined {
+    if (this.#listener.connectionFrom(nodeId) !== undefined) return link ?? this.#addLink(nodeId, null);
+    this.setAddress(nodeId, null);
+    return undefined;
+  }
+
+  #addLink(nodeId: string, address: string | null): PeerLink {
+    const { readEntries, connectMs = MAX_PEER_CONNECT_MS, silenceMs = MAX_PEER_SILENCE_MS } = this.#options;
+    const link = new PeerLink({
+      nodeId,
+      address,
+      openedByNode: () => this.#listener.connectionFrom(nodeId),
+      serve: (connection) => this.#listener.serve(connection, true),
+      readEntries,
+      log: this.#log,
+      connectMs,
+      silenceMs,
+    });
+    this.#links.set(nodeId, link);
+    return link;
   }
 
   /** Closes every connection; nothing is sent or handed on afterwards. */

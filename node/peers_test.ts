@@ -71,6 +71,59 @@ Deno.test("Peers carry messages both ways, in order, with the sender's ID", asyn
   assert.deepEqual(a.received, ["b 1:"]);
 });
 
+Deno.test("Peers answer a node whose address they do not know on the connection that it has opened", async () => {
+  await using a = await start(A);
+  await using b = await start(B);
+  send(b, A, "nobody is there");
+  a.peers.setAddress(B, addressOf(b));
+  send(a, B, "hello");
+  await eventually(() => b.received.length === 1);
+  for (let i = 0; i < 100; i++) send(b, A, `${i}`);
+  await eventually(() => a.received.length === 100);
+  assert.deepEqual(a.received, Array.from({ length: 100 }, (_, i) => `b 1:${i}`));
+
+  b.peers.setAddress(A, addressOf(a));
+  send(b, A, "to its address");
+  await eventually(() => a.received.at(-1) === "b 1:to its address");
+  send(a, B, "again");
+  await eventually(() => b.received.length === 2);
+  assert.deepEqual(b.log, [`info A message to node ${A} is not sent: its address is not known`, b.log[1]]);
+  assert.match(b.log[1]!, /^debug Connected to node /);
+});
+
+Deno.test("Peers answer on the newest connection of a node, and nowhere once it has gone", async () => {
+  await using b = await start(B);
+  for (let round = 0; round < 3; round++) {
+    const a = await start(A);
+    a.peers.setAddress(B, addressOf(b));
+    send(a, B, "hello");
+    await eventually(() => b.received.length === round + 1);
+    send(b, A, `round ${round}`);
+    await eventually(() => a.received.length === 1);
+    assert.deepEqual(a.received, [`b 1:round ${round}`]);
+    await a.peers.stop();
+    await eventually(() => {
+      b.log.length = 0;
+      send(b, A, "gone");
+      return b.log.length === 1;
+    });
+  }
+});
+
+Deno.test("Peers cut off a node that answers with what is no message, and connect to it anew", async () => {
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  await using a = await start(A);
+  a.peers.setAddress(B, `127.0.0.1:${listener.addr.port}`);
+  for (let round = 0; round < 2; round++) {
+    send(a, B, "hello");
+    using connection = await listener.accept();
+    await connection.write(new Uint8Array(100).fill(255));
+    while (await connection.read(new Uint8Array(1000)).catch(() => null) !== null);
+  }
+  assert(a.log.some((line) => /^info A connection from .* is cut off: /.test(line)), a.log.join("\n"));
+  assert.deepEqual(a.received, []);
+});
+
 Deno.test("Peers write all that is sent in one turn at once", async () => {
   const reads: number[] = [];
   using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });

@@ -60,7 +60,11 @@ export async function startInlineService(
   const parsed = parseConfig(Deno.readTextFileSync(sandbox.firstNode.configFile), sandbox.firstNode.configFile);
   const files = await readConfigFiles(parsed, (path) => Deno.readTextFile(path));
   const interfaces = { primary_rpc_interface: { bind_address: "127.0.0.1:8000", published_address: "127.0.0.1:8000" } };
-  const config = { ...startConfig(parsed, files, interfaces, "fail"), ...change };
+  const config = {
+    ...startConfig(parsed, files, interfaces, "fail"),
+    signatures: { txCount: 5000, delayMs: 1000 }, // tests say when time passes
+    ...change,
+  };
   const node = InlineNode.start(usedPowers, config, nowMs, closed ? undefined : sandbox.opening);
   const userPem = Deno.readTextFileSync(join(sandbox.commonFolder, "user0_cert.pem"));
   return { node, sandbox, config, userCertificate: parsePemBlock(userPem, "CERTIFICATE") };

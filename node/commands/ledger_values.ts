@@ -80,8 +80,8 @@ function describeJson(text: string): string | undefined {
   } catch {
     return undefined;
   }
-  // What JSON.parse would round stays as it was written.
-  return typeof value === "number" ? text : safeJson(shortened(value));
+  // What JSON.parse would round stays as it was written, but for the space around it.
+  return typeof value === "number" ? text.trim() : safeJson(shortened(value));
 }
 
 /** The same value with long texts cut, and PEM told by its digest. */

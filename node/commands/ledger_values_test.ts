@@ -67,6 +67,7 @@ Deno.test("safeJson() parses to the same value", () => {
 });
 
 Deno.test("nothing that is shown can steer a terminal", () => {
+  assert.equal(describeValue(toUtf8("\t1e400\n")), "1e400");
   // deno-lint-ignore no-control-regex -- control characters are what is looked for
   const steering = /[\u0000-\u001f\u007f-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2069]/;
   const text = fc.string({ unit: "binary", maxLength: 40 });

@@ -25,7 +25,7 @@ const permissions = () => [
   "--no-prompt",
   "--allow-read",
   `--allow-write=${tmpdir()}`,
-  "--allow-net=127.0.0.1,localhost,192.0.2.1",
+  "--allow-net=127.0.0.1,localhost,192.0.2.1,no-such-host.invalid",
   `--allow-env=${VARIABLES.join(",")}`,
   "--ignore-env",
 ];

@@ -33,6 +33,8 @@ export interface CommitPathListener {
   /** An entry of the primary was applied. */
   executed(id: TxId, writeSet: WriteSet): void;
   rolledBack(to: Seqno): void;
+  /** Nothing is to be sent to a node any more. */
+  peerRemoved(id: NodeId): void;
   committed(seqno: Seqno): void;
   retirementsMayBeRecorded(): void;
 }
@@ -231,7 +233,10 @@ export class CommitPath {
       rollback: (to) => this.#rollback(to.seqno),
       commit: (seqno) => this.#commit(seqno),
       peerAdded: (nodeId, address) => emit({ kind: "peerAddress", nodeId, address }),
-      peerRemoved: (nodeId) => emit({ kind: "peerAddress", nodeId, address: null }),
+      peerRemoved: (nodeId) => {
+        emit({ kind: "peerAddress", nodeId, address: null });
+        listener.peerRemoved(nodeId);
+      },
       retirementsMayBeRecorded: () => listener.retirementsMayBeRecorded(),
     };
   }

@@ -135,6 +135,7 @@ export class Node {
         executed: (id, writeSet) => this.#onExecuted(id, writeSet),
         rolledBack: (to) => this.#onRollback(to),
         committed: (seqno) => this.snapshotter.onCommitted(seqno),
+        peerRemoved: (id) => this.channels.close(id),
         retirementsMayBeRecorded: () => this.#retirementsMayBeRecorded = true,
       },
     });

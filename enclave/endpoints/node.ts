@@ -22,6 +22,7 @@ import type { Node } from "../node.ts";
 import { isCompiledAhead, jsRuntimeOptions } from "../js_app.ts";
 import { commonEndpoints } from "./common.ts";
 import { joinEndpoint } from "./join.ts";
+import { ledgerEndpoints } from "./ledger.ts";
 import { listed } from "./map_order.ts";
 import * as schemas from "./node_schemas.ts";
 import { retirementEndpoints } from "./retirement.ts";
@@ -57,6 +58,7 @@ export const nodeEndpoints: readonly Endpoint[] = [
   bare("GET", "/ready/app", ({ node }) => empty(node.isReadyForApp ? 204 : 503), 204),
   bare("GET", "/ready/gov", ({ node }) => empty(node.isReadyForGov ? 204 : 503), 204),
   ...snapshotEndpoints,
+  ...ledgerEndpoints,
   // Of no use to people, and left out of the document.
   endpoint("POST", "/create", "read-write", refuseCreate, { hidden: true }),
   endpoint("POST", "/jwt_keys/refresh", "read-write", notYet, { hidden: true, policies: [NODE_CERT] }),

@@ -204,7 +204,7 @@ function isSame(a: Uint8Array | null, b: Uint8Array | null): boolean {
 function sendable(response: HttpResponse, method: string): { readonly bytes: Uint8Array; readonly terminate: boolean } {
   const terminate = response.close === true;
   try {
-    if (response.snapshot !== undefined) throw new FormatError("Files are read on the node that is asked for them");
+    if (response.fromHost !== undefined) throw new FormatError("Files are read on the node that is asked for them");
     const bytes = serialiseResponse(response, method);
     if (bytes.length > MAX_FORWARDED_BYTES) {
       throw new FormatError(`A response of more than ${MAX_FORWARDED_BYTES} bytes is not forwarded; ask the primary`);

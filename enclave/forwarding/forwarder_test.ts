@@ -191,7 +191,7 @@ Deno.test("a response that no message can carry, and a file, become a 500", () =
   pair.run = () => ({ ...OK, headers: [["x", "y\r\nz: w"]] });
   pair.forward();
   pair.deliver();
-  pair.run = () => ({ ...OK, snapshot: { name: "snapshot_1_2.committed", from: 0, to: 1 } });
+  pair.run = () => ({ ...OK, fromHost: { kind: "entries", from: 1, to: 1 } });
   pair.forward();
   pair.deliver();
   assert.deepEqual(pair.answers.map(({ response }) => response.status), [500, 500]);

@@ -3,8 +3,8 @@
  *
  * In: a path, and whether to wipe it. Out: an empty folder that no other sandbox has, or a sentence why not.
  * A sandbox holds a lock on `sandbox.lock` for as long as it runs. The operating system lets go of it with the process,
- * so that a killed one does not block the next; the process ID in `node0/node.pid` only serves the message, since
- * looking for processes would need a permission that a node does without.
+ * so that a killed one does not block the next; the process ID that stands in it only serves messages and scripts, since
+ * looking for processes would need a permission that a sandbox does without.
  */
 
 import { dirname, join, relative, resolve, sep } from "node:path";
@@ -133,7 +133,11 @@ function takeLock(path: string): Deno.FsFile {
   } catch {
     taken = true; // A file system without locks; a sandbox works there too, but nobody looks after it.
   }
-  if (taken) return lock;
+  if (taken) {
+    lock.truncateSync();
+    lock.writeSync(new TextEncoder().encode(`${Deno.pid}\n`));
+    return lock;
+  }
   lock.close();
   throw new UsageError(
     `Cannot use the workspace ${path}: a sandbox runs in it${processOf(path)}; stop it, or choose another --workspace`,
@@ -142,7 +146,7 @@ function takeLock(path: string): Deno.FsFile {
 
 function processOf(path: string): string {
   try {
-    const pid = Deno.readTextFileSync(join(path, "node0", "node.pid")).trim();
+    const pid = Deno.readTextFileSync(join(path, LOCK_FILE)).trim();
     return /^[0-9]{1,10}$/.test(pid) ? `, process ${pid}` : "";
   } catch {
     return "";

@@ -111,12 +111,12 @@ Deno.test(
   inTemporaryFolder((folder) => {
     const path = join(folder, "workspace");
     const running = prepare(path);
-    Deno.mkdirSync(join(path, "node0"));
-    Deno.writeTextFileSync(join(path, "node0", "node.pid"), "1234");
-    refused(path, true, /a sandbox runs in it, process 1234; stop it, or choose another --workspace$/);
-    assert.deepEqual(namesIn(path), ["node0", "sandbox.lock"]);
-    running.release();
-    prepare(path, true).release();
+    const message = new RegExp(`a sandbox runs in it, process ${Deno.pid}; stop it, or choose another --workspace$`);
+    refused(path, true, message);
     assert.deepEqual(namesIn(path), ["sandbox.lock"]);
+    running.release();
+    Deno.writeTextFileSync(join(path, "sandbox.lock"), "1234567890\n");
+    prepare(path, true).release();
+    assert.equal(Deno.readTextFileSync(join(path, "sandbox.lock")), `${Deno.pid}\n`);
   }),
 );

@@ -1,5 +1,5 @@
 /**
- * A sandbox in a process of its own, as its user starts it, for end-to-end tests.
+ * A sandbox in a process of its own, or in one for each of its nodes, as its user starts it, for end-to-end tests.
  *
  * In: options of `deno task run node`. Out: URLs, credentials, requests over real TLS. It stops by itself with the test.
  */
@@ -65,7 +65,11 @@ export class RunningSandbox implements AsyncDisposable {
   }
 
   get ledgerFolder(): string {
-    return join(this.workspace, "node0", "ledger");
+    return this.ledgerFolderOf(0);
+  }
+
+  ledgerFolderOf(node: number): string {
+    return join(this.workspace, `node${node}`, "ledger");
   }
 
   get snapshotsFolder(): string {
@@ -115,6 +119,11 @@ export class RunningSandbox implements AsyncDisposable {
     return status;
   }
 
+  /** Sends a signal to one of several nodes. */
+  signal(node: number, signal: Deno.Signal): void {
+    Deno.kill(Number(Deno.readTextFileSync(join(this.workspace, `node${node}`, "node.pid"))), signal);
+  }
+
   /** Waits for a node that ends by itself. */
   ended(): Promise<CommandOutput> {
     return outputOf(this.#process);
@@ -125,11 +134,10 @@ export class RunningSandbox implements AsyncDisposable {
     await Deno.remove(join(this.workspace, ".."), { recursive: true });
   }
 
-  /** The node itself, by the ID that it wrote, and not the task runner before it. */
+  /** The sandbox itself, by the ID that it wrote, and not the task runner before it. */
   #kill(signal: Deno.Signal): void {
-    const pidFile = join(this.workspace, "node0", "node.pid");
     try {
-      Deno.kill(Number(Deno.readTextFileSync(pidFile)), signal);
+      Deno.kill(Number(Deno.readTextFileSync(join(this.workspace, "sandbox.lock"))), signal);
     } catch {
       // It has gone, or will not be told: then its parent is.
       try {

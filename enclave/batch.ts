@@ -93,8 +93,8 @@ export function packOutputs(outputs: readonly EnclaveOutput[]): PackedOutputs {
   const headerCounts: number[] = [];
   const parts: Uint8Array[] = [];
   for (const output of outputs) {
-    // An answer from a snapshot file is rare, and travels as it is.
-    if (output.kind === "response" && output.response.snapshot === undefined) {
+    // An answer that the host has is rare, and travels as it is.
+    if (output.kind === "response" && output.response.fromHost === undefined) {
       const { status, headers, body, close } = output.response;
       kinds.push(RESPONSE);
       numbers.push(output.session, output.id, status, close === true ? 1 : 0);

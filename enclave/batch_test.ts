@@ -41,7 +41,7 @@ const output: fc.Arbitrary<EnclaveOutput> = fc.oneof(
       status: number,
       headers,
       body: fc.constant(new Uint8Array()),
-      snapshot: record({ name: fc.string(), from: number, to: number }),
+      fromHost: record({ kind: fc.constant("snapshot" as const), name: fc.string(), from: number, to: number }),
     }),
   }),
   record({ kind: fc.constant("ledgerAppend" as const), seqno: number, entry: body, committable: fc.boolean() }),

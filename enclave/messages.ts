@@ -6,6 +6,7 @@
  * and corrupt: nothing it says is believed for more than liveness.
  */
 
+import type { ByteString } from "../shared/bytes.ts";
 import type { Seqno, TxId } from "../shared/tx_id.ts";
 import type { CurveName } from "../shared/crypto/primitives.ts";
 
@@ -29,18 +30,20 @@ export interface HttpResponse {
   /** Lower-case names, sorted, without `content-length`, which the listener writes. */
   readonly headers: HeaderList;
   readonly body: Uint8Array;
-  /** Where the body is part of a snapshot file, which the host has: `body` is empty, and these bytes are sent. */
-  readonly snapshot?: SnapshotRange;
+  /** Where the body is something that the host has: `body` is empty, and the host puts this in its place. */
+  readonly fromHost?: HostBody;
   /** The connection is closed once this is sent. */
   readonly close?: boolean;
 }
 
-/** Bytes `from` up to `to`, without the latter, of a file. */
-export interface SnapshotRange {
-  readonly name: string;
-  readonly from: number;
-  readonly to: number;
-}
+/** What the host answers with, or refuses where it has it not. Nobody need believe it: entries and snapshots prove themselves. */
+export type HostBody =
+  /** Bytes `from` up to `to`, without the latter, of a snapshot file. */
+  | { readonly kind: "snapshot"; readonly name: string; readonly from: number; readonly to: number }
+  /** Ledger entries `from` to `to`, or as many of them as fit into one answer; headers say which. */
+  | { readonly kind: "entries"; readonly from: Seqno; readonly to: Seqno }
+  /** JSON: seqnos below `before`, newest first, of entries that wrote or removed a key of a public table; null: any key. */
+  | { readonly kind: "writes"; readonly table: string; readonly key: ByteString | null; readonly before: Seqno | null };
 
 /** Host → enclave. */
 export type EnclaveInput =

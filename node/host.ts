@@ -12,18 +12,11 @@ import {
   MAX_OUTBOUND_REQUEST_MS,
   METRICS_INTERVAL_MS,
 } from "../shared/limits.ts";
-import type { EnclaveOutput, HttpRequest, HttpResponse, LogLevel, SnapshotRange } from "../enclave/messages.ts";
+import type { EnclaveOutput, HttpRequest, HttpResponse, LogLevel } from "../enclave/messages.ts";
 import type { ConfigFiles } from "./config_files.ts";
 import { Doors } from "./doors.ts";
 import { EnclaveWorker } from "./enclave_worker.ts";
-import {
-  errorResponse,
-  type Exchange,
-  nextSessionId,
-  RequestBatcher,
-  type RequestSink,
-  type Session,
-} from "./listener.ts";
+import { type Exchange, nextSessionId, RequestBatcher, type RequestSink, type Session } from "./listener.ts";
 import type { NodeLog } from "./log.ts";
 import type { NodeConfig } from "./node_config.ts";
 import { type JoinCommand, NodeStorage } from "./node_storage.ts";
@@ -336,8 +329,9 @@ export class Host {
     const exchange = this.#exchanges.get(id);
     if (exchange === undefined) return;
     this.#exchanges.delete(id);
-    if (response.snapshot !== undefined) void respondSnapshot(exchange, response, response.snapshot, storage);
-    else storage.whenDurable(() => exchange.respond(response));
+    if (response.fromHost !== undefined) {
+      void storage.bodies.complete(response).then((whole) => exchange.respond(whole));
+    } else storage.whenDurable(() => exchange.respond(response));
   }
 
   async #readLedger(from: number, to: number, storage: NodeStorage): Promise<void> {
@@ -384,12 +378,6 @@ export class Host {
       heapBytes: { current: heapUsed, peak: this.#peakHeapBytes, max: Math.max(rss, this.#peakHeapBytes) },
     });
   }
-}
-
-async function respondSnapshot(exchange: Exchange, response: HttpResponse, range: SnapshotRange, storage: NodeStorage) {
-  const body = await storage.snapshotBytes(range);
-  if (body !== undefined) return exchange.respond({ ...response, body });
-  exchange.respond(errorResponse(404, "ResourceNotFound", `This node does not have a snapshot named ${range.name}`));
 }
 
 function messageOf(error: unknown): string {

@@ -9,6 +9,7 @@
  *     ["meta"]                       → how far it goes, and the digest of the entry there
  *     ["place", seqno]               → first seqno of the file, offsets of the entries from seqno on, end of the last
  *     ["write", table, key, seqno]   → nothing; long tables and keys are there by their digest
+ *     ["table", table, seqno]        → which entries from seqno on changed the table: their distances from it, ascending
  */
 
 import { assert, FormatError } from "../shared/assert.ts";
@@ -42,8 +43,11 @@ export interface EntryPlace {
   readonly sizeBytes: number;
 }
 
+/** Of the form above; an index of another one is built anew. */
+const VERSION = 2;
+
 interface Meta {
-  readonly version: 1;
+  readonly version: typeof VERSION;
   readonly seqno: Seqno;
   readonly digest: Uint8Array;
 }
@@ -122,23 +126,34 @@ export class HostIndex {
   }
 
   /**
-   * Seqnos, ascending, of the entries that wrote or removed a key of a public table.
+   * Seqnos, newest first, of the entries that wrote or removed a key of a public table.
    *
-   * @param range seqnos between which to look, both included, and how many to return at most
+   * @param key null: any
+   * @param range only seqnos below `before`, and at most `limit` of them
    */
-  async seqnosOf(
+  async newestWrites(
     table: string,
-    key: ByteString,
-    range: { readonly from?: Seqno; readonly to?: Seqno; readonly limit?: number } = {},
+    key: ByteString | null,
+    range: { readonly before?: Seqno | null; readonly limit?: number } = {},
   ): Promise<Seqno[]> {
-    const prefix = ["write", await keyPart(toUtf8(table)), await keyPart(fromByteString(key))];
+    const before = range.before ?? Number.MAX_SAFE_INTEGER;
     const limit = Math.min(range.limit ?? MAX_INDEX_RESULTS, MAX_INDEX_RESULTS);
+    const tablePart = await keyPart(toUtf8(table));
     const seqnos: Seqno[] = [];
-    const selector = {
-      start: [...prefix, range.from ?? 0],
-      end: [...prefix, (range.to ?? Number.MAX_SAFE_INTEGER - 1) + 1],
-    };
-    for await (const entry of this.#kv.list(selector, { limit })) seqnos.push(Number(entry.key[3]));
+    if (key !== null) {
+      const prefix = ["write", tablePart, await keyPart(fromByteString(key))];
+      const selector = { start: [...prefix, 0], end: [...prefix, before] };
+      for await (const entry of this.#kv.list(selector, { limit, reverse: true })) seqnos.push(Number(entry.key[3]));
+      return seqnos;
+    }
+    const selector = { start: ["table", tablePart, 0], end: ["table", tablePart, before] };
+    for await (const { key: [, , from], value } of this.#kv.list<Uint16Array>(selector, { reverse: true })) {
+      for (const distance of value.toReversed()) {
+        const seqno = Number(from) + distance;
+        if (seqno < before) seqnos.push(seqno);
+        if (seqnos.length === limit) return seqnos;
+      }
+    }
     return seqnos;
   }
 
@@ -174,16 +189,24 @@ export class HostIndex {
     const start = offsets[0]!;
     const batch = new Batch(this.#kv);
     let lastEntry: Uint8Array = bytes;
+    const distances = new Map<string, number[]>();
     for (let seqno = from; seqno <= to; seqno++) {
       const next = offsets[seqno + 1 - from];
       lastEntry = bytes.subarray(offsets[seqno - from]! - start, next === undefined ? bytes.length : next - start);
       for (const [table, key] of this.#publicKeys(lastEntry, seqno)) {
         await batch.set(["write", await keyPart(toUtf8(table)), await keyPart(fromByteString(key)), seqno], null, 1);
+        const ofTable = distances.get(table);
+        if (ofTable === undefined) distances.set(table, [seqno - from]);
+        else if (ofTable.at(-1) !== seqno - from) ofTable.push(seqno - from);
       }
+    }
+    for (const [table, ofTable] of distances) {
+      const value = new Uint16Array(ofTable); // at most MAX_INDEX_READ_ENTRIES of them
+      await batch.set(["table", await keyPart(toUtf8(table)), from], value, 2 * value.length + 128);
     }
     const places: Places = { chunkFirst, offsets: new Uint32Array(offsets), endOffset: start + bytes.length };
     await batch.set(["place", from], places, 4 * offsets.length + 128);
-    const meta: Meta = { version: 1, seqno: to, digest: await sha256(lastEntry) };
+    const meta: Meta = { version: VERSION, seqno: to, digest: await sha256(lastEntry) };
     await batch.set(["meta"], meta, 128);
     await batch.commit();
   }
@@ -281,7 +304,7 @@ async function readKv(path: string): Promise<{ kv: Deno.Kv; meta: Meta | undefin
   try {
     const { value } = await kv.get<Meta>(["meta"]);
     const sound = value === null ||
-      (value.version === 1 && Number.isSafeInteger(value.seqno) && value.digest.length === 32);
+      (value.version === VERSION && Number.isSafeInteger(value.seqno) && value.digest.length === 32);
     if (!sound) throw new Error("its form is another one");
     return { kv, meta: value ?? undefined };
   } catch (error) {

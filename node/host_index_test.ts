@@ -80,15 +80,23 @@ Deno.test("HostIndex finds where entries lie and which of them wrote a key", asy
     assert.equal(index.indexedSeqno, 3);
     index.advance(4);
     await index.settled();
-    assert.deepEqual(await index.seqnosOf("public:a", "x"), [1, 2, 4]);
-    assert.deepEqual(await index.seqnosOf("public:a", "y"), [1, 2]);
-    assert.deepEqual(await index.seqnosOf("public:a", "x\u0000"), [4]);
-    assert.deepEqual(await index.seqnosOf("public:a", "\u0000"), [4]);
-    assert.deepEqual(await index.seqnosOf("public:b", "x"), [1]);
-    assert.deepEqual(await index.seqnosOf("public:b", "z"), []);
-    assert.deepEqual(await index.seqnosOf("public:a", "x", { from: 2 }), [2, 4]);
-    assert.deepEqual(await index.seqnosOf("public:a", "x", { from: 2, to: 3 }), [2]);
-    assert.deepEqual(await index.seqnosOf("public:a", "x", { limit: 1 }), [1]);
+    const writes = index.newestWrites.bind(index);
+    assert.deepEqual(await writes("public:a", "x"), [4, 2, 1]);
+    assert.deepEqual(await writes("public:a", "y"), [2, 1]);
+    assert.deepEqual(await writes("public:a", "x\u0000"), [4]);
+    assert.deepEqual(await writes("public:a", "\u0000"), [4]);
+    assert.deepEqual(await writes("public:b", "x"), [1]);
+    assert.deepEqual(await writes("public:b", "z"), []);
+    assert.deepEqual(await writes("public:a", "x", { before: 4 }), [2, 1]);
+    assert.deepEqual(await writes("public:a", "x", { before: 3, limit: 1 }), [2]);
+    assert.deepEqual(await writes("public:a", "x", { before: 1 }), []);
+    // Of any key, over two batches.
+    assert.deepEqual(await writes("public:a", null), [4, 2, 1]);
+    assert.deepEqual(await writes("public:ab", null), [3]);
+    assert.deepEqual(await writes("public:", null), []);
+    assert.deepEqual(await writes("public:a", null, { before: 4 }), [2, 1]);
+    assert.deepEqual(await writes("public:a", null, { before: 2 }), [1]);
+    assert.deepEqual(await writes("public:a", null, { before: 4, limit: 1 }), [2]);
     let offset = 8;
     for (const [i, { length: sizeBytes }] of entries.entries()) {
       assert.deepEqual(await index.placeOf(i + 1), { chunkFirst: 1, offset, sizeBytes });
@@ -117,12 +125,12 @@ Deno.test("HostIndex goes on where it was, and is built anew over another ledger
     }, path);
     await withIndex(counting, async (index, notices) => {
       assert.equal(index.indexedSeqno, 2);
-      assert.deepEqual(await index.seqnosOf("public:a", "k2"), [2]);
+      assert.deepEqual(await index.newestWrites("public:a", "k2"), [2]);
       reads = 0;
       index.advance(3);
       await index.settled();
       assert.equal(reads, 1);
-      assert.deepEqual(await index.seqnosOf("public:a", "k3"), [3]);
+      assert.deepEqual(await index.newestWrites("public:a", "k3"), [3]);
       assert.deepEqual(notices, []);
     }, path);
 
@@ -135,7 +143,7 @@ Deno.test("HostIndex goes on where it was, and is built anew over another ledger
       await withIndex(other, async (index, notices) => {
         assert.deepEqual(notices, [`The index ${path} is not that of this ledger and is built anew`]);
         assert.equal(index.indexedSeqno, 0);
-        assert.deepEqual(await index.seqnosOf("public:a", "k1"), []);
+        assert.deepEqual(await index.newestWrites("public:a", "k1"), []);
         assert.equal(await index.placeOf(1), undefined);
       }, path);
     }
@@ -151,7 +159,7 @@ Deno.test("HostIndex replaces a file that cannot be read", async () => {
       assert.match(notices[0]!, /^The index .* cannot be read and is built anew: /);
       index.advance(1);
       await index.settled();
-      assert.deepEqual(await index.seqnosOf("public:a", "x"), [1]);
+      assert.deepEqual(await index.newestWrites("public:a", "x"), [1]);
     }, path);
     await assert.rejects(HostIndex.open(`${directory}/absent/index.kv`, ledgerOf([]), () => {}), {
       name: "StorageError",
@@ -171,10 +179,10 @@ Deno.test("HostIndex keeps within the limits of Deno KV, whatever an entry write
     await index.settled();
     assert.deepEqual(notices, []);
     assert.equal(index.indexedSeqno, 2);
-    assert.deepEqual(await index.seqnosOf(`public:${"t".repeat(1000)}`, long), [1]);
-    assert.deepEqual(await index.seqnosOf(`public:${"t".repeat(1001)}`, long), []);
-    assert.deepEqual(await index.seqnosOf("public:a", keys[7]!), [1, 2]);
-    assert.deepEqual(await index.seqnosOf("public:a", keys[2999]!), [1]);
+    assert.deepEqual(await index.newestWrites(`public:${"t".repeat(1000)}`, long), [1]);
+    assert.deepEqual(await index.newestWrites(`public:${"t".repeat(1001)}`, long), []);
+    assert.deepEqual(await index.newestWrites("public:a", keys[7]!), [2, 1]);
+    assert.deepEqual(await index.newestWrites("public:a", keys[2999]!), [1]);
   });
 });
 
@@ -186,8 +194,12 @@ Deno.test("HostIndex reads a long ledger piece by piece, and starts where the le
     await index.settled();
     assert.deepEqual(notices, []);
     assert.equal(index.indexedSeqno, 1000 + count);
-    const seqnos = await index.seqnosOf("public:a", "3");
-    assert.deepEqual(seqnos, Array.from({ length: Math.ceil((count - 3) / 10) }, (_, i) => 1004 + 10 * i));
+    const seqnos = await index.newestWrites("public:a", "3");
+    assert.deepEqual(seqnos.toReversed(), Array.from({ length: Math.ceil((count - 3) / 10) }, (_, i) => 1004 + 10 * i));
+    const all = Array.from({ length: count }, (_, i) => 1000 + count - i);
+    assert.deepEqual(await index.newestWrites("public:a", null), all);
+    const before = all[200]!;
+    assert.deepEqual(await index.newestWrites("public:a", null, { before, limit: 150 }), all.slice(201, 351));
     const last = await index.placeOf(1000 + count);
     assert.equal(last?.offset, 8 + concat(...entries.slice(0, -1)).length);
     assert.equal(await index.placeOf(1000), undefined);
@@ -210,7 +222,7 @@ Deno.test("HostIndex passes over entries it cannot read, and waits where the led
     broken = false;
     index.advance(3);
     await index.settled();
-    assert.deepEqual(await index.seqnosOf("public:a", "x"), [1, 3]);
+    assert.deepEqual(await index.newestWrites("public:a", "x"), [3, 1]);
     assert.match(notices.join(), /^Cannot index the keys of ledger entry 2: Cannot read a 64-bit integer/);
   });
 });
@@ -242,7 +254,8 @@ Deno.test("HostIndex goes on behind the gap that a node which joined from a snap
       await written(11, 12, joined);
       index.advance(12);
       await index.settled();
-      assert.deepEqual(await index.seqnosOf("public:a", "x"), [1, 2, 3, 11, 12]);
+      assert.deepEqual(await index.newestWrites("public:a", "x"), [12, 11, 3, 2, 1]);
+      assert.deepEqual(await index.newestWrites("public:a", null), [12, 11, 4, 3, 2, 1]);
       assert.equal((await index.placeOf(12))?.chunkFirst, 11);
       assert.equal(await index.placeOf(7), undefined);
       assert.deepEqual(notices, []);
@@ -270,11 +283,14 @@ for (const name of ["recorded_rekey", "eol_service"]) {
       const expected = Deno.readTextFileSync(teamData(`ccf/testdata/${name}/expected/entries.jsonl`)).trim().split("\n")
         .map((line) => JSON.parse(line) as ExpectedEntry);
       const writers = new Map<string, Seqno[]>();
+      const byTable = new Map<string, Seqno[]>();
       for (const { txid, public: tables } of expected) {
+        const seqno = Number(txid.split(".")[1]);
         for (const [table, { writes, removes }] of Object.entries(tables ?? {})) {
+          if (writes.length + removes.length > 0) byTable.set(table, [seqno, ...byTable.get(table) ?? []]);
           for (const key of [...writes.map(([key]) => key), ...removes]) {
             const seqnos = writers.get(`${table} ${key}`) ?? [];
-            writers.set(`${table} ${key}`, [...seqnos, Number(txid.split(".")[1])]);
+            writers.set(`${table} ${key}`, [seqno, ...seqnos]);
           }
         }
       }
@@ -287,8 +303,9 @@ for (const name of ["recorded_rekey", "eol_service"]) {
         assert.ok(writers.size > 100);
         for (const [tableAndKey, seqnos] of writers) {
           const [table, key] = tableAndKey.split(" ") as [string, string];
-          assert.deepEqual(await index.seqnosOf(table, toByteString(fromHex(key))), seqnos, tableAndKey);
+          assert.deepEqual(await index.newestWrites(table, toByteString(fromHex(key))), seqnos, tableAndKey);
         }
+        for (const [table, seqnos] of byTable) assert.deepEqual(await index.newestWrites(table, null), seqnos, table);
         for (const [i, { rawLength }] of expected.entries()) {
           assert.equal((await index.placeOf(i + 1))?.sizeBytes, rawLength);
         }

@@ -9,7 +9,7 @@
 import { dirname, join } from "node:path";
 import { MAX_SNAPSHOT_BYTES } from "../shared/limits.ts";
 import type { Seqno } from "../shared/tx_id.ts";
-import type { SnapshotRange } from "../enclave/messages.ts";
+import { HostBodies } from "./host_bodies.ts";
 import { HostIndex } from "./host_index.ts";
 import { firstDirectoryInUse } from "./ledger_directory.ts";
 import { denoFileSystem } from "./ledger_file_system.ts";
@@ -41,6 +41,8 @@ export interface NodeStorageOptions {
 
 export class NodeStorage {
   readonly snapshots: SnapshotFiles;
+  /** Answers to clients that are in files. */
+  readonly bodies: HostBodies;
   /** null: from the first entry on. */
   readonly start: StartSnapshot | null;
   readonly #options: NodeStorageOptions;
@@ -63,6 +65,7 @@ export class NodeStorage {
     this.start = start;
     this.#ledger = ledger;
     this.#index = index;
+    this.bodies = new HostBodies(ledger, snapshots, index, (message) => options.log.write("fail", "host", message));
   }
 
   /** Opens everything, and for Join gets a snapshot first. @throws StorageError with a sentence for people */
@@ -122,12 +125,6 @@ export class NodeStorage {
       const range = await this.#ledger.read(from, to);
       return range?.to === to ? range.bytes : undefined;
     });
-  }
-
-  /** Bytes of a snapshot file; undefined where it is not here, has fewer, or cannot be read, which is logged. */
-  async snapshotBytes({ name, from, to }: SnapshotRange): Promise<Uint8Array | undefined> {
-    const bytes = await this.#logged(() => this.snapshots.read(name, from, to));
-    return bytes?.length === to - from ? bytes : undefined;
   }
 
   /**

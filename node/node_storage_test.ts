@@ -146,11 +146,6 @@ Deno.test("NodeStorage gives entries that were appended, from memory and from fi
     assert.deepEqual(await storage.entriesFor(1, 3), entries(1, 3));
     storage.append(4, testEntry(4), true);
     assert.deepEqual(await storage.entriesFor(4, 4), testEntry(4));
-    assert.equal(await storage.snapshotBytes({ name: "snapshot_1_2.committed", from: 0, to: 9 }), undefined);
-    await storage.snapshots.write("snapshot_1_2", SNAPSHOT);
-    const range = { name: "snapshot_1_2.committed", from: 90, to: 100 };
-    assert.deepEqual(await storage.snapshotBytes(range), SNAPSHOT.subarray(90));
-    assert.equal(await storage.snapshotBytes({ ...range, to: 101 }), undefined);
     await storage.close();
     assert.deepEqual(
       lines.filter((line) => !line.includes("Cannot index")),

@@ -13,6 +13,7 @@ import { assert } from "../shared/assert.ts";
 import { toUtf8 } from "../shared/bytes.ts";
 import { MAX_CLOSE_LINGER_MS, MAX_WEB_HEADERS_COUNT } from "../shared/limits.ts";
 import type { HeaderList, HttpRequest, HttpResponse } from "../enclave/messages.ts";
+import { LEDGER_NEXT_HEADER, LEDGER_RANGE_HEADER } from "./host_bodies.ts";
 import {
   bodyTooLarge,
   errorResponse,
@@ -57,7 +58,8 @@ export interface WebListenerOptions extends Omit<WebAppOptions, "counters"> {
 
 const ALLOWED_METHODS = "GET, HEAD, POST";
 const ALLOWED_HEADERS = "content-type, authorization, accept, range, prefer, x-ms-ccf-transaction-id";
-const EXPOSED_HEADERS = "x-ms-ccf-transaction-id, retry-after, location, content-range";
+const EXPOSED_HEADERS = "x-ms-ccf-transaction-id, retry-after, location, content-range, " +
+  `${LEDGER_RANGE_HEADER}, ${LEDGER_NEXT_HEADER}`;
 
 /** What answers a request, without a socket. */
 export function createWebApp(options: WebAppOptions): Hono {

@@ -54,7 +54,8 @@ async function withListener(
 
 const CORS_HEADERS = {
   "access-control-allow-origin": "*",
-  "access-control-expose-headers": "x-ms-ccf-transaction-id, retry-after, location, content-range",
+  "access-control-expose-headers":
+    "x-ms-ccf-transaction-id, retry-after, location, content-range, x-quorate-ledger-range, x-quorate-ledger-next",
 };
 
 /** One request over HTTP/1.1 as a client would send it; the whole answer once the connection is idle or closed. */

@@ -152,8 +152,8 @@ export class InlineNode {
   takeResponse(id: number): HttpResponse | undefined {
     const response = this.#responses.get(id);
     this.#responses.delete(id);
-    if (response?.snapshot === undefined) return response;
-    const { name, from, to } = response.snapshot;
+    if (response?.fromHost?.kind !== "snapshot") return response;
+    const { name, from, to } = response.fromHost;
     return { ...response, body: this.snapshots.get(name)!.slice(from, to) };
   }
 

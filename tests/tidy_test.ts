@@ -92,7 +92,7 @@ function readSource(path: string): Source {
 
 /** What a text imports, re-exports or names by URL (a Worker), as it is written. */
 function importsOf(text: string): string[] {
-  const forms = /\b(?:from|import)\s*\(?\s*"([^"]+)"|\bnew URL\(\s*"(\.[^"]+\.tsx?)",\s*import\.meta\.url/g;
+  const forms = /(?<!")\b(?:from|import)\s*\(?\s*"([^"]+)"|\bnew URL\(\s*"(\.[^"]+\.tsx?)",\s*import\.meta\.url/g;
   return [...text.matchAll(forms)].map((match) => match[1] ?? match[2]!);
 }
 

@@ -67,9 +67,12 @@ const DOCUMENTS: Readonly<Record<FrontendName, DocumentInfo>> = {
 };
 
 /** The OpenAPI document of the frontend that was asked. */
-export function getApi({ node, frontend, tx }: EndpointContext): unknown {
-  const tables = node.frontends[frontend].tables(tx);
-  return openApiDocument(frontend, DOCUMENTS[frontend], tables.flatMap(({ endpoints }) => endpoints));
+export function getApi({ node, frontend, tx, interfaceName }: EndpointContext): unknown {
+  const { features } = node.interfaceRules(interfaceName);
+  // What an interface does not let through is not in the document that it gives.
+  const endpoints = node.frontends[frontend].tables(tx).flatMap(({ endpoints }) => endpoints)
+    .filter(({ operatorFeature }) => operatorFeature === undefined || features.has(operatorFeature));
+  return openApiDocument(frontend, DOCUMENTS[frontend], endpoints);
 }
 
 /** `{transaction_id, view_history?}` of the last committed transaction. */

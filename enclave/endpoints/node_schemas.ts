@@ -46,6 +46,13 @@ export const VERSION = struct("GetVersion__Out", { ccf_version: STRING, quickjs_
 
 export const SELF_SIGNED_CERTIFICATE = struct("SelfSignedNodeCertificateInfo", { self_signed_certificate: PEM });
 
+/** Our own: `ledger.ts`. */
+export const LEDGER_WRITES = struct("LedgerWrites__Out", {
+  first_seqno: UINT64,
+  indexed_seqno: UINT64,
+  seqnos: listOf(UINT64),
+}, { next_before: UINT64 });
+
 export const MEMORY = struct("MemoryUsage__Out", {
   max_total_heap_size: UINT64,
   current_allocated_heap_size: UINT64,

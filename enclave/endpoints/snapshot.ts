@@ -6,6 +6,8 @@
  * Known are the snapshots that this process has written, and the one that it began with.
  */
 
+import { MAX_SNAPSHOT_ANSWER_BYTES } from "../../shared/limits.ts";
+import { redirectAddress } from "../forwarding/redirections.ts";
 import { type Endpoint, endpoint, type EndpointContext } from "../frontend/endpoint.ts";
 import { OdataError } from "../frontend/odata_error.ts";
 import { empty, NO_BODY } from "../frontend/replies.ts";
@@ -21,10 +23,19 @@ export const snapshotEndpoints: readonly Endpoint[] = [
   endpoint("HEAD", "/snapshot/{snapshot_name}", "command", headSnapshot, SNAPSHOT_READ),
 ];
 
-/** To the newest one after `?since=`; what is no number there counts as 0. */
-function redirectToNewest({ node, request, interfaceName }: EndpointContext): HttpResponse {
+/**
+ * To the newest one after `?since=`; what is no number there counts as 0. A backup sends on to the primary, whose snapshot
+ * is the one that a joining node needs; where nobody leads, it offers what it has.
+ */
+function redirectToNewest({ node, request, tx, interfaceName }: EndpointContext): HttpResponse {
   const sinceText = request.parameter("since") ?? "0";
-  const since = /^\d+$/.test(sinceText) ? Number(sinceText) : 0;
+  const since = /^\d{1,15}$/.test(sinceText) ? Number(sinceText) : 0;
+  if (!node.canReplicate && node.primaryId !== undefined && node.primaryId !== node.id) {
+    const query = since === 0 ? "" : `?since=${since}`;
+    const location = `https://${redirectAddress(tx, node.primaryId, interfaceName)}/node/snapshot${query}`;
+    const message = "Node is not primary; its snapshot is to be preferred";
+    throw new OdataError(308, "NodeCannotHandleRequest", message, [], [["location", location]]);
+  }
   const newest = node.snapshotter.known.at(-1);
   if (newest === undefined || newest.seqno <= since) {
     throw new OdataError(404, "ResourceNotFound", `This node has no committed snapshots since ${since}`);
@@ -46,23 +57,29 @@ function headSnapshot(context: EndpointContext): HttpResponse {
   ]);
 }
 
-/** Quirk: 206 also where the whole file is asked for, and the end of a range is exclusive. */
+/**
+ * Quirk: 206 also where the whole file is asked for, and the end of a range is exclusive.
+ *
+ * Of a large file an answer holds the beginning of what was asked for, as `content-range` says; CCF gives all of it.
+ */
 function getSnapshot(context: EndpointContext): HttpResponse {
   const { name, sizeBytes } = requireSnapshot(context);
   const always: HeaderList = [["accept-ranges", "bytes"], ["x-ms-ccf-snapshot-name", name]];
   const header = context.request.header("range");
   const range = header === undefined ? { from: 0, to: sizeBytes } : parseRange(header, sizeBytes);
   if (typeof range === "string") throw new OdataError(400, "InvalidHeaderValue", range, [], always);
+  const { from } = range;
+  const to = Math.min(range.to, from + MAX_SNAPSHOT_ANSWER_BYTES);
   return {
     status: 206,
     headers: [
       ["accept-ranges", "bytes"],
-      ["content-range", `bytes ${range.from}-${range.to}/${sizeBytes}`],
+      ["content-range", `bytes ${from}-${to}/${sizeBytes}`],
       ["content-type", "application/octet-stream"],
       ["x-ms-ccf-snapshot-name", name],
     ],
     body: NO_BODY,
-    snapshot: { name, ...range },
+    fromHost: { kind: "snapshot", name, from, to },
   };
 }
 

@@ -59,14 +59,14 @@ export interface Endpoint {
   /** Tried in order; empty: anybody, and the caller is null. */
   readonly policies: readonly AuthenticationPolicy[];
   /** Only on interfaces that enable this feature. */
-  readonly operatorFeature?: "SnapshotRead";
+  readonly operatorFeature?: "SnapshotRead" | "LedgerRead";
   /** Its operation in the frontend's OpenAPI document, as an app's author wrote it. */
   readonly openapi?: Readonly<Record<string, unknown>>;
   /** Left out of that document. */
   readonly hidden?: boolean;
   /** What the generated operation says, where there is no other; absent: it answers some JSON. */
   readonly described?: OperationDescription;
-  /** Its answers are parts of files of the host, which JSON-RPC cannot carry. */
+  /** Its answers are bytes of the host's, which JSON-RPC cannot carry. */
   readonly sendsFile?: boolean;
   handler(context: EndpointContext): HttpResponse;
 }

@@ -13,8 +13,8 @@ export interface OperationDescription {
   readonly summary?: string;
   readonly description?: string;
   readonly query?: Readonly<Record<string, QueryParameter>>;
-  /** What a success answers; null: nothing, with this status. Absent: JSON. */
-  readonly answers?: Schema | { readonly nothing: 200 | 204 };
+  /** What a success answers: JSON, nothing but a status, or bytes. Absent: JSON. */
+  readonly answers?: Schema | { readonly nothing: 200 | 204 } | { readonly bytes: "application/octet-stream" };
 }
 
 export interface QueryParameter {
@@ -134,7 +134,10 @@ function generatedOperation(
   });
   const responses: JsonObject = { default: { $ref: "#/components/responses/default" } };
   if ("nothing" in answers) responses[answers.nothing] = { description: "Success, without a body" };
-  else {
+  else if ("bytes" in answers) {
+    const content = { [answers.bytes]: { schema: { format: "binary", type: "string" } } };
+    responses[200] = { content, description: "Success" };
+  } else {
     schemas.push(answers);
     responses[200] = {
       content: { "application/json": { schema: reference(answers) } },

@@ -331,6 +331,8 @@ export class Node {
     const received = this.channels.receive(from, messageType, payload, this.nowMs);
     if (received === undefined) return;
     if (received.kind === "forwarded") {
+      // Who has retired holds its certificate still, and speaks for nobody's clients any more.
+      if (!this.path.raft.peers.has(from)) return;
       return this.forwarder.receive(from, received.header, received.plaintext, this.nowMs);
     }
     try {

@@ -30,6 +30,7 @@ import type { Transaction } from "../shared/kv/transaction.ts";
 import { LEDGER_SECRET_BYTES, LedgerSecret } from "../shared/ledger/secrets.ts";
 import { formatTxId } from "../shared/tx_id.ts";
 import { createNodeIdentity, createServiceIdentity, endorseNode, type NodeIdentity } from "./identity.ts";
+import { addressRows } from "./join_request.ts";
 import type { EnclaveOutput, StartConfig, StartMember } from "./messages.ts";
 import { Node } from "./node.ts";
 import type { EnclavePowers } from "./powers.ts";
@@ -50,6 +51,9 @@ export function startService(
   emit: (output: EnclaveOutput) => void,
 ): Node {
   const { primitives, random } = powers;
+  if (Object.keys(config.rpcInterfaces).length === 0) {
+    throw new FormatError("Cannot start: the configuration has no RPC interface");
+  }
   const constitution = config.service.constitution.join("\n");
   const problem = powers.scripts.constitutionProblem(constitution);
   if (problem !== undefined) throw new FormatError(`Cannot start: the constitution cannot govern: ${problem}`);
@@ -137,27 +141,17 @@ function writeFirstNode(
   sha256: (message: Uint8Array) => Uint8Array,
 ): void {
   const { hostData } = config.platform;
-  const [rpcHost, rpcPort] = splitAddress(firstPublishedAddress(config));
-  const [nodeHost, nodePort] = splitAddress(config.nodeToNodeInterface.published_address);
   const info: NodeInfo = {
     certificate_signing_request: identity.requestPem,
     code_digest: VIRTUAL_CODE_DIGEST,
     encryption_pub_key: identity.encryption.publicKeyPem,
-    node_to_node_interface: config.nodeToNodeInterface,
-    // The flat address fields are those that versions before 2.0 wrote; CCF still does.
-    nodehost: nodeHost,
-    nodeport: nodePort,
-    pubhost: rpcHost,
-    pubport: rpcPort,
-    rpchost: rpcHost,
-    rpcport: rpcPort,
     public_key: identity.publicKeyPem,
     quote_info: {
       endorsements: "",
       format: "Insecure_Virtual",
       quote: virtualQuote(hostData, sha256(identity.key.publicKey.spki)),
     },
-    rpc_interfaces: config.rpcInterfaces,
+    ...addressRows(config),
     status: "Trusted",
     ...(config.node.data === undefined || config.node.data === null ? {} : { node_data: config.node.data }),
   };
@@ -165,17 +159,4 @@ function writeFirstNode(
   tx.open(NODES_ENDORSED_CERTIFICATES).put(identity.id, endorsedPem);
   tx.open(VIRTUAL_MEASUREMENTS).put(VIRTUAL_MEASUREMENT, "AllowedToJoin");
   tx.open(VIRTUAL_HOST_DATA).put(hostData, undefined);
-}
-
-/** Of the first interface by name (ledger-and-receipts.md §10.5). */
-function firstPublishedAddress({ rpcInterfaces }: StartConfig): string {
-  const first = Object.keys(rpcInterfaces).sort()[0];
-  const description = first === undefined ? undefined : rpcInterfaces[first];
-  if (description === undefined) throw new FormatError("Cannot start: the configuration has no RPC interface");
-  return description.published_address ?? description.bind_address;
-}
-
-function splitAddress(address: string): [host: string, port: string] {
-  const colon = address.lastIndexOf(":");
-  return [address.slice(0, colon), address.slice(colon + 1)];
 }

@@ -448,13 +448,15 @@ Deno.test("a candidate that hears the leader of its view keeps the vote that it 
 Deno.test("a candidate that lost, and asked for pre-votes, still gives way to the log of who won", () => {
   const node = followerOf(ABC);
   node.follow("a", 2, entries(2, 5, "sign"));
+  // In view 3 a conflict was cut off already.
+  node.follow("c", 3, entries(3, 5, "sign", "sign"));
   node.raft.periodic(100);
-  node.receive("c", granting(2));
-  assert.deepEqual([node.raft.leadership, node.raft.view], ["Candidate", 3]);
+  node.receive("c", granting(3));
+  assert.deepEqual([node.raft.leadership, node.raft.view], ["Candidate", 4]);
   node.raft.periodic(100);
-  assert.deepEqual([node.raft.leadership, node.raft.view], ["PreVoteCandidate", 3]);
-  node.follow("c", 3, entries(3, 5, "entry", "sign"));
-  assert.deepEqual([node.raft.leadership, node.raft.lastSeqno, node.raft.viewOf(5)], ["Follower", 6, 3]);
+  assert.deepEqual([node.raft.leadership, node.raft.view], ["PreVoteCandidate", 4]);
+  node.follow("a", 4, entries(4, 6, "entry", "sign"));
+  assert.deepEqual([node.raft.leadership, node.raft.lastSeqno, node.raft.viewOf(6)], ["Follower", 7, 4]);
 });
 
 Deno.test("a pre-vote candidate that hears the leader it voted for has no second vote in that view", () => {
@@ -465,7 +467,9 @@ Deno.test("a pre-vote candidate that hears the leader it voted for has no second
   assert.equal(node.raft.leadership, "PreVoteCandidate");
   // It lacks the entry before, so it refuses; and the request of c is late.
   const message = { kind: "append entries", view: 3, last: 6, previous: 5, committed: 4 } as const;
+  const draws = node.draws.length;
   node.receive("a", { ...message, previousView: 3, viewOfEntries: 3 }, entries(3, 6, "entry"));
+  assert.equal(node.draws.length, draws + 1, "it waits anew all the same");
   assert.deepEqual([node.raft.leadership, node.raft.leaderId], ["Follower", undefined]);
   assert.deepEqual(answerTo(node, "c", request(3, 4)), [3, false]);
 });

@@ -28,6 +28,12 @@ Deno.test("a recovering node leads two views after the one that its ledger ends 
   assert.deepEqual(node.raft.viewStarts.list, [1, 1, 3, 3, 5, 5]);
 });
 
+Deno.test("a log that begins in a view which the history does not name yet begins it there", () => {
+  const node = new TestNode("r");
+  node.raft.startFrom({ seqno: 4, view: 4, viewStarts: [1, 1] });
+  assert.deepEqual([3, 4].map((seqno) => node.raft.viewOf(seqno)), [2, 4]);
+});
+
 Deno.test("a node that joins from a snapshot follows from there, with the members that it names", () => {
   const node = new TestNode("b", { ticking: false });
   const view = (seqno: number) => node.raft.viewOf(seqno);

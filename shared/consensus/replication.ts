@@ -101,7 +101,8 @@ function execute<Entry>(state: RaftState<Entry>, message: AppendEntries, entries
     const effects = state.port.execute(entry, { view: message.viewOfEntries, seqno });
     if (effects === undefined) return false;
     state.last = seqno;
-    // At once, not only with the next signature: whoever is refused here tells the leader how far its log is right.
+    // At once, where CCF waits for a signature or the end of the message (§10, steps 6 and 8): if the next entry is
+    // refused, the leader is told how far this log is right. Nothing else is needed; a heartbeat has no views to tell.
     state.viewStarts.update(seqno, message.viewOfEntries);
     if (effects.members !== undefined) addConfiguration(state, seqno, effects.members);
     if (effects.committable) {

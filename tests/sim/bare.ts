@@ -9,7 +9,7 @@
 import type { NodeId, RaftMessage } from "../../shared/consensus/messages.ts";
 import { drawPlan, type Plan } from "./bare_plan.ts";
 import { specificationProperties } from "./invariants.ts";
-import { type NodePicture, quorumOf } from "./picture.ts";
+import { type NodePicture, type Property, quorumOf } from "./picture.ts";
 import { ruleProperties } from "./rules.ts";
 import { SeededRandom } from "./random.ts";
 import { networkLine, scoreLine } from "./score.ts";
@@ -44,14 +44,26 @@ export class ScheduleFailure extends Error {
   }
 }
 
+export interface ScheduleOptions {
+  /** Takes the score, a line an event; without it none is made. */
+  readonly print?: ((line: string) => void) | undefined;
+  /** Only these are checked, and liveness; without it all are. */
+  readonly properties?: readonly string[] | undefined;
+}
+
+/** What is checked; `names` as in `ScheduleOptions`. */
+export function bareProperties(names?: readonly string[]): Property[] {
+  const all = [...specificationProperties(), ...ruleProperties(ELECTION_TIMEOUT_MS)];
+  return names === undefined ? all : all.filter(({ name }) => names.includes(name));
+}
+
 /**
  * Runs one schedule.
  *
- * @param print takes the score, a line an event; without it none is made
  * @throws ScheduleFailure
  */
-export function runSchedule(seed: number, print?: (line: string) => void): ScheduleReport {
-  const schedule = new Schedule(seed, print);
+export function runSchedule(seed: number, options: ScheduleOptions = {}): ScheduleReport {
+  const schedule = new Schedule(seed, options);
   try {
     return schedule.run();
   } catch (error) {
@@ -85,14 +97,14 @@ class Schedule {
   #crashed = 0;
   #healed = false;
 
-  constructor(seed: number, print?: (line: string) => void) {
+  constructor(seed: number, { print, properties }: ScheduleOptions) {
     this.#random = new SeededRandom(seed);
     this.#plan = drawPlan(this.#random);
     this.#print = print;
     this.#world = new World({
       messageTimeoutMs: MESSAGE_TIMEOUT_MS,
       electionTimeoutMs: ELECTION_TIMEOUT_MS,
-      properties: [...specificationProperties(), ...ruleProperties(ELECTION_TIMEOUT_MS)],
+      properties: bareProperties(properties),
       randomBelow: this.#random.below,
       ...print !== undefined && {
         trace: (event) => {
@@ -233,7 +245,14 @@ class Schedule {
   #create(count: number): NodeId[] {
     return Array.from({ length: count }, () => {
       const id = String(this.#world.nodes.length);
-      this.#world.create(id, this.#plan.preVote);
+      const { preVote, snapshot } = this.#plan;
+      const donor = this.#random.pick(this.#alive());
+      if (donor.raft.committedSeqno > 0 && this.#random.chance(snapshot)) {
+        const signatures = donor.ledger.slice(0, donor.raft.committedSeqno).filter(({ committable }) => committable);
+        this.#world.createFrom(id, preVote, donor, this.#random.pick(signatures).seqno);
+      } else {
+        this.#world.create(id, preVote);
+      }
       return id;
     });
   }
@@ -276,7 +295,7 @@ class Schedule {
     const random = this.#random;
     for (const { to, message } of node.outbox) {
       let entries = message.kind === "append entries" ? node.entriesFor(message) : undefined;
-      if (!this.#healed && random.chance(garbled)) entries = undefined;
+      if (!this.#healed && random.chance(garbled)) entries = this.#garbled(entries);
       const copies = this.#healed ? 1 : (random.chance(lost) ? 0 : 1) + (random.chance(duplicated) ? 1 : 0);
       if (copies === 0) this.#note(networkLine(node.id, to, message, "lost"));
       for (let copy = 0; copy < copies; copy++) {
@@ -285,6 +304,11 @@ class Schedule {
       }
     }
     node.outbox = [];
+  }
+
+  /** Entries that nobody can read, or that are fewer than they should be. */
+  #garbled(entries: StubEntry[] | undefined): StubEntry[] | undefined {
+    return this.#random.chance(0.5) ? undefined : entries?.slice(0, this.#random.below(entries.length));
   }
 
   #arrivals(): void {

@@ -14,7 +14,7 @@ export interface Plan {
 
   readonly lost: number;
   readonly duplicated: number;
-  /** Entries that arrive malformed. */
+  /** Entries that arrive malformed, or not all of them. */
   readonly garbled: number;
   readonly delayMs: readonly [least: number, most: number];
 
@@ -34,6 +34,8 @@ export interface Plan {
   readonly flush: boolean;
   readonly reconfigure: number;
   readonly nominate: number;
+  /** New nodes that begin with a snapshot. */
+  readonly snapshot: number;
   /** How soon a primary writes down whose removal is committed. */
   readonly recordRetirement: number;
   /** How soon an operator stops a node whose retirement is committed. */
@@ -65,6 +67,7 @@ export function drawPlan(random: SeededRandom): Plan {
     flush: random.chance(0.5),
     reconfigure: random.pick([0, 0.02, 0.05, 0.1]),
     nominate: sometimes(0.02),
+    snapshot: random.pick([0, 0.5, 1]),
     recordRetirement: random.pick([0.1, 0.5, 1]),
     stopRetired: random.pick([0, 0.1, 1]),
   };

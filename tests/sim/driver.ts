@@ -24,6 +24,9 @@ const DISPATCH_ROUNDS = 5;
 /** `loop_until_sync` gives up after so many (§5). */
 const SYNC_ROUNDS = 20;
 
+/** When removals are said to be committed is for a scenario to choose: no rule of consensus. */
+const ASKED_OF_THE_SCENARIO = "RetiredCommittedInv";
+
 /** A line of the scenario that cannot be followed, or an assertion in it that does not hold. */
 export class ScenarioFailure extends Error {
   override name = "ScenarioFailure";
@@ -69,7 +72,8 @@ export class Driver {
     this.world = new World({
       messageTimeoutMs: MESSAGE_TIMEOUT_MS,
       electionTimeoutMs: ELECTION_TIMEOUT_MS,
-      properties: [...specificationProperties(), ...ruleProperties(ELECTION_TIMEOUT_MS)],
+      properties: [...specificationProperties(), ...ruleProperties(ELECTION_TIMEOUT_MS)]
+        .filter(({ name }) => name !== ASKED_OF_THE_SCENARIO),
       randomBelow: random.below,
       ...print !== undefined && {
         trace: (event) => {

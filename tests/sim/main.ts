@@ -7,7 +7,7 @@
 
 import cliProgress from "cli-progress";
 import { Command, CommanderError, InvalidArgumentError } from "commander";
-import { runSchedule, ScheduleFailure, type ScheduleReport } from "./bare.ts";
+import { bareProperties, runSchedule, ScheduleFailure, type ScheduleReport } from "./bare.ts";
 import { runScenario, ScenarioFailure } from "./driver.ts";
 import { SeededRandom } from "./random.ts";
 
@@ -18,6 +18,7 @@ interface Options {
   readonly minutes?: number;
   readonly schedules?: number;
   readonly score?: boolean;
+  readonly properties?: readonly string[];
 }
 
 /** The worlds: the first whose option is given runs. Each answers whether all held. */
@@ -38,6 +39,7 @@ const program = new Command("sim")
   .option("--seed <n>", "of the first schedule, or of a scenario's election timers; drawn if not given", wholeNumber)
   .option("--minutes <m>", "go on with the next seeds for so long (default: 1)", positiveNumber)
   .option("--schedules <n>", "end after so many schedules instead", wholeNumber)
+  .option("--properties <names>", "check only these and liveness, e.g. LogInv,QuorumLogInv", propertyNames)
   .option("--score", "print every event of each schedule, a line each")
   .exitOverride()
   .showHelpAfterError("(add --help for the options)");
@@ -68,6 +70,14 @@ function positiveNumber(text: string): number {
   return Number(text);
 }
 
+function propertyNames(text: string): string[] {
+  const names = text.split(",");
+  const known = bareProperties().map(({ name }) => name);
+  const unknown = names.find((name) => !known.includes(name));
+  if (unknown !== undefined) throw new InvalidArgumentError(`There is no ${unknown}; there are ${known.join(", ")}`);
+  return names;
+}
+
 function runScenarioFile({ scenario, seed = 1 }: Options): boolean {
   let text: string;
   try {
@@ -90,7 +100,8 @@ function runScenarioFile({ scenario, seed = 1 }: Options): boolean {
 function runBare(
   { seed: first = crypto.getRandomValues(new Uint32Array(1))[0]! % 1_000_000, ...options }: Options,
 ): boolean {
-  const { minutes = 1, schedules, score } = options;
+  const { minutes = 1, schedules, score, properties } = options;
+  const print = score ? (line: string) => console.log(line) : undefined;
   const startMs = performance.now();
   const progress = new Progress(schedules ?? minutes * 60_000);
   const reports: ScheduleReport[] = [];
@@ -100,11 +111,11 @@ function runBare(
   while (!isEnough()) {
     const seed = first + reports.length;
     try {
-      reports.push(runSchedule(seed, score ? (line) => console.log(line) : undefined));
+      reports.push(runSchedule(seed, { print, properties }));
     } catch (error) {
       progress.stop();
       if (!(error instanceof ScheduleFailure)) throw error;
-      reportFailure(error, reports.length, score === true);
+      reportFailure(error, reports.length, options);
       return false;
     }
     progress.update(schedules === undefined ? performance.now() - startMs : reports.length);
@@ -125,16 +136,22 @@ function runBare(
 }
 
 /** The same schedule again, now with its score: it fails at the same event. */
-function reportFailure({ seed, violation }: ScheduleFailure, before: number, wasScored: boolean): void {
+function reportFailure(
+  { seed, violation }: ScheduleFailure,
+  before: number,
+  { score: wasScored, properties }: Options,
+): void {
   const score: string[] = [];
   try {
-    if (!wasScored) runSchedule(seed, (line) => void (score.push(line) > SCORE_LINES && score.shift()));
+    const print = (line: string) => void (score.push(line) > SCORE_LINES && score.shift());
+    if (!wasScored) runSchedule(seed, { print, properties });
   } catch (error) {
     if (!(error instanceof ScheduleFailure)) throw error;
   }
   for (const line of score) console.log(line);
   console.log(`\nFAILED with seed ${seed}, after ${before} schedules. ${violation.message}`);
-  console.log(`The whole score: deno task sim --bare --seed=${seed} --schedules=1 --score`);
+  const only = properties === undefined ? "" : ` --properties=${properties.join()}`;
+  console.log(`The whole score: deno task sim --bare --seed=${seed} --schedules=1 --score${only}`);
 }
 
 /** A bar on a terminal, nothing elsewhere. */

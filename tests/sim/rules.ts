@@ -21,10 +21,9 @@ import {
 
 /** @param electionTimeoutMs that of all nodes */
 export function ruleProperties(electionTimeoutMs: number): Property[] {
-  const votes = new Votes();
   return [
-    { name: "OneVoteInAView", check: (step) => votes.oneVoteInAView(step) },
-    { name: "VotesAreGrantedByTheRule", check: (step) => votes.grantedByTheRule(step) },
+    { name: "OneVoteInAView", check: oneVoteInAView() },
+    { name: "VotesAreGrantedByTheRule", check: votesAreGrantedByTheRule() },
     { name: "ElectedByEveryConfiguration", check: electedByEveryConfiguration() },
     { name: "RequestsNameTheLastSignature", check: requestsNameTheLastSignature },
     { name: "ViewsRiseForAReason", check: viewsRiseForAReason },
@@ -43,40 +42,43 @@ export function ruleProperties(electionTimeoutMs: number): Property[] {
 const isVote = (message: RaftMessage): message is RequestVoteResponse =>
   message.kind === "request vote response" || message.kind === "request pre-vote response";
 
-/** §12, receiving a request: who was voted for is known from the answers that were sent. */
+/** Who was voted for, as the answers say that were sent. A candidate votes for itself. */
 class Votes {
   readonly #given = new Map<string, NodeId>();
 
-  oneVoteInAView({ before, after, sent }: Step): string | undefined {
-    const stood = after.leadership === "Candidate" ||
-      (after.leadership === "Leader" && before?.leadership !== "Leader");
+  of(voter: NodeId, view: View): NodeId | undefined {
+    return this.#given.get(`${voter} ${view}`);
+  }
+
+  /** @returns the votes of a step */
+  note({ before, after, sent }: Step): { readonly candidate: NodeId; readonly view: View }[] {
     const votes = sent.filter(({ message }) => message.kind === "request vote response" && message.granted)
       .map(({ to, message }) => ({ candidate: to, view: message.view }));
-    if (stood) votes.push({ candidate: after.id, view: after.view });
-    for (const { candidate, view } of votes) {
-      const known = this.#given.get(`${after.id} ${view}`);
-      if (known !== undefined && known !== candidate) {
-        return `${after.id} voted for ${known} and ${candidate} in view ${view}`;
-      }
-    }
-    return undefined;
+    const stands = after.leadership === "Candidate" ||
+      (after.leadership === "Leader" && before?.leadership !== "Leader");
+    if (stands) votes.push({ candidate: after.id, view: after.view });
+    for (const { candidate, view } of votes) this.#given.set(`${after.id} ${view}`, candidate);
+    return votes;
   }
+}
 
-  grantedByTheRule(step: Step): string | undefined {
-    const wrong = this.#judge(step);
-    const { after, sent } = step;
-    for (const { to, message } of sent) {
-      if (message.kind === "request vote response" && message.granted) {
-        this.#given.set(`${after.id} ${message.view}`, to);
-      }
-    }
-    if (after.leadership === "Candidate" || after.leadership === "Leader") {
-      this.#given.set(`${after.id} ${after.view}`, after.id);
-    }
-    return wrong;
-  }
+/** §12: one vote in a view, for good. */
+function oneVoteInAView(): Property["check"] {
+  const votes = new Votes();
+  return (step) => {
+    const { id, view } = step.after;
+    const known = votes.of(id, view);
+    const other = votes.note(step).find(({ candidate, view: votedIn }) => votedIn === view && candidate !== known);
+    return known === undefined || other === undefined
+      ? undefined
+      : `${id} voted for ${known} and ${other.candidate} in view ${view}`;
+  };
+}
 
-  #judge({ event, before, after, sent }: Step): string | undefined {
+/** §12, receiving a request: granted or denied, there is exactly one answer, and it is the right one. */
+function votesAreGrantedByTheRule(): Property["check"] {
+  const votes = new Votes();
+  const judge = ({ event, before, after, sent }: Step): string | undefined => {
     if (event.kind !== "receive" || before === undefined) return undefined;
     const { message: request, from } = event;
     if (request.kind !== "request vote" && request.kind !== "request pre-vote") return undefined;
@@ -85,26 +87,36 @@ class Votes {
     if (sent.length !== 1 || sent[0]!.to !== from || answer === undefined || !isVote(answer) || answer.kind !== kind) {
       return `${after.id} did not answer a ${request.kind} of ${from} with one response`;
     }
-    const why = this.#reasonToDeny(before, from, request);
+    const why = reasonToDeny(before, from, request, votes.of(before.id, before.view));
     if (answer.granted === (why === undefined)) return undefined;
     return answer.granted
       ? `${after.id} granted a ${request.kind} to ${from}, although ${why}`
       : `${after.id} denied a ${request.kind} to ${from} without a reason`;
-  }
+  };
+  return (step) => {
+    const wrong = judge(step);
+    votes.note(step);
+    return wrong;
+  };
+}
 
-  #reasonToDeny(voter: NodePicture, candidate: NodeId, request: RequestVote): string | undefined {
-    if (request.view < voter.view) return `its view ${request.view} is over`;
-    if (request.kind === "request vote" && request.view === voter.view) {
-      if (voter.leader !== undefined) return `${voter.leader} is known to lead view ${voter.view}`;
-      const given = this.#given.get(`${voter.id} ${voter.view}`);
-      if (given !== undefined && given !== candidate) return `${given} has its vote in view ${voter.view}`;
-    }
-    const own = lastSignature(voter);
-    const [ownView, view] = [viewAt(voter, own), request.viewOfLastCommittable];
-    return view < ownView || (view === ownView && request.lastCommittable < own)
-      ? `its last signature ${view}.${request.lastCommittable} is behind ${ownView}.${own}`
-      : undefined;
+/** @param given whom the voter has voted for in its view */
+function reasonToDeny(
+  voter: NodePicture,
+  candidate: NodeId,
+  request: RequestVote,
+  given: NodeId | undefined,
+): string | undefined {
+  if (request.view < voter.view) return `its view ${request.view} is over`;
+  if (request.kind === "request vote" && request.view === voter.view) {
+    if (voter.leader !== undefined) return `${voter.leader} is known to lead view ${voter.view}`;
+    if (given !== undefined && given !== candidate) return `${given} has its vote in view ${voter.view}`;
   }
+  const own = lastSignature(voter);
+  const [ownView, view] = [viewAt(voter, own), request.viewOfLastCommittable];
+  return view < ownView || (view === ownView && request.lastCommittable < own)
+    ? `its last signature ${view}.${request.lastCommittable} is behind ${ownView}.${own}`
+    : undefined;
 }
 
 /** §12: a candidate counts votes, and a pre-vote candidate pre-votes, in each of its configurations. */
@@ -171,8 +183,9 @@ function leaderHearsAQuorum(electionTimeoutMs: number): Property["check"] {
       silences.delete(after.id);
       return undefined;
     }
-    if (before?.leadership !== "Leader") silences.set(after.id, new Map());
-    const silence = silences.get(after.id) ?? new Map<NodeId, number>();
+    const began = before?.leadership !== "Leader";
+    const silence = began ? new Map<NodeId, number>() : silences.get(after.id) ?? new Map<NodeId, number>();
+    silences.set(after.id, silence);
     for (const peer of after.peers.keys()) if (!silence.has(peer)) silence.set(peer, 0);
     if (event.kind === "receive" && event.message.kind === "append entries response") silence.set(event.from, 0);
     if (event.kind !== "tick" || before?.leadership !== "Leader") return undefined;

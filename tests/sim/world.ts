@@ -11,7 +11,7 @@ import type { EntryEffects, RaftPort } from "../../shared/consensus/port.ts";
 import { Raft } from "../../shared/consensus/raft.ts";
 import type { RaftTrace } from "../../shared/consensus/state.ts";
 import type { Seqno, TxId, View } from "../../shared/tx_id.ts";
-import type { NodePicture, Property, Step, StepEvent } from "./picture.ts";
+import { configurationsOf, type NodePicture, type Property, type Step, type StepEvent } from "./picture.ts";
 import { type Body, membersOf, type StubEntry, StubLedger } from "./stub_ledger.ts";
 
 /** A property that does not hold, or consensus that asserts against itself. */
@@ -73,6 +73,20 @@ export class World {
     this.#nodes.clear();
     for (const [name, one] of sorted) this.#nodes.set(name, one);
     this.#pictures.set(id, node.picture());
+    return node;
+  }
+
+  /** A node that begins with what another has committed up to a signature, as if it had read a snapshot there. */
+  createFrom(id: NodeId, preVote: boolean, donor: BareNode, seqno: Seqno): BareNode {
+    const node = this.create(id, preVote);
+    const view = donor.raft.viewOf(seqno);
+    const { members } = configurationsOf(donor.ledger, seqno)[0]!;
+    this.#step(node, { kind: "start" }, () => {
+      donor.ledger.slice(0, seqno).forEach((entry) => node.push(entry));
+      node.forgetRetired();
+      node.raft.startFrom({ seqno, view, viewStarts: donor.raft.viewStarts.until(seqno), members: membersOf(members) });
+      node.raft.becomeAwareOfView(view);
+    });
     return node;
   }
 
@@ -156,6 +170,11 @@ export class BareNode {
     this.ledger.push(entry);
     this.#log = undefined;
     if (entry.retiredCommitted) this.#retiredCommitted.push({ seqno: entry.seqno, nodes: entry.retiredCommitted });
+  }
+
+  /** What a snapshot holds is no news to consensus. */
+  forgetRetired(): void {
+    this.#retiredCommitted = [];
   }
 
   /** The entries that an "append entries" speaks of, as they are now; undefined if one is not there. */

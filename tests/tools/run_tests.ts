@@ -15,7 +15,17 @@ export interface Outcome {
   readonly skipped: ReadonlyMap<string, number>;
 }
 
-const UNIT_TESTS = ["shared", "enclave", "node", "getting_started", "tests/tidy_test.ts", "tests/tools"];
+const UNIT_TESTS = [
+  "shared",
+  "enclave",
+  "node",
+  "getting_started",
+  "tests/tidy_test.ts",
+  "tests/tools",
+  "tests/sim/bare_test.ts",
+  "tests/sim/driver_test.ts",
+  "tests/sim/properties_test.ts",
+];
 
 /** Variables that tests read. Every other one looks unset to them. */
 const VARIABLES = ["CI", "QUORATE_TEAM_FOLDER", "QUORATE_TEST_CONSTITUTION", "PATH", "TMPDIR", "NO_COLOR"];

@@ -1,0 +1,229 @@
+/**
+ * Faults for consensus, each a small change of its source: proof that the checkers can fail.
+ *
+ * In: nothing. Out: a table; planted_faults_test.ts makes a copy of consensus with one of them and runs schedules on it.
+ * Each is a mistake that an implementation of Raft has made or may make: consensus.md §25, and those found here.
+ */
+
+export interface PlantedFault {
+  readonly name: string;
+  /** Of shared/consensus/. */
+  readonly file: string;
+  /** What is replaced, each found exactly once in the file. */
+  readonly changes: readonly { readonly find: string; readonly replace: string }[];
+  /** The properties of which one must be the first that does not hold. */
+  readonly caughtBy: readonly string[];
+  /** A scenario in tests/scenarios/ that must fail as well. */
+  readonly scenario?: string;
+}
+
+/** Schedules, from seed 1 on, within which each fault must be caught, and in which consensus itself must not fail. */
+export const SCHEDULES = 150;
+
+const QUORUM_IN_EACH = "if (!state.isQuorumInEach((id) => state.voters.has(id))) return;";
+
+export const PLANTED_FAULTS: readonly PlantedFault[] = [
+  {
+    name: "votes counted over the union of configurations",
+    file: "elections.ts",
+    changes: [{
+      find: QUORUM_IN_EACH,
+      replace: `const union = new Set(state.configurations.flatMap(({ members }) => [...members.keys()]));
+        if ([...union].filter((id) => state.voters.has(id)).length <= union.size / 2) return;`,
+    }],
+    caughtBy: ["ElectedByEveryConfiguration"],
+  },
+  {
+    name: "votes counted over the latest configuration only",
+    file: "elections.ts",
+    changes: [{
+      find: QUORUM_IN_EACH,
+      replace: `const latest = [...state.configurations.at(-1)!.members.keys()];
+        if (latest.filter((id) => state.voters.has(id)).length <= latest.length / 2) return;`,
+    }],
+    caughtBy: ["ElectedByEveryConfiguration"],
+  },
+  {
+    name: "commit over the latest configuration only",
+    file: "log.ts",
+    changes: [{
+      find: "const agreedIn = state.configurations.map(",
+      replace: "const agreedIn = state.configurations.slice(-1).map(",
+    }],
+    caughtBy: ["CommitHeldByEveryConfiguration", "QuorumLogInv"],
+    scenario: "every_configuration_commits",
+  },
+  {
+    name: "commit of an entry of an older view",
+    file: "log.ts",
+    changes: [{ find: "if (state.viewOf(committable) !== state.view) return;", replace: "" }],
+    caughtBy: ["NeverCommitEntryPrevTermsProp"],
+    scenario: "older_view_is_not_committed",
+  },
+  {
+    name: "match index moved by a refusal",
+    file: "replication.ts",
+    changes: [{
+      find: "peer.sent = Math.max(Math.min(possible, peer.sent), peer.match);",
+      replace: "peer.match = possible; peer.sent = possible;",
+    }],
+    caughtBy: ["MonotonicMatchIndexProp", "RefusalsMoveNothing"],
+  },
+  {
+    name: "commit moved by a refusal",
+    file: "replication.ts",
+    changes: [{
+      find: "peer.sent = Math.max(Math.min(possible, peer.sent), peer.match);",
+      replace: "peer.match = Math.max(possible, peer.match); peer.sent = peer.match; tryCommit(state);",
+    }],
+    caughtBy: ["RefusalsMoveNothing", "MatchIsHeld", "QuorumLogInv"],
+  },
+  {
+    name: "acknowledging one's own last index",
+    file: "replication.ts",
+    changes: [{ find: "last: message.last, success: true", replace: "last: state.last, success: true" }],
+    caughtBy: ["AcknowledgesWhatWasSent"],
+  },
+  {
+    name: "truncating on an early AppendEntries",
+    file: "replication.ts",
+    changes: [{
+      find: "const next = firstDifference(state, message);",
+      replace: `if (state.isNewFollower && message.previous < state.last) rollback(state, message.previous);
+        state.isNewFollower = false;
+        const next = firstDifference(state, message);`,
+    }],
+    caughtBy: ["TruncatesOnlyOnConflict", "CommittedLogAppendOnlyProp"],
+    scenario: "no_early_truncation",
+  },
+  {
+    name: "keeping the unsigned suffix on election",
+    file: "elections.ts",
+    changes: [{
+      find: "rollback(state, state.committed === 0 ? state.last : state.lastCommittable);",
+      replace: "rollback(state, state.last);",
+    }],
+    caughtBy: ["PermittedLogChangesProp", "MonoLogInv"],
+    scenario: "unsigned_suffix_on_election",
+  },
+  {
+    name: "dropping the signed suffix on step-down",
+    file: "elections.ts",
+    changes: [{
+      find: "  rollback(state, state.lastCommittable);\n",
+      replace: "  rollback(state, state.committed);\n",
+    }],
+    caughtBy: ["SignedSuffixIsKept", "QuorumLogInv"],
+    scenario: "signatures_outlive_elections",
+  },
+  {
+    name: "comparing the last index instead of the last committable in votes",
+    file: "elections.ts",
+    changes: [
+      { find: "const lastCommittable = state.lastCommittable;", replace: "const lastCommittable = state.last;" },
+      {
+        find: "const ownView = state.viewOf(state.lastCommittable);",
+        replace: "const ownView = state.viewOf(state.last);",
+      },
+      { find: "return lastCommittable >= state.lastCommittable;", replace: "return lastCommittable >= state.last;" },
+    ],
+    caughtBy: ["RequestsNameTheLastSignature", "VotesAreGrantedByTheRule"],
+  },
+  {
+    name: "voting twice",
+    file: "elections.ts",
+    changes: [{ find: "(state.votedFor ?? from) === from", replace: "true" }],
+    caughtBy: ["OneVoteInAView"],
+  },
+  {
+    name: "voting while a leader is known",
+    file: "elections.ts",
+    changes: [{ find: "state.leaderId === undefined && (state.votedFor", replace: "(state.votedFor" }],
+    caughtBy: ["VotesAreGrantedByTheRule"],
+    scenario: "leader_known",
+  },
+  {
+    name: "skipping pre-vote's log check",
+    file: "elections.ts",
+    changes: [{ find: "isUpToDate(state, request) &&", replace: "(!isReal || isUpToDate(state, request)) &&" }],
+    caughtBy: ["VotesAreGrantedByTheRule"],
+    scenario: "cut_off_node_disturbs_nobody",
+  },
+  {
+    name: "no check-quorum",
+    file: "raft.ts",
+    changes: [{ find: "if (!state.isQuorumInEach(isLive)) becomeFollower(state);", replace: "" }],
+    caughtBy: ["LeaderHearsAQuorum"],
+    scenario: "pending_configuration_check_quorum",
+  },
+  {
+    name: "retiring at commit instead of retired-committed",
+    file: "membership.ts",
+    changes: [{
+      find: `    state.retirementPhase = "Completed";`,
+      replace: `    state.retirementPhase = "RetiredCommitted"; state.leadership = "None"; state.leaderId = undefined;`,
+    }],
+    caughtBy: ["MembershipStateConsistentInv"],
+  },
+  {
+    name: "counting a retired node for votes",
+    file: "state.ts",
+    changes: [{
+      find: "for (const id of members.keys()) if (counts(id)) count++;",
+      replace: "for (const id of new Set([...members.keys(), ...this.peers.keys()])) if (counts(id)) count++;",
+    }],
+    caughtBy: ["ElectedByEveryConfiguration", "LeaderHearsAQuorum"],
+  },
+  {
+    name: "counting a retired node for commit",
+    file: "log.ts",
+    changes: [{
+      find: "const matches = [...members.keys()].map(",
+      replace: `const retired = [...state.peers.keys()].filter((id) => !state.configurations.at(-1)!.members.has(id));
+        const matches = [...new Set([...members.keys()].slice(retired.length)), ...retired].map(`,
+    }],
+    caughtBy: ["ReplicationInv", "QuorumLogInv", "CommitHeldByEveryConfiguration"],
+  },
+  {
+    name: "nominating a non-member",
+    file: "sending.ts",
+    changes: [{ find: "(match === best.match && configuredAt > best.configuredAt)", replace: "false" }],
+    caughtBy: ["NominatesTheBest"],
+    scenario: "successor_is_member",
+  },
+  {
+    name: "committing an unsigned entry",
+    file: "log.ts",
+    changes: [{
+      find: "const committable = state.committableUpTo(agreed);",
+      replace: "const committable = agreed > state.committed ? agreed : undefined;",
+    }],
+    caughtBy: ["SignatureInv"],
+  },
+  {
+    name: "clearing the committable list on election",
+    file: "elections.ts",
+    changes: [{
+      find: "  state.shouldSign = true;\n",
+      replace: "  state.shouldSign = true;\n  state.committables = [];\n",
+    }],
+    caughtBy: ["EverySignatureMayBeCommitted"],
+    scenario: "signatures_outlive_elections",
+  },
+  {
+    name: "forgetting a vote on hearing of a leader of the same view",
+    file: "elections.ts",
+    changes: [{ find: "if (view > state.view) state.votedFor = undefined;", replace: "state.votedFor = undefined;" }],
+    caughtBy: ["OneVoteInAView"],
+  },
+  {
+    name: "dropping what was acknowledged after asking for pre-votes",
+    file: "replication.ts",
+    changes: [{
+      find: `if (state.leadership === "PreVoteCandidate") endPreVote(state);`,
+      replace: `if (state.leadership === "PreVoteCandidate") becomeAwareOfView(state, message.view);`,
+    }],
+    caughtBy: ["MatchIsHeld", "TruncatesOnlyOnConflict"],
+    scenario: "pre_vote_keeps_log",
+  },
+];

@@ -299,7 +299,7 @@ export class CommitPath {
     this.#tree.flush(seqno);
     this.#options.emit({ kind: "ledgerCommit", seqno });
     this.#options.listener.committed(seqno);
-    return this.#rows.takeRetired();
+    return this.#rows.takeRetired(this.raft.latestMembers ?? NOBODY);
   }
 }
 

@@ -2,44 +2,19 @@ import { strict as assert } from "node:assert";
 import { fromUtf8, toHex } from "../shared/bytes.ts";
 import { NODES_INFO } from "../shared/governance/tables.ts";
 import { LedgerVerifier } from "../shared/ledger/replay.ts";
-import { InlineNetwork } from "../tests/inline_network.ts";
+import { type StartedNetwork, startNetwork } from "../tests/inline_network.ts";
 import type { InlineNode, InlineSnapshot } from "../tests/inline_node.ts";
-import { type InlineService, startInlineService } from "../tests/inline_service.ts";
 import { decide } from "../tests/members.ts";
-import { loadNativePowers } from "./native_powers.ts";
-
-interface Network {
-  readonly network: InlineNetwork;
-  readonly service: InlineService;
-}
-
-/** Three nodes of an open service. */
-async function startNetwork(): Promise<Network> {
-  const workspace = await Deno.makeTempDir({ prefix: "quorate_network_" });
-  try {
-    const powers = await loadNativePowers();
-    const service = await startInlineService(workspace, "native", { powers, closed: true });
-    const network = new InlineNetwork(powers, service);
-    network.join();
-    network.advance(100);
-    network.join();
-    network.advance(1200);
-    network.open(service.sandbox.opening);
-    return { network, service };
-  } finally {
-    await Deno.remove(workspace, { recursive: true });
-  }
-}
 
 /** What members decide, through whoever leads. */
-function govern({ network, service }: Network, name: string, args: unknown = null): void {
+function govern({ network, service }: StartedNetwork, name: string, args: unknown = null): void {
   const { status, json } = decide({ ...service, node: network.primary }, { name, args });
   assert.equal(status, 200, JSON.stringify(json));
   assert.equal(json.proposalState, "Accepted", JSON.stringify(json));
 }
 
 /** Asks to join, is trusted by vote, and catches up. */
-function addNode(started: Network, snapshot?: InlineSnapshot): InlineNode {
+function addNode(started: StartedNetwork, snapshot?: InlineSnapshot): InlineNode {
   const { network } = started;
   const node = network.join(network.primary, {}, snapshot);
   network.advance(100);
@@ -51,7 +26,7 @@ function addNode(started: Network, snapshot?: InlineSnapshot): InlineNode {
 }
 
 /** Retires a node, and stops it once it is not needed any more. */
-function removeNode(started: Network, node: InlineNode): void {
+function removeNode(started: StartedNetwork, node: InlineNode): void {
   const { network } = started;
   govern(started, "remove_node", { node_id: node.nodeId });
   network.advance(12_000);
@@ -70,7 +45,7 @@ function newestSnapshot({ snapshots }: InlineNode): InlineSnapshot {
   return { name, file };
 }
 
-function write({ network, service }: Network, node: InlineNode, id: number, msg: string): string {
+function write({ network, service }: StartedNetwork, node: InlineNode, id: number, msg: string): string {
   const response = network.request(node, {
     method: "POST",
     target: "/app/log/private",
@@ -82,19 +57,19 @@ function write({ network, service }: Network, node: InlineNode, id: number, msg:
   return response.headers.find(([name]) => name === "x-ms-ccf-transaction-id")![1];
 }
 
-function read({ network, service }: Network, node: InlineNode, id: number): unknown {
+function read({ network, service }: StartedNetwork, node: InlineNode, id: number): unknown {
   const target = `/app/log/private?id=${id}`;
   const response = network.request(node, { method: "GET", target, certificate: service.userCertificate });
   return response.status === 200 ? JSON.parse(fromUtf8(response.body)).msg : response.status;
 }
 
-function statusOf({ network }: Network, node: InlineNode, txId: string): unknown {
+function statusOf({ network }: StartedNetwork, node: InlineNode, txId: string): unknown {
   const { body } = network.request(node, { method: "GET", target: `/app/tx?transaction_id=${txId}` });
   return JSON.parse(fromUtf8(body)).status;
 }
 
 /** All nodes have one ledger, one tree and one state, and whoever replays the ledger accepts it. */
-function requireAgreement({ network, service }: Network): void {
+function requireAgreement({ network, service }: StartedNetwork): void {
   const [first, ...others] = network.alive;
   for (const other of others) {
     assert.deepEqual(other.committed, first!.committed);

@@ -19,7 +19,9 @@ export class NodeRows {
   constructor(store: Store) {
     store.onApply(NODES_INFO.name, (_seqno, changes) => this.#applied = changes);
     store.onCommit(NODES_INFO.name, (_seqno, changes) => {
-      for (const [id, info] of rowsOf(changes)) if (info.retired_committed === true) this.#retired.push(id);
+      for (const [id, { status, retired_committed }] of rowsOf(changes)) {
+        if (status === "Retired" && retired_committed === true) this.#retired.push(id);
+      }
     });
   }
 
@@ -41,9 +43,13 @@ export class NodeRows {
     return members.size === 0 ? undefined : members;
   }
 
-  /** Nodes of which commits since the last call say that their retirement is committed. */
-  takeRetired(): readonly NodeId[] {
-    const retired = this.#retired;
+  /**
+   * Nodes of which commits since the last call say that their retirement is committed.
+   *
+   * @param members who votes now: of them nobody has retired, whatever a constitution has written
+   */
+  takeRetired(members: Members): readonly NodeId[] {
+    const retired = this.#retired.filter((id) => !members.has(id));
     this.#retired = [];
     return retired;
   }

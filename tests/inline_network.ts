@@ -8,10 +8,11 @@
 import { strict as assert } from "node:assert";
 import { parsePemBlock } from "../shared/crypto/pem.ts";
 import type { CommonConfig, HttpResponse, JoinConfig } from "../enclave/messages.ts";
+import { loadNativePowers } from "../enclave/native_powers.ts";
 import type { EnclavePowers } from "../enclave/powers.ts";
 import type { SandboxOpening } from "../node/sandbox_opening.ts";
 import { InlineNode, type InlineRequest, type InlineSnapshot, type OutsideOutput } from "./inline_node.ts";
-import type { InlineService } from "./inline_service.ts";
+import { type InlineService, startInlineService } from "./inline_service.ts";
 
 /** A network in which so many messages bring new ones does not come to rest. */
 const MAX_MESSAGES = 100_000;
@@ -150,5 +151,29 @@ export class InlineNetwork {
     }
     const certificate = parsePemBlock(from.nodePem, "CERTIFICATE");
     from.send({ kind: "httpResult", id, response: this.request(target, { ...request, certificate }) });
+  }
+}
+
+export interface StartedNetwork {
+  readonly network: InlineNetwork;
+  /** Its node is the first, and leads. */
+  readonly service: InlineService;
+}
+
+/** Three nodes of an open service. */
+export async function startNetwork(): Promise<StartedNetwork> {
+  const workspace = await Deno.makeTempDir({ prefix: "quorate_network_" });
+  try {
+    const powers = await loadNativePowers();
+    const service = await startInlineService(workspace, "native", { powers, closed: true });
+    const network = new InlineNetwork(powers, service);
+    for (let i = 0; i < 2; i++) {
+      network.join();
+      network.advance(1200);
+    }
+    network.open(service.sandbox.opening);
+    return { network, service };
+  } finally {
+    await Deno.remove(workspace, { recursive: true });
   }
 }

@@ -3,34 +3,15 @@
  */
 
 import { strict as assert } from "node:assert";
-import { InlineNetwork } from "../../tests/inline_network.ts";
+import { startNetwork } from "../../tests/inline_network.ts";
 import type { InlineNode, InlineRequest } from "../../tests/inline_node.ts";
 import { bodyText, headerOf, odataError } from "../../tests/inline_app.ts";
-import { startInlineService } from "../../tests/inline_service.ts";
 import type { HttpResponse } from "../messages.ts";
-import { loadNativePowers } from "../native_powers.ts";
 
-interface Started {
-  readonly network: InlineNetwork;
-  readonly certificate: Uint8Array;
-}
-
-/** Three nodes of an open service, of which the first leads. */
-async function start(): Promise<Started> {
-  const workspace = await Deno.makeTempDir({ prefix: "quorate_forwarding_" });
-  try {
-    const powers = await loadNativePowers();
-    const service = await startInlineService(workspace, "native", { powers, closed: true });
-    const network = new InlineNetwork(powers, service);
-    for (let i = 0; i < 2; i++) {
-      network.join();
-      network.advance(1200);
-    }
-    network.open(service.sandbox.opening);
-    return { network, certificate: service.userCertificate };
-  } finally {
-    await Deno.remove(workspace, { recursive: true });
-  }
+/** Three nodes of an open service, of which the first leads, and a user of it. */
+async function start() {
+  const { network, service } = await startNetwork();
+  return { network, certificate: service.userCertificate };
 }
 
 const post = (id: number, msg: string): InlineRequest => ({

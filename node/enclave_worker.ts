@@ -6,7 +6,7 @@
 
 import type { EnclaveInput, EnclaveOutput } from "../enclave/messages.ts";
 import { type PackedOutputs, packInputs, transferOf, unpackOutputs } from "../enclave/batch.ts";
-import { ENCLAVE_BATCH_INPUTS, MAX_ENCLAVE_BATCHES_IN_FLIGHT } from "../shared/limits.ts";
+import { ENCLAVE_BATCH_INPUTS, MAX_ENCLAVE_BATCHES_IN_FLIGHT, MAX_WAITING_INPUTS } from "../shared/limits.ts";
 
 export class EnclaveWorker {
   readonly #worker: Worker;
@@ -15,6 +15,8 @@ export class EnclaveWorker {
   #waiting: EnclaveInput[] = [];
   #inFlight = 0;
   #scheduled = false;
+  /** Of those who wait until less is waiting here. */
+  #caughtUp: PromiseWithResolvers<void> | undefined;
 
   private constructor(
     worker: Worker,
@@ -65,8 +67,16 @@ export class EnclaveWorker {
     });
   }
 
+  /** Undefined, or where much waits for the enclave a promise for whoever can hold back what it brings. */
+  caughtUp(): Promise<void> | undefined {
+    if (this.#waiting.length < MAX_WAITING_INPUTS) return undefined;
+    this.#caughtUp ??= Promise.withResolvers();
+    return this.#caughtUp.promise;
+  }
+
   terminate(): void {
     this.#worker.terminate();
+    this.#caughtUp?.resolve();
   }
 
   /**
@@ -81,5 +91,8 @@ export class EnclaveWorker {
       this.#inFlight++;
       this.#worker.postMessage(message, transferOf(message));
     }
+    if (this.#waiting.length >= MAX_WAITING_INPUTS) return;
+    this.#caughtUp?.resolve();
+    this.#caughtUp = undefined;
   }
 }

@@ -238,6 +238,9 @@ export const MAX_SNAPSHOT_ANSWER_BYTES = 64 * MIB;
 export const MAX_HISTORICAL_STATES = 1000;
 /** Their entries and the signatures over them together (operations.md §2, `historical_cache_soft_limit`). */
 export const MAX_HISTORICAL_BYTES = 512 * MIB;
+/** Entries read at once, and their bytes, while the signature over one of before a node's own time is looked for. */
+export const HISTORICAL_SEARCH_ENTRIES = 128;
+export const MAX_HISTORICAL_READ_BYTES = 4 * MIB;
 /** After which a host that has not answered is asked again. */
 export const HISTORICAL_RETRY_MS = 5000;
 
@@ -273,6 +276,8 @@ export const MAX_ENDORSEMENTS_BYTES = 256 * KIB;
 // Between host and enclave.
 /** Messages to the enclave that are not answered yet; what comes meanwhile waits and travels together. */
 export const MAX_ENCLAVE_BATCHES_IN_FLIGHT = 6;
+/** Inputs that wait for the enclave before what other nodes send is left with them. Clients wait for answers anyway. */
+export const MAX_WAITING_INPUTS = 1024;
 /** Inputs in a message, unless that many messages are under way already. */
 export const ENCLAVE_BATCH_INPUTS = 8;
 /** How long a host waits for the enclave's last signature. */

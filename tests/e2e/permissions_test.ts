@@ -31,6 +31,9 @@ const COMMANDS:
       "env",
     ]],
     ["node", "nodeCommand", ["--config", "/nowhere", "--check"], ["read", "write", "net", "env"]],
+    // Only a sandbox of several nodes starts processes.
+    ["node", "nodeCommand", ["--app", "/nowhere"], ["read", "write", "net", "env"]],
+    ["node", "nodeCommand", ["--app", "/nowhere", "--nodes", "3"], ["read", "write", "net", "env", "run"]],
     ["ledger", "ledgerCommand", ["verify", "/nowhere"], ["read", "env"]],
     ["ledger", "ledgerCommand", ["verify", "/nowhere", "--pin", "/nowhere/pin"], ["read", "write", "env"]],
     ["ledger", "ledgerCommand", ["show", "/nowhere"], ["read", "env"]],

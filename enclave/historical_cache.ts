@@ -5,13 +5,21 @@
  * The host's disk is not trusted: an entry counts only if it is sealed with this ledger's secret, is the one that was
  * asked for, and lies in the tree of the signature that covers it, which is sealed likewise. A host that does not answer
  * is asked again.
+ * What was signed before this node began (it joined behind a snapshot), it has not seen: there it reads on from the entry,
+ * piece by piece, until the signature comes, at the latest the one that its snapshot was taken at.
  */
 
 import { FormatError } from "../shared/assert.ts";
 import type { Primitives } from "../shared/crypto/primitives.ts";
 import type { TableWrites } from "../shared/kv/write_set.ts";
-import { entryBytes, LedgerEntry } from "../shared/ledger/entry.ts";
-import { HISTORICAL_RETRY_MS, MAX_HISTORICAL_BYTES, MAX_HISTORICAL_STATES } from "../shared/limits.ts";
+import { LedgerEntry, splitEntries } from "../shared/ledger/entry.ts";
+import { isSignature } from "../shared/ledger/signature.ts";
+import {
+  HISTORICAL_RETRY_MS,
+  HISTORICAL_SEARCH_ENTRIES,
+  MAX_HISTORICAL_BYTES,
+  MAX_HISTORICAL_STATES,
+} from "../shared/limits.ts";
 import { buildReceipt } from "../shared/receipt/build_receipt.ts";
 import { type Receipt, receiptMembers } from "../shared/receipt/receipt.ts";
 import type { Seqno, TxId } from "../shared/tx_id.ts";
@@ -32,7 +40,8 @@ export interface HistoricalState {
 type Slot =
   | {
     readonly kind: "waiting";
-    readonly signature: Seqno;
+    /** The signature that covers it; or the first entry that has not been looked at for one. */
+    covering: { readonly signature: Seqno } | { readonly searchFrom: Seqno };
     readonly parts: Map<Seqno, Uint8Array>;
     bytes: number;
     askedMs: number;
@@ -50,6 +59,8 @@ export class HistoricalCache {
   readonly #slots = new Map<Seqno, Slot>();
   /** Of all slots. */
   #bytes = 0;
+  /** Signatures of before this node's time that were found, each with the first seqno that it is known to cover. */
+  readonly #found = new Map<Seqno, Seqno>();
 
   constructor(
     path: CommitPath,
@@ -79,7 +90,10 @@ export class HistoricalCache {
         return "failed";
       case "waiting":
         this.#touch(seqno, slot);
-        if (nowMs - slot.askedMs >= HISTORICAL_RETRY_MS) this.#ask(seqno, slot, nowMs);
+        if (nowMs - slot.askedMs >= HISTORICAL_RETRY_MS) {
+          slot.askedMs = nowMs;
+          this.#ask(seqno, slot);
+        }
         return "pending";
       case "there":
         this.#touch(seqno, slot);
@@ -89,61 +103,95 @@ export class HistoricalCache {
 
   /** Takes what the host read. Entries nobody asked for are ignored. */
   deliver(from: Seqno, to: Seqno, entries: Uint8Array | null): void {
-    const delivered = entries === null ? null : splitEntries(from, to, entries);
-    const isConcerned = (seqno: Seqno) => seqno >= from && seqno <= to;
+    const delivered = entries === null || to < from ? undefined : splitEntries(entries, to - from + 1);
     for (const [seqno, slot] of this.#slots) {
       if (slot.kind !== "waiting") continue;
-      const missing = [seqno, slot.signature].filter((each) => isConcerned(each) && !slot.parts.has(each));
-      if (missing.length === 0) continue;
-      if (delivered === null) {
-        this.#fail(seqno, `the host could not read entries ${from} to ${to}`);
+      if (!wantedOf(seqno, slot).some((each) => each >= from && each <= to)) continue;
+      if (delivered === undefined) {
+        this.#fail(seqno, `the host could not read entries ${from} to ${to}${this.#whereToPutFiles(from)}`);
         continue;
       }
-      for (const each of missing) {
-        const entry = delivered.get(each)!;
-        slot.parts.set(each, entry);
-        slot.bytes += entry.length;
-        this.#bytes += entry.length;
+      try {
+        this.#take(seqno, slot, from, delivered);
+      } catch (error) {
+        if (!(error instanceof FormatError)) throw error;
+        this.#fail(seqno, error.message);
       }
-      this.#finish(seqno, slot);
     }
     this.#makeRoom();
   }
 
   #want(seqno: Seqno, nowMs: number): void {
-    const signature = this.#path.signatureCovering(seqno);
-    if (signature === undefined) return this.#fail(seqno, "this node began after it, and does not know its signature");
-    const slot: Waiting = {
-      kind: "waiting",
-      signature,
-      parts: new Map(),
-      bytes: 0,
-      askedMs: nowMs,
-    };
+    const signature = this.#path.signatureCovering(seqno) ?? this.#foundCovering(seqno);
+    const covering = signature === undefined ? { searchFrom: seqno } : { signature };
+    const slot: Waiting = { kind: "waiting", covering, parts: new Map(), bytes: 0, askedMs: nowMs };
     this.#slots.set(seqno, slot);
     this.#makeRoom();
-    this.#ask(seqno, slot, nowMs);
+    this.#ask(seqno, slot);
   }
 
-  #ask(seqno: Seqno, slot: Waiting, nowMs: number): void {
-    slot.askedMs = nowMs;
-    for (const each of new Set([seqno, slot.signature])) {
-      if (!slot.parts.has(each)) this.#emit({ kind: "ledgerRead", from: each, to: each });
+  #ask(seqno: Seqno, slot: Waiting): void {
+    if ("searchFrom" in slot.covering) {
+      const { searchFrom: from } = slot.covering;
+      const to = Math.min(from + HISTORICAL_SEARCH_ENTRIES - 1, this.#path.start);
+      this.#emit({ kind: "ledgerRead", from, to });
+      return;
     }
+    for (const each of wantedOf(seqno, slot)) this.#emit({ kind: "ledgerRead", from: each, to: each });
   }
 
-  #finish(seqno: Seqno, { signature, parts }: Waiting): void {
-    const entry = parts.get(seqno);
-    const signatureEntry = parts.get(signature);
+  /** @throws FormatError where the host gave something else than what this ledger holds */
+  #take(seqno: Seqno, slot: Waiting, from: Seqno, delivered: readonly Uint8Array[]): void {
+    if ("searchFrom" in slot.covering) this.#search(seqno, slot, slot.covering.searchFrom, from, delivered);
+    else for (const each of wantedOf(seqno, slot)) this.#keep(slot, each, delivered[each - from]);
+    if ("searchFrom" in slot.covering) return this.#ask(seqno, slot);
+    const { signature } = slot.covering;
+    const [entry, signatureEntry] = [slot.parts.get(seqno), slot.parts.get(signature)];
     if (entry === undefined || signatureEntry === undefined) return;
-    try {
-      const state = this.#verify(seqno, entry, signature, signatureEntry);
-      // The entry that is kept, and at most as much again: its private tables in the clear.
-      this.#set(seqno, { kind: "there", state, bytes: 2 * entry.length });
-    } catch (error) {
-      if (!(error instanceof FormatError)) throw error;
-      this.#fail(seqno, error.message);
+    const state = this.#verify(seqno, entry, signature, signatureEntry);
+    // The entry that is kept, and at most as much again: its private tables in the clear.
+    this.#set(seqno, { kind: "there", state, bytes: 2 * entry.length });
+  }
+
+  /** Looks for the signature among entries, every one of which must be of this ledger: none can be left out or put in. */
+  #search(seqno: Seqno, slot: Waiting, searchFrom: Seqno, from: Seqno, delivered: readonly Uint8Array[]): void {
+    for (let at = searchFrom; at < from + delivered.length; at++) {
+      const bytes = delivered[at - from]!;
+      const { entry } = this.#open(at, bytes);
+      if (at === seqno) this.#keep(slot, at, bytes);
+      if (!isSignature(entry.publicTables())) continue;
+      this.#keep(slot, at, bytes);
+      slot.covering = { signature: at };
+      return this.#remember(at, seqno);
     }
+    slot.covering = { searchFrom: from + delivered.length };
+    if (from + delivered.length > this.#path.start) {
+      throw new FormatError("no signature covers it, although this node began behind one");
+    }
+  }
+
+  /** A copy: what the host delivered may be much longer. */
+  #keep(slot: Waiting, seqno: Seqno, bytes: Uint8Array | undefined): void {
+    if (bytes === undefined || slot.parts.has(seqno)) return;
+    slot.parts.set(seqno, bytes.slice());
+    slot.bytes += bytes.length;
+    this.#bytes += bytes.length;
+  }
+
+  #remember(signature: Seqno, covered: Seqno): void {
+    this.#found.set(signature, Math.min(covered, this.#found.get(signature) ?? covered));
+    if (this.#found.size > MAX_HISTORICAL_STATES) this.#found.delete(this.#found.keys().next().value!);
+  }
+
+  #foundCovering(seqno: Seqno): Seqno | undefined {
+    for (const [signature, first] of this.#found) if (first <= seqno && seqno <= signature) return signature;
+    return undefined;
+  }
+
+  #whereToPutFiles(seqno: Seqno): string {
+    const { start } = this.#path;
+    if (seqno > start) return "";
+    return `; this node began with the snapshot at ${start}, and finds older ledger files in a read-only ledger directory`;
   }
 
   /** @throws FormatError where the host gave something else than what this ledger holds */
@@ -171,12 +219,15 @@ export class HistoricalCache {
   } {
     const entry = LedgerEntry.parse(bytes);
     const secret = this.#path.secrets.at(seqno);
-    const privateTables = secret && entry.privateTables(this.#primitives, secret.key);
-    if (secret === undefined || privateTables === undefined) {
-      throw new FormatError("it is not sealed with our ledger secret");
+    if (secret === undefined) {
+      throw new FormatError(`this node was not given the ledger secret that covers entry ${seqno}`);
+    }
+    const privateTables = entry.privateTables(this.#primitives, secret.key);
+    if (privateTables === undefined) {
+      throw new FormatError(`what was given for entry ${seqno} is not sealed with our ledger secret`);
     }
     if (entry.seqno !== seqno || entry.view !== this.#path.viewOf(seqno)) {
-      throw new FormatError(`it is entry ${entry.view}.${entry.seqno}`);
+      throw new FormatError(`what was given for entry ${seqno} is entry ${entry.view}.${entry.seqno}`);
     }
     return { entry, privateTables, commitEvidence: secret.commitEvidence(entry.txId) };
   }
@@ -209,20 +260,8 @@ export class HistoricalCache {
   }
 }
 
-/** Entries that lie back to back, by seqno; null where there are not as many as there should be. */
-function splitEntries(from: Seqno, to: Seqno, entries: Uint8Array): Map<Seqno, Uint8Array> | null {
-  const bySeqno = new Map<Seqno, Uint8Array>();
-  let at = 0;
-  try {
-    for (let seqno = from; seqno <= to; seqno++) {
-      const length = entryBytes(entries.subarray(at));
-      if (at + length > entries.length) return null;
-      bySeqno.set(seqno, entries.subarray(at, at + length));
-      at += length;
-    }
-  } catch (error) {
-    if (!(error instanceof FormatError)) throw error;
-    return null;
-  }
-  return at === entries.length ? bySeqno : null;
+/** Entries that it waits for: the next one that may be the signature, or itself and the signature as far as not here. */
+function wantedOf(seqno: Seqno, { covering, parts }: Waiting): Seqno[] {
+  if ("searchFrom" in covering) return [covering.searchFrom];
+  return [...new Set([seqno, covering.signature])].filter((each) => !parts.has(each));
 }

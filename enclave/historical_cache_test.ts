@@ -191,7 +191,10 @@ serviceTest(
   ({ node }) => {
     const { path, primitives } = node.enclave.node!;
     // As if the ledger were long, and each entry a signature.
-    const longPath: typeof path = Object.create(path, { signatureCovering: { value: (seqno: number) => seqno } });
+    const longPath: typeof path = Object.create(path, {
+      signatureCovering: { value: (seqno: number) => seqno },
+      start: { value: 0 },
+    });
     const cache = new HistoricalCache(longPath, primitives, () => {});
     const ask = (seqno: number) => cache.get(seqno, 0);
     /** A failure that is still known was not forgotten. */

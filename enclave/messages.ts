@@ -61,7 +61,7 @@ export type EnclaveInput =
   | { readonly kind: "sessionClosed"; readonly session: SessionId }
   /** One request. `id` is the host's, for the answer. */
   | { readonly kind: "request"; readonly session: SessionId; readonly id: number; readonly request: HttpRequest }
-  /** Entries asked for by `ledgerRead`, back to back, or null where the host cannot give them. */
+  /** Entries asked for by `ledgerRead`, back to back, perhaps only the first of them; null where the host cannot give any. */
   | { readonly kind: "ledgerEntries"; readonly from: Seqno; readonly to: Seqno; readonly entries: Uint8Array | null }
   /**
    * Join a service that runs. Once, first, instead of `start`. `snapshot`: a whole snapshot file to start from, whose name
@@ -103,7 +103,7 @@ export type EnclaveOutput =
   | { readonly kind: "ledgerCommit"; readonly seqno: Seqno }
   /** Forget everything after this. */
   | { readonly kind: "ledgerTruncate"; readonly seqno: Seqno }
-  /** Answer with `ledgerEntries`. */
+  /** Answer with `ledgerEntries`: all of them, or as many as make `MAX_HISTORICAL_READ_BYTES`, and at least one. */
   | { readonly kind: "ledgerRead"; readonly from: Seqno; readonly to: Seqno }
   /**
    * Send to another node, in order. Where `entries` is there, the host appends those ledger entries to the payload, as they

@@ -335,8 +335,8 @@ export class Host {
   }
 
   async #readLedger(from: number, to: number, storage: NodeStorage): Promise<void> {
-    const entries = await storage.entries(from, to) ?? null;
-    this.#enclave?.send({ kind: "ledgerEntries", from, to, entries });
+    const range = await storage.read(from, to);
+    this.#enclave?.send({ kind: "ledgerEntries", from, to: range?.to ?? to, entries: range?.bytes ?? null });
   }
 
   async #askNode(output: EnclaveOutput & { readonly kind: "httpRequest" }): Promise<void> {

@@ -7,7 +7,7 @@
  */
 
 import { dirname, join } from "node:path";
-import { MAX_SNAPSHOT_BYTES } from "../shared/limits.ts";
+import { MAX_HISTORICAL_READ_BYTES, MAX_SNAPSHOT_BYTES } from "../shared/limits.ts";
 import type { Seqno } from "../shared/tx_id.ts";
 import { HostBodies } from "./host_bodies.ts";
 import { HostIndex } from "./host_index.ts";
@@ -16,6 +16,7 @@ import { denoFileSystem } from "./ledger_file_system.ts";
 import { LedgerFiles } from "./ledger_files.ts";
 import type { NodeLog } from "./log.ts";
 import type { CommandConfig, NodeConfig } from "./node_config.ts";
+import type { LedgerRange } from "./ledger_reader.ts";
 import { RecentEntries } from "./recent_entries.ts";
 import { type SnapshotFile, SnapshotFiles } from "./snapshot_files.ts";
 import { StorageError } from "./storage_error.ts";
@@ -117,6 +118,11 @@ export class NodeStorage {
   /** Entries back to back, for another node: at once where they were appended not long ago; undefined where one is not here. */
   entriesFor(from: Seqno, to: Seqno): Uint8Array | undefined | Promise<Uint8Array | undefined> {
     return this.#recent.range(from, to) ?? this.entries(from, to);
+  }
+
+  /** The entries that one reading gives to the enclave; undefined where the first is not here, or cannot be read. */
+  read(from: Seqno, to: Seqno): Promise<LedgerRange | undefined> {
+    return this.#logged(() => this.#ledger.read(from, to, MAX_HISTORICAL_READ_BYTES));
   }
 
   /** Entries back to back; undefined where one of them is not here, or cannot be read, which is logged. */

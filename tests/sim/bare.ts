@@ -81,6 +81,14 @@ interface Flight {
   readonly dueMs: number;
 }
 
+/** What a node is like as long as it lives, or until all is healed. */
+interface Habit {
+  /** It does something in one of so many turns. */
+  readonly turns: number;
+  /** Of its clock: how much of the time passes for it. */
+  readonly pace: number;
+}
+
 class Schedule {
   readonly #random: SeededRandom;
   readonly #plan: Plan;
@@ -94,6 +102,7 @@ class Schedule {
   /** Crashed, or stopped after their retirement. */
   readonly #dead = new Set<NodeId>();
   readonly #pausedUntilMs = new Map<NodeId, number>();
+  readonly #habits = new Map<NodeId, Habit>();
   #crashed = 0;
   #healed = false;
 
@@ -142,7 +151,10 @@ class Schedule {
       if (node.raft.canReplicate) this.#duties(node);
     }
     this.#arrivals();
-    for (const node of this.#random.shuffled(this.#awake())) this.#tick(node, TURN_MS);
+    for (const node of this.#random.shuffled(this.#awake())) {
+      const { turns, pace } = this.#habit(node.id);
+      this.#tick(node, Math.max(1, Math.round(TURN_MS * turns * pace)));
+    }
   }
 
   #alive(): BareNode[] {
@@ -150,7 +162,25 @@ class Schedule {
   }
 
   #awake(): BareNode[] {
-    return this.#alive().filter(({ id }) => !this.#pausedUntilMs.has(id));
+    return this.#alive().filter(({ id }) => this.#isAwake(id));
+  }
+
+  #isAwake(id: NodeId): boolean {
+    return !this.#pausedUntilMs.has(id) && this.#nowMs / TURN_MS % this.#habit(id).turns === 0;
+  }
+
+  #habit(id: NodeId): Habit {
+    if (this.#healed) return { turns: 1, pace: 1 };
+    const { slow, pace: [least, most] } = this.#plan;
+    const known = this.#habits.get(id);
+    if (known !== undefined) return known;
+    const random = this.#random;
+    const habit = {
+      turns: random.chance(slow) ? random.between(2, 8) : 1,
+      pace: random.between(least * 100, most * 100) / 100,
+    };
+    this.#habits.set(id, habit);
+    return habit;
   }
 
   #faults(): void {
@@ -320,9 +350,8 @@ class Schedule {
         this.#note(networkLine(from, to, message, "cut off"));
         continue;
       }
-      const until = this.#pausedUntilMs.get(to);
-      if (until !== undefined) {
-        this.#flights.push({ from, to, message, entries, dueMs: until });
+      if (!this.#isAwake(to)) {
+        this.#flights.push({ from, to, message, entries, dueMs: this.#pausedUntilMs.get(to) ?? this.#nowMs + TURN_MS });
         continue;
       }
       const node = this.#world.node(to);

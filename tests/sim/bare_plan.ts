@@ -28,6 +28,10 @@ export interface Plan {
   readonly pauseMs: readonly [least: number, most: number];
   /** A clock that leaps ahead. */
   readonly leap: number;
+  /** Nodes that do something only every few turns. */
+  readonly slow: number;
+  /** Clocks that go at their own pace: this much of the time passes for them, least and most. */
+  readonly pace: readonly [least: number, most: number];
 
   readonly append: number;
   readonly sign: number;
@@ -61,6 +65,8 @@ export function drawPlan(random: SeededRandom): Plan {
     pause: sometimes(0.02),
     pauseMs: random.pick([[20, 80], [50, 300]]),
     leap: sometimes(0.02),
+    slow: random.pick([0, 0, 0.2, 0.5]),
+    pace: random.pick([[1, 1], [1, 1], [0.5, 2]]),
 
     append: random.pick([0.1, 0.5, 0.9]),
     sign: random.pick([0.1, 0.3, 0.6]),

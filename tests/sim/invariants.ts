@@ -31,7 +31,9 @@ export function specificationProperties(): Property[] {
     { name: "LogMatchingInv", check: logMatchingInv },
     { name: "QuorumLogInv", check: quorumLogInv },
     { name: "LeaderCompletenessInv", check: leaderCompletenessInv() },
+    { name: "CandidateTermNotInLogInv", check: candidateTermNotInLogInv },
     { name: "SignatureInv", check: signatureInv },
+    { name: "TypeInv", check: typeInv },
     { name: "MonoTermInv", check: monoTermInv },
     { name: "MonoLogInv", check: monoLogInv },
     { name: "NoLeaderBeforeInitialTerm", check: noLeaderBeforeInitialTerm },
@@ -40,6 +42,7 @@ export function specificationProperties(): Property[] {
     { name: "CommitCommittableIndices", check: commitCommittableIndices },
     { name: "ReplicationInv", check: replicationInv },
     { name: "RetiredCommittedInv", check: retiredCommittedInv },
+    { name: "RetirementCompletedNotInConfigsInv", check: retirementCompletedNotInConfigsInv },
     { name: "CommittedLogAppendOnlyProp", check: committedLogAppendOnlyProp },
     { name: "MonotonicTermProp", check: monotonicTermProp },
     { name: "MonotonicMatchIndexProp", check: monotonicMatchIndexProp },
@@ -48,6 +51,7 @@ export function specificationProperties(): Property[] {
     { name: "MembershipStateTransitionsProp", check: membershipStateTransitionsProp },
     { name: "PendingBecomesFollowerProp", check: pendingBecomesFollowerProp },
     { name: "NeverCommitEntryPrevTermsProp", check: neverCommitEntryPrevTermsProp },
+    { name: "RefinementToAbsProp", check: refinementToAbsProp },
   ];
 }
 
@@ -145,10 +149,37 @@ function leaderCompletenessInv(): Property["check"] {
   };
 }
 
+/** Whoever has the votes for a view is the first to write in it: looked at when it comes to lead. */
+function candidateTermNotInLogInv({ event, before, after, nodes }: Step): string | undefined {
+  if (after.leadership !== "Leader" || before?.leadership === "Leader" || event.kind === "start") return undefined;
+  for (const { id, log } of nodes.values()) {
+    let seqno = log.length;
+    while (seqno > 0 && log[seqno - 1]!.view > after.view) seqno--;
+    // A leader may sign in the step in which it is elected.
+    const isOwn = id === after.id && seqno > before!.log.length;
+    if (log[seqno - 1]?.view === after.view && !isOwn) {
+      return `${after.id} was elected in view ${after.view}, of which ${id} has an entry already`;
+    }
+  }
+  return undefined;
+}
+
 function signatureInv({ after }: Step): string | undefined {
   return after.committed === 0 || after.log[after.committed - 1]?.committable === true
     ? undefined
     : `${after.id} committed ${after.committed}, which is not a signature in its log`;
+}
+
+/** Numbers are in their ranges, lists in order, and nobody writes to itself. */
+function typeInv({ after, sent }: Step): string | undefined {
+  const { id, view, log, committed, committable, configurations } = after;
+  if (!Number.isSafeInteger(view) || view < 0) return `${id} is in view ${view}`;
+  if (committed < 0 || committed > log.length) return `${id} committed ${committed} of ${log.length} entries`;
+  if (log.length > 0 && log.at(-1)!.view < 1) return `${id} has an entry of view ${log.at(-1)!.view}`;
+  const isAscending = (list: readonly Seqno[]) => list.every((seqno, at) => at === 0 || seqno > list[at - 1]!);
+  if (!isAscending(committable)) return `${id} lists signatures out of order: ${committable.join(" ")}`;
+  if (!isAscending(configurations.map(({ seqno }) => seqno))) return `${id} lists configurations out of order`;
+  return sent.some(({ to }) => to === id) ? `${id} sent a message to itself` : undefined;
 }
 
 function monoTermInv({ after, sent }: Step): string | undefined {
@@ -267,6 +298,20 @@ function retiredCommittedInv({ event, after }: Step): string | undefined {
   return wrong && `${after.id} says that ${wrong} is retired for good, which its log does not say`;
 }
 
+/** Whose removal a node has committed is in none of its configurations. */
+function retirementCompletedNotInConfigsInv({ before, after }: Step): string | undefined {
+  if (before?.committed === after.committed && before.configurations.length === after.configurations.length) {
+    return undefined;
+  }
+  for (const id of new Set(after.configurations.flatMap(({ members }) => members))) {
+    const phase = phaseOf({ ...after, id });
+    if (phase === "Completed" || phase === "RetiredCommitted") {
+      return `${after.id} committed the removal of ${id} and has it in a configuration`;
+    }
+  }
+  return undefined;
+}
+
 // What a step may change.
 
 function committedLogAppendOnlyProp({ before, after }: Step): string | undefined {
@@ -363,4 +408,13 @@ function neverCommitEntryPrevTermsProp({ before, after }: Step): string | undefi
   return view === after.view
     ? undefined
     : `${after.id} leads view ${after.view} and committed ${view}.${after.committed}`;
+}
+
+/** Of what is committed anywhere, only a leader makes more; all others take it over. */
+function refinementToAbsProp({ before, after, nodes }: Step): string | undefined {
+  if (after.committed <= (before?.committed ?? 0) || after.leadership === "Leader") return undefined;
+  // A leader whose retirement is known with this commit leads no longer.
+  if (before?.leadership === "Leader") return undefined;
+  for (const other of nodes.values()) if (other !== after && other.committed >= after.committed) return undefined;
+  return `${after.id} follows and committed ${after.committed}, which nobody has committed`;
 }

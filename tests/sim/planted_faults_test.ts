@@ -106,3 +106,21 @@ Deno.test("every planted fault is caught, by a property that speaks of it", asyn
     }
   }));
 });
+
+Deno.test("a failure of the simulation replays as its last lines say", async () => {
+  const fault = PLANTED_FAULTS.find(({ name }) => name === "voting while a leader is known");
+  await withCopy(fault, async (target) => {
+    const { output } = await simulate(target, "--bare", "--seed=1", `--schedules=${SCHEDULES}`);
+    const [, command] = /The whole score: deno task sim (.*)\n/.exec(output)!;
+    const replayed = await simulate(target, ...command!.split(" "));
+    assert.equal(replayed.code, 1, output);
+    assert.match(replayed.output, /^ +0 ms plan/);
+    // The end of the score is the same, event for event, up to what went wrong.
+    const [lastEvents, message] = [eventsOf(output), /FAILED with seed \d+/.exec(output)![0]];
+    assert.ok(lastEvents.length > 50);
+    assert.deepEqual(eventsOf(replayed.output).slice(-lastEvents.length), lastEvents);
+    assert.ok(replayed.output.includes(message));
+  });
+});
+
+const eventsOf = (output: string) => output.split("\n").filter((line) => /^ *\d+ ms /.test(line));

@@ -113,6 +113,26 @@ const BROKEN: Readonly<Record<string, { readonly steps: readonly Step[]; readonl
     ],
     says: "1, leader of view 3, lacks what was committed in view 2 up to 5",
   },
+  CandidateTermNotInLogInv: {
+    steps: [
+      step(picture("1", { leadership: "Candidate", view: 3 }), { leadership: "Leader" }, {
+        others: [picture("2", { log: log("2{0} 2s 2{0 1 2} 2s 3") })],
+      }),
+    ],
+    says: "1 was elected in view 3, of which 2 has an entry already",
+  },
+  TypeInv: {
+    steps: [step(picture("1"), { committable: [6, 5] })],
+    says: "1 lists signatures out of order: 6 5",
+  },
+  RetirementCompletedNotInConfigsInv: {
+    steps: [step(picture("1", { log: log("2{0} 2s 2{0 1 2} 2s 2{0 1} 2s") }), { committed: 6 })],
+    says: "1 committed the removal of 2 and has it in a configuration",
+  },
+  RefinementToAbsProp: {
+    steps: [step(picture("1", { log: five }), { committed: 5 })],
+    says: "1 follows and committed 5, which nobody has committed",
+  },
   SignatureInv: {
     steps: [step(picture("1"), { committed: 3 })],
     says: "1 committed 3, which is not a signature in its log",

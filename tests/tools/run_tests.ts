@@ -25,6 +25,7 @@ const UNIT_TESTS = [
   "tests/sim/bare_test.ts",
   "tests/sim/driver_test.ts",
   "tests/sim/properties_test.ts",
+  "tests/sim/random_test.ts",
 ];
 
 /** Variables that tests read. Every other one looks unset to them. */

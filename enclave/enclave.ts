@@ -40,7 +40,7 @@ export class Enclave {
    * @param nowMs milliseconds since 1970 by the host's clock: used for time-outs and certificate dates, never for order
    */
   handle(inputs: readonly EnclaveInput[], nowMs: number): EnclaveOutput[] {
-    if (this.#node !== undefined) this.#node.nowMs = nowMs;
+    this.#node?.setClock(nowMs);
     try {
       for (const input of inputs) if (!this.#stopped) this.#handleOne(input, nowMs);
       if (!this.#stopped) this.#node?.settle();
@@ -66,13 +66,13 @@ export class Enclave {
           this.#node = this.#joining.node;
         });
       case "tick":
-        this.#joining?.tick(nowMs);
+        this.#joining?.tick();
         return this.#node?.tick();
       case "nodeInbound":
         return this.#node?.receive(input.from, input.messageType, input.payload);
       case "httpResult":
         return this.#start(() => {
-          this.#joining?.answered(input.id, input.response ?? input.reason ?? "there was no answer", nowMs);
+          this.#joining?.answered(input.id, input.response ?? input.reason ?? "there was no answer");
           if (this.#joining?.isDone === true) this.#joining = undefined;
         });
       case "sessionOpened":

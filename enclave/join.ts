@@ -36,7 +36,8 @@ export class Joining {
   /** Of the question that waits for its answer. */
   #asked: number | undefined;
   #lastId = 0;
-  #nextAskMs: number;
+  /** By the steady clock of the node. */
+  #nextAskMs = 0;
   #isDone = false;
 
   /** @throws FormatError where the configuration or the snapshot cannot be used */
@@ -52,17 +53,15 @@ export class Joining {
     this.#primitives = primitives;
     this.#emit = emit;
     this.#target = config.targetAddress;
-    this.#nextAskMs = nowMs;
     parseCertificatePem(config.servicePem);
     this.#snapshot = snapshot === null ? undefined : provenSnapshot(primitives, snapshot, config.servicePem);
     const validity = validityOfDays(nowMs, config.node.initialValidityDays);
     const identity = createNodeIdentity(config.node, validity, powers);
-    this.node = new Node(config, identity, powers, emit);
+    this.node = new Node(config, identity, powers, nowMs, emit);
     if (snapshot !== null && this.#snapshot !== undefined) {
       const { name, file } = snapshot;
       this.node.snapshotter.remember({ name, seqno: this.#snapshot.seqno, sizeBytes: file.length });
     }
-    this.node.nowMs = nowMs;
     this.node.becomePending();
     this.#body = serialiseJoinRequest({
       nodeToNodeInterface: config.nodeToNodeInterface,
@@ -92,8 +91,8 @@ export class Joining {
     return this.#isDone;
   }
 
-  tick(nowMs: number): void {
-    if (this.#isDone || this.#asked !== undefined || nowMs < this.#nextAskMs) return;
+  tick(): void {
+    if (this.#isDone || this.#asked !== undefined || this.node.steadyMs < this.#nextAskMs) return;
     this.#asked = ++this.#lastId;
     this.#emit({
       kind: "httpRequest",
@@ -114,10 +113,10 @@ export class Joining {
    *
    * @throws FormatError where the service does not want this node as it is: it is to stop with that sentence
    */
-  answered(id: number, answer: HttpResponse | string, nowMs: number): void {
+  answered(id: number, answer: HttpResponse | string): void {
     if (id !== this.#asked) return;
     this.#asked = undefined;
-    this.#nextAskMs = nowMs + this.#config.retryTimeoutMs;
+    this.#nextAskMs = this.node.steadyMs + this.#config.retryTimeoutMs;
     if (typeof answer === "string") return this.#retry(answer);
     const { status, body } = answer;
     if (status === 200) return this.#accept(body);

@@ -217,3 +217,17 @@ Deno.test("a snapshot that is not of the service is refused", async () => {
     /its receipt does not hold: service: the given service signed the node's certificate/,
   );
 });
+
+Deno.test("a clock that is set forward or back holds up nothing for longer than a view", async () => {
+  const started = await startNetwork();
+  const { network } = started;
+  for (const jumpMs of [3_600_000, -3_000_000]) {
+    for (const node of network.nodes) node.nowMs += jumpMs;
+    network.advance(12_000);
+    network.nodes.forEach((node) => node.reconnect());
+    const txId = write(started, network.primary, 1, `after ${jumpMs}`);
+    network.advance(1100);
+    assert.equal(statusOf(started, network.primary, txId), "Committed");
+  }
+  requireAgreement(started);
+});

@@ -80,8 +80,10 @@ export interface Membership {
 }
 
 export class Node {
-  /** The moment of the batch being handled, by the host's clock. */
+  /** The moment of the batch being handled, by the host's clock: for dates. */
   nowMs = 0;
+  /** Time that has passed, which never goes back, whatever becomes of that clock: for timers. */
+  steadyMs = 0;
   stopNotice = false;
   sessionMetrics: SessionMetrics = NO_SESSIONS;
   heapBytes: HeapBytes = { current: 0, peak: 0, max: 0 };
@@ -104,7 +106,7 @@ export class Node {
   #appIsOpen = false;
   /** The transaction that opened the service, until that is announced. */
   #openedBy: TxId | undefined;
-  #lastTickMs: number | undefined;
+  #lastTickMs = 0;
   #wasPrimary = false;
   /** What commits have brought, to be looked at when the batch is done. */
   #certificatesMayHaveChanged = false;
@@ -116,9 +118,11 @@ export class Node {
     readonly config: CommonConfig,
     identity: NodeIdentity,
     powers: EnclavePowers,
+    nowMs: number,
     readonly emit: (output: EnclaveOutput) => void,
   ) {
     const { primitives, random } = powers;
+    this.nowMs = nowMs;
     this.primitives = primitives;
     this.random = random;
     this.engine = powers.scripts;
@@ -153,7 +157,7 @@ export class Node {
       idleMs: CHANNEL_IDLE_ELECTION_TIMEOUTS * config.consensus.electionTimeoutMs,
     });
     this.forwarder = new Forwarder({
-      send: (to, header, content) => this.channels.sendForwarded(to, header, content, this.nowMs),
+      send: (to, header, content) => this.channels.sendForwarded(to, header, content, this.steadyMs),
       respond: (session, id, response) => emit({ kind: "response", session, id, response }),
       run: (session, request) => answerForwarded(this, session, request),
       log: (level, message) => this.log(level, "forwarder", message),
@@ -315,25 +319,31 @@ export class Node {
     return this.path.append(tx.writeSet(), claimsDigest);
   }
 
+  /** Takes note of the host's clock at the beginning of a batch. */
+  setClock(nowMs: number): void {
+    this.steadyMs += Math.max(0, nowMs - this.nowMs);
+    this.nowMs = nowMs;
+  }
+
   /** Time has passed: elections, heartbeats, channels that nobody uses. */
   tick(): void {
-    const elapsedMs = Math.max(0, this.nowMs - (this.#lastTickMs ?? this.nowMs)); // a clock may be set back
-    this.#lastTickMs = this.nowMs;
+    const elapsedMs = this.steadyMs - this.#lastTickMs;
+    this.#lastTickMs = this.steadyMs;
     if (this.#membership === undefined) return;
     this.path.raft.periodic(elapsedMs);
-    this.channels.tick(this.nowMs);
-    this.forwarder.tick(this.nowMs);
+    this.channels.tick(this.steadyMs);
+    this.forwarder.tick(this.steadyMs);
   }
 
   /** Takes what another node's host sent; whose it is, the channel finds out. */
   receive(from: string, messageType: NodeMessageType, payload: Uint8Array): void {
     if (this.#membership === undefined) return;
-    const received = this.channels.receive(from, messageType, payload, this.nowMs);
+    const received = this.channels.receive(from, messageType, payload, this.steadyMs);
     if (received === undefined) return;
     if (received.kind === "forwarded") {
       // Who has retired holds its certificate still, and speaks for nobody's clients any more.
       if (!this.path.raft.peers.has(from)) return;
-      return this.forwarder.receive(from, received.header, received.plaintext, this.nowMs);
+      return this.forwarder.receive(from, received.header, received.plaintext, this.steadyMs);
     }
     try {
       const message = parseRaftMessage(received.header);
@@ -360,7 +370,7 @@ export class Node {
       this.#recordRetirements();
       this.#signIfDue();
     }
-    this.snapshotter.step(this.nowMs, this.canReplicate);
+    this.snapshotter.step(this.steadyMs, this.canReplicate);
     if (this.#certificatesMayHaveChanged) this.#adoptCertificates();
     this.#announceOpening();
     if (!this.#mustFlush) return;
@@ -442,7 +452,7 @@ export class Node {
     const entries = message.kind === "append entries" && message.last > message.previous
       ? { from: message.previous + 1, to: message.last }
       : undefined;
-    this.channels.sendConsensus(to, serialiseRaftMessage(message), this.nowMs, entries);
+    this.channels.sendConsensus(to, serialiseRaftMessage(message), this.steadyMs, entries);
   }
 
   #onExecuted(id: TxId, writeSet: WriteSet): void {
@@ -486,7 +496,7 @@ export class Node {
   #signIfDue(): void {
     const opens = this.#openedBy !== undefined && this.path.lastSigned < this.#openedBy.seqno;
     // Until it has signed, a new primary can commit nothing, not even what the one before it has left.
-    if (opens || this.path.raft.shouldSign || this.signer.isDue(this.path, this.nowMs)) this.sign();
+    if (opens || this.path.raft.shouldSign || this.signer.isDue(this.path, this.steadyMs)) this.sign();
   }
 
   /** A snapshot is taken when a service opens; who waits for the service finds it complete, with its evidence signed. */

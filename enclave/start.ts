@@ -64,8 +64,7 @@ export function startService(
   const service = createServiceIdentity(config.node.curve, config.service.subjectName, serviceValidity, random);
   const endorsedPem = endorseNode(identity.request, service, nodeValidity, random);
 
-  const node = new Node(config, identity, powers, emit);
-  node.nowMs = nowMs;
+  const node = new Node(config, identity, powers, nowMs, emit);
   const { path } = node;
   path.secrets.add(1, new LedgerSecret(primitives, random(LEDGER_SECRET_BYTES)));
   node.becomeMember({ service, endorsedPem, coseSignatures: config.service.coseSignatures });

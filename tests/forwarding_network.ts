@@ -155,7 +155,7 @@ export class ForwardingNetwork {
     const sender = (from: number) => (to: string, header: Uint8Array, content: Uint8Array) => {
       if (!this.channelIsOpen) return false;
       const target = nodes.find(({ node }) => node.id === to)!;
-      this.#messages.push(() => target.forwarder.receive(nodes[from]!.node.id, header, content, target.node.nowMs));
+      this.#messages.push(() => target.forwarder.receive(nodes[from]!.node.id, header, content, target.node.steadyMs));
       return true;
     };
     nodes.push(new ForwardingNode(primary, sender(0)), new ForwardingNode(backup, sender(1)));

@@ -41,7 +41,7 @@ export function answerRequest(
   const { view = node.view, certificate } = session;
   const timeoutMs = forwardingTimeoutMs(node, session);
   const command = { to, session: sessionId, id, view, certificate, request: forwarded, timeoutMs, held, complete };
-  const refusal = forwarder.forward(command, node.nowMs);
+  const refusal = forwarder.forward(command, node.steadyMs);
   if (refusal === undefined) return undefined;
   // Nothing of it is on the primary, so there is nothing to follow.
   session.isForwarding = wasForwarding;

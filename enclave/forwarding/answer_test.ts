@@ -126,12 +126,12 @@ networkTest("the time to wait is the interface's", (network) => {
   const fast = network.backup.send(client("fast"), "POST /app/w?x").id;
   network.lose();
   const { forwarder, answers, node } = network.backup;
-  forwarder.tick(node.nowMs + 249);
+  forwarder.tick(node.steadyMs + 249);
   assert.equal(answers.size, 0);
-  forwarder.tick(node.nowMs + 250);
+  forwarder.tick(node.steadyMs + 250);
   assert.deepEqual([...answers.keys()], [fast]);
   assert.match(bodyText(answers.get(fast)!), /after 250ms$/);
-  forwarder.tick(node.nowMs + 3000);
+  forwarder.tick(node.steadyMs + 3000);
   assert.equal(answers.get(slow)!.status, 504);
 }, { interfaces: { fast: { forwarding_timeout_ms: 250 } } });
 
@@ -298,7 +298,7 @@ networkTest("a batch that the primary does not answer is answered call by call",
     ) => [id, result ?? error?.code, error?.data.status]);
   const late = network.backup.send(session, "POST /rpc", batch).id;
   network.lose();
-  network.backup.forwarder.tick(network.backup.node.nowMs + 3000);
+  network.backup.forwarder.tick(network.backup.node.steadyMs + 3000);
   assert.deepEqual(codes(network.backup.answers.get(late)!), [[1, -32603, 504], [2, "none", undefined]]);
   network.channelIsOpen = false;
   assert.deepEqual(codes(network.ask(session, "POST /rpc", batch)), [[1, -32603, 503], [2, "none", undefined]]);

@@ -33,7 +33,7 @@ export function historicalEndpoint(
       throw new OdataError(404, "TransactionPendingOrUnknown", message, [], [["cache-control", "no-cache"]]);
     }
     requireReadable(tx, id);
-    const state = node.historical.get(id.seqno, node.nowMs);
+    const state = node.historical.get(id.seqno, node.steadyMs);
     if (state === "failed") {
       throw new OdataError(500, "TransactionPendingOrUnknown", `Transaction ${formatTxId(id)} could not be fetched.`);
     }

@@ -7,7 +7,8 @@ import { fromFileUrl } from "./paths.ts";
 
 export const ROOT = fromFileUrl(new URL("../", import.meta.url));
 
-const TOUR = "## A tour\n";
+/** Sections whose commands are run as they stand, in order, each in a checkout of its own. */
+const TOURS = ["## A tour\n", "## A network\n"] as const;
 
 export const readme: string = Deno.readTextFileSync(join(ROOT, "README.md"));
 
@@ -16,10 +17,21 @@ export function shellBlocks(markdown: string): string[] {
   return [...markdown.matchAll(/^```sh\n([\s\S]*?)^```$/gm)].map((match) => match[1]!);
 }
 
-/** The README without its tour, and the tour. */
-export function splitTour(): { readonly rest: string; readonly tour: string } {
-  const start = readme.indexOf(TOUR);
-  if (start < 0) throw new Error(`README.md has no section ${JSON.stringify(TOUR.trim())}`);
-  const end = readme.indexOf("\n## ", start);
-  return { rest: readme.slice(0, start) + readme.slice(end), tour: readme.slice(start, end) };
+/** The README without its tours, and the tours: what one node does, and what several do. */
+export function splitTours(): { readonly rest: string; readonly tours: readonly string[] } {
+  let rest = readme;
+  const tours = TOURS.map((title) => {
+    const start = rest.indexOf(title);
+    if (start < 0) throw new Error(`README.md has no section ${JSON.stringify(title.trim())}`);
+    const end = rest.indexOf("\n## ", start);
+    const tour = rest.slice(start, end);
+    rest = rest.slice(0, start) + rest.slice(end);
+    return tour;
+  });
+  return { rest, tours };
+}
+
+/** The text of each fenced block of JSON, in order. */
+export function jsonBlocks(markdown: string): string[] {
+  return [...markdown.matchAll(/^```json\n([\s\S]*?)^```$/gm)].map((match) => match[1]!);
 }

@@ -5,7 +5,8 @@
 import { strict as assert } from "node:assert";
 import { join } from "node:path";
 import { statSyncOrUndefined } from "./paths.ts";
-import { ROOT, shellBlocks, splitTour } from "./readme.ts";
+import { parseConfig } from "../node/config.ts";
+import { jsonBlocks, readme, ROOT, shellBlocks, splitTours } from "./readme.ts";
 
 const read = (path: string) => Deno.readTextFileSync(join(ROOT, path));
 
@@ -28,9 +29,9 @@ function hasTasks(...names: string[]): void {
   }
 }
 
-// The blocks of the tour are run as they stand by e2e/tour_test.ts.
+// The blocks of the tours are run as they stand by e2e/tour_test.ts.
 Deno.test("every shell block of README.md has a runner, and every runner a block", () => {
-  assert.deepEqual(shellBlocks(splitTour().rest), Object.keys(RUNNERS));
+  assert.deepEqual(shellBlocks(splitTours().rest), Object.keys(RUNNERS));
 });
 
 for (const [block, run] of Object.entries(RUNNERS)) {
@@ -64,4 +65,15 @@ Deno.test("README.md, CONTRIBUTING.md and .ci/run name the version of Deno that 
     assert.notEqual(versions.length, 0, document);
     for (const version of versions) assert.equal(version, Deno.version.deno, document);
   }
+});
+
+Deno.test("README.md: configurations for three machines are ones, and their nodes would find each other", () => {
+  const configs = jsonBlocks(readme).map((json, i) => parseConfig(json, `block ${i}`));
+  assert.deepEqual(configs.map(({ command }) => command.type), ["Start", "Join"]);
+  const [first, second] = configs.map(({ network }) => network.rpcInterfaces.get("primary_rpc_interface")!);
+  const { command } = configs[1]!;
+  assert.ok(command.type === "Join");
+  assert.deepEqual(command.targetRpcAddress, first!.publishedAddress);
+  assert.deepEqual(first!.operatorFeatures, second!.operatorFeatures);
+  assert.deepEqual(configs.map(({ warnings }) => warnings), [[], []]);
 });

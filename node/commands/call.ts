@@ -19,6 +19,7 @@ export interface CallOptions {
   readonly header: string[];
   readonly as?: string;
   readonly workspace: string;
+  readonly node?: string;
   readonly serviceCert?: string;
   readonly cert?: string;
   readonly key?: string;
@@ -49,6 +50,7 @@ export function callCommand(): Command {
     .option("-H, --header <NAME: VALUE>", "a request header; may be repeated", collect, [])
     .addOption(new Option("--as <NAME>", "who calls, of the sandbox: user0, member1, …").conflicts(["cert", "key"]))
     .option("--workspace <DIR>", "the sandbox", "./workspace")
+    .option("--node <N>", "which of its nodes, by number (default: 0)")
     .option("--service-cert <FILE>", "certificate of the service to trust (PEM)")
     .option("--cert <FILE>", "client certificate (PEM)")
     .option("--key <FILE>", "its private key (PEM)")
@@ -94,7 +96,7 @@ export async function runCall(
 
 /** Completes what the user gave from the sandbox's own description. */
 function readTarget(url: string, options: CallOptions): Target {
-  const { as: name, cert, key } = options;
+  const { as: name, cert, key, node: number } = options;
   if ((cert === undefined) !== (key === undefined)) {
     throw new UsageError("Cannot show a certificate: give both --cert and --key");
   }
@@ -104,14 +106,20 @@ function readTarget(url: string, options: CallOptions): Target {
     if (name !== undefined) {
       throw new UsageError(`Cannot call ${url} as ${name}: --as is for paths of the sandbox; give --cert and --key`);
     }
+    if (number !== undefined) throw new UsageError(`Cannot call ${url} on node ${number}: --node is for paths`);
     if (options.serviceCert === undefined) throw new UsageError("Cannot trust the node: give --service-cert FILE");
     return { url: address, serviceCert: options.serviceCert, own: given };
   }
-  const { nodes: [node], service_cert, common_dir } = readSandbox(options.workspace);
+  const { nodes: [node], service_cert, common_dir } = readSandbox(options.workspace, readNodeNumber(number));
   const own = name === undefined ? given : credentialsOf(name, common_dir);
   // Callers without a certificate use the interface that does not ask for one.
   const base = own === undefined ? node.web_url : node.url;
   return { url: readUrl(`${base}${url}`), serviceCert: options.serviceCert ?? service_cert, own };
+}
+
+function readNodeNumber(text = "0"): number {
+  if (/^[0-9]{1,4}$/.test(text)) return Number(text);
+  throw new UsageError(`Cannot use node ${JSON.stringify(text)}: give its number in the sandbox, such as 1`);
 }
 
 function readUrl(url: string): string {

@@ -157,6 +157,15 @@ Deno.test("call names the description of the sandbox that it cannot use", async 
   const node = { url: "https://127.0.0.1:1", web_url: "https://127.0.0.1:1" };
   folder.write("sandbox.json", JSON.stringify({ ...common, nodes: [node] }));
   assert.equal((await call("/app", { workspace }))[0], 3);
+  await assert.rejects(call("/app", { workspace, node: "1" }), {
+    message: "Cannot use node 1: the sandbox has nodes 0 to 0",
+  });
+  await assert.rejects(call("/app", { workspace, node: "one" }), {
+    message: /^Cannot use node "one": give its number/,
+  });
+  const other = { url: "https://127.0.0.1:2", web_url: "https://127.0.0.1:2" };
+  folder.write("sandbox.json", JSON.stringify({ ...common, nodes: [node, other] }));
+  assert.match((await call("/app", { workspace, node: "1" }))[1], /Cannot reach https:\/\/127\.0\.0\.1:2\/app/);
   await assert.rejects(call("/app", { workspace, as: "nobody" }), {
     message: /^Cannot read the client certificate .*nobody_cert\.pem: there is no such file$/,
   });

@@ -17,14 +17,17 @@ const SANDBOX = object({
   common_dir: text,
 });
 
-/** The description, with its first node. @throws UsageError */
-export function readSandbox(workspace: string) {
+/** The description, with one of its nodes, by its number. @throws UsageError */
+export function readSandbox(workspace: string, index = 0) {
   const file = join(resolve(workspace), "sandbox.json");
   const content = readTextFile(file, "the description of the sandbox");
   try {
     const { nodes, ...rest } = SANDBOX(parseJsonText(content), "");
-    const [node] = nodes;
-    if (node === undefined) throw new FormatError("it names no node");
+    if (nodes.length === 0) throw new FormatError("it names no node");
+    const node = nodes[index];
+    if (node === undefined) {
+      throw new UsageError(`Cannot use node ${index}: the sandbox has nodes 0 to ${nodes.length - 1}`);
+    }
     return { nodes: [node] as const, ...rest };
   } catch (error) {
     if (!(error instanceof FormatError)) throw error;

@@ -16,7 +16,7 @@ Deno.test("a sandbox is written to and read, its receipts and its ledger verify,
     const written = await sandbox.request("POST", "/app/log/private", { as: "user0", body: '{"id":42,"msg":"hello"}' });
     assert.deepEqual([written.status, written.text], [200, "true"]);
     txId = written.headers.get("x-ms-ccf-transaction-id")!;
-    assert.equal(txId, "2.15", "the first write of a sandbox");
+    assert.match(txId, /^2\.\d+$/);
     const read = await sandbox.request("GET", "/app/log/private?id=42", { as: "user0" });
     assert.deepEqual([read.status, read.text], [200, '{"msg":"hello"}']);
   });

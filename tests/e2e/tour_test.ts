@@ -1,18 +1,19 @@
 /**
- * The tour of README.md, run as printed in a copy of the checkout, with other ports.
+ * The tours of README.md, each run as printed in a copy of the checkout, with other ports.
  */
 
 import { strict as assert } from "node:assert";
 import { join } from "node:path";
-import { statSyncOrUndefined } from "../paths.ts";
-import { ROOT, shellBlocks, splitTour } from "../readme.ts";
+import { ROOT, shellBlocks, splitTours } from "../readme.ts";
 
 /** What a newcomer has after cloning, as far as the commands need it. */
 const CHECKOUT = ["deno.json", "deno.lock", "node", "enclave", "shared", "getting_started"];
 
-/** What the commands of the tour must say, in order. */
-const EXPECTED: readonly (readonly [command: RegExp, output: RegExp])[] = [
-  [/^curl -i .*log\/private/m, /x-ms-ccf-transaction-id: 2\.15\s[\s\S]*true/],
+type Expectation = readonly [command: RegExp, output: RegExp];
+
+/** What the commands of each tour must say, in order. */
+const ONE_NODE: readonly Expectation[] = [
+  [/^curl -sS -i .*log\/private/m, /x-ms-ccf-transaction-id: 2\.\d+\s[\s\S]*true/],
   [/^curl .*log\/private\?id=42"/m, /\{"msg":"hello"\}/],
   [/^deno task run call "\/app\/log\/private\?id=42"/m, /\{"msg":"hello"\}/],
   [/^curl .*\/rpc$/m, /"result":true,"tx_id":"2\./],
@@ -28,65 +29,127 @@ const EXPECTED: readonly (readonly [command: RegExp, output: RegExp])[] = [
   [/^deno task run call "\/gov\/service\/proposals:dry-run/m, /"passesIf"/],
 ];
 
+const SEVERAL_NODES: readonly Expectation[] = [
+  [/^curl .*log\/private\?id=7"/m, /\{"msg":"by way of node 1"\}/],
+  [/^deno task run call "\/app\/log\/private\?id=7".*--node 2/m, /\{"msg":"by way of node 1"\}/],
+  [/--check$/m, /is a valid configuration/],
+  [/^deno task run call "\/node\/network\/nodes\/\$/m, /"status":"Trusted"/],
+  [/^deno task run call \/node\/network\/removable_nodes/m, /"status":"Retired"/],
+  [/^deno task run call -X DELETE/m, /true/],
+  [/^deno task run call \/node\/network --node 1/m, /"primary_id":"[0-9a-f]{64}"/],
+  [/"still here"/m, /true/],
+];
+
+/** Distance from a node's port for clients with certificates to its others, see node/sandbox.ts. */
+const PORT_STEPS = [0, 1000, 2000];
+const NODES = 4;
+
 function freePort(): number {
-  // The web interface listens a thousand further on, the one between nodes two thousand.
   for (let attempt = 0; attempt < 100; attempt++) {
     const port = 20000 + Math.floor(Math.random() * 20000);
     try {
-      for (const wanted of [port, port + 1000, port + 2000]) {
-        Deno.listen({ hostname: "127.0.0.1", port: wanted }).close();
+      for (const step of PORT_STEPS) {
+        for (let i = 0; i < NODES; i++) Deno.listen({ hostname: "127.0.0.1", port: port + step + i }).close();
       }
       return port;
     } catch {
       continue;
     }
   }
-  throw new Error("Cannot find three free ports");
+  throw new Error("Cannot find a free port for each interface of each node");
 }
 
-Deno.test("README.md: the tour works as printed", async (t) => {
-  const folder = await Deno.makeTempDir({ prefix: "quorate_tour_" });
-  const port = freePort();
-  const [start, ...blocks] = shellBlocks(splitTour().tour).map((block) =>
-    block.replaceAll("127.0.0.1:8000", `127.0.0.1:${port}`).replaceAll("127.0.0.1:9000", `127.0.0.1:${port + 1000}`)
-  );
-  assert.equal(start, "deno task run node\n");
-  await bash(`cp -r ${CHECKOUT.map((name) => JSON.stringify(join(ROOT, name))).join(" ")} .`, folder);
-  const node = new Deno.Command("bash", {
-    args: ["-c", `exec deno task run node --port ${port}`],
-    cwd: folder,
-    stdout: "null",
-    stderr: "null",
-  }).spawn();
-  try {
-    for (let i = 0; i < 600 && statSyncOrUndefined(join(folder, "workspace/sandbox.json")) === undefined; i++) {
+/** The commands of a block: a line each, but for what goes into a file up to END. */
+function commandsOf(block: string): string[] {
+  return block.trim().match(/^.*<<'END'\n[\s\S]*?^END$|^.+$/gm) ?? [];
+}
+
+/** A node, or several, in a process that goes on while other commands run. */
+class Background {
+  readonly #process: Deno.ChildProcess;
+  readonly #output: Promise<void>;
+  #text = "";
+
+  constructor(command: string, cwd: string) {
+    this.#process = new Deno.Command("bash", {
+      args: ["-c", `exec ${command} 2>&1`],
+      cwd,
+      stdout: "piped",
+      env: { NO_COLOR: "1" },
+    }).spawn();
+    this.#output = this.#read();
+  }
+
+  async #read(): Promise<void> {
+    for await (const text of this.#process.stdout.pipeThrough(new TextDecoderStream())) this.#text += text;
+  }
+
+  async says(words: RegExp): Promise<void> {
+    for (let i = 0; !words.test(this.#text); i++) {
+      if (i === 600) throw new Error(`It does not say ${words} within a minute:\n${this.#text}`);
       await new Promise((done) => setTimeout(done, 100));
     }
-    const seen = new Set<number>();
-    for (const block of blocks) {
-      const lines = block.trim().split("\n");
-      await t.step(lines.join(" ⏎ "), async () => {
-        for (const line of lines) {
-          const output = await bash(line, folder);
-          EXPECTED.forEach(([command, expected], i) => {
-            if (!command.test(line)) return;
-            seen.add(i);
-            assert.match(output, expected);
-          });
-        }
-      });
-    }
-    assert.deepEqual([...seen].sort((a, b) => a - b), EXPECTED.map((_, i) => i), "every expectation meets its command");
-  } finally {
-    try {
-      Deno.kill(Number(Deno.readTextFileSync(join(folder, "workspace/node0/node.pid"))), "SIGTERM");
-    } catch {
-      node.kill("SIGKILL");
-    }
-    await node.status;
-    await Deno.remove(folder, { recursive: true });
   }
-});
+
+  async stop(): Promise<void> {
+    try {
+      this.#process.kill("SIGTERM"); // the task runner hands it on
+    } catch {
+      // It has ended.
+    }
+    await this.#process.status;
+    await this.#output;
+  }
+}
+
+const titles = ["one node", "several nodes"];
+const expectations = [ONE_NODE, SEVERAL_NODES];
+
+for (const [i, tour] of splitTours().tours.entries()) {
+  Deno.test(`README.md: the tour of ${titles[i]} works as printed`, async (t) => {
+    const expected = expectations[i]!;
+    const folder = await Deno.makeTempDir({ prefix: "quorate_tour_" });
+    const port = freePort();
+    const blocks = shellBlocks(tour).map((block) =>
+      block.replace(/127\.0\.0\.1:(8|9|10)00(\d)/g, (_, thousands, node) => {
+        return `127.0.0.1:${port + 1000 * (Number(thousands) - 8) + Number(node)}`;
+      })
+    );
+    await bash(`cp -r ${CHECKOUT.map((name) => JSON.stringify(join(ROOT, name))).join(" ")} .`, folder);
+    const running: Background[] = [];
+    const seen = new Set<number>();
+    try {
+      for (const block of blocks) {
+        const commands = commandsOf(block);
+        await t.step(commands.join(" ⏎ "), async () => {
+          for (const command of commands) {
+            if (/^deno task run node(?!.*--check)/.test(command)) {
+              const isSandbox = !command.includes("--config");
+              const node = new Background(isSandbox ? `${command} --port ${port}` : command, folder);
+              running.unshift(node);
+              await node.says(isSandbox ? /Ctrl-C stops/ : /is Pending/);
+              continue;
+            }
+            const output = await bash(command, folder);
+            expected.forEach(([words, answer], i) => {
+              if (!words.test(command)) return;
+              seen.add(i);
+              assert.match(output, answer);
+            });
+          }
+        });
+      }
+      assert.deepEqual(
+        [...seen].sort((a, b) => a - b),
+        expected.map((_, i) => i),
+        "every expectation meets its command",
+      );
+    } finally {
+      for (const node of running) await node.stop();
+      await Deno.remove(folder, { recursive: true });
+    }
+  });
+}
 
 /** Standard output and error of a line that must succeed. */
 async function bash(line: string, cwd: string): Promise<string> {

@@ -37,6 +37,8 @@ export interface HostOptions {
   readonly files: ConfigFiles;
   readonly log: NodeLog;
   readonly logLevel: LogLevel;
+  /** Told of the host while it still starts, for whoever may want to stop it before it has. */
+  readonly onCreated?: (host: Host) => void;
 }
 
 /** Where the log says that lines of the enclave come from: the first thread, as in CCF. */
@@ -67,7 +69,10 @@ export class Host {
   readonly #opened = Promise.withResolvers<void>();
   readonly #stopped = Promise.withResolvers<string | undefined>();
   #identities: Promise<void> = Promise.resolve();
+  #isStarting = true;
+  /** Ends the fetching of a snapshot, and the start with it. */
   readonly #fetching = new AbortController();
+  #stopReason: string | undefined;
   #stopping = false;
 
   private constructor(options: HostOptions) {
@@ -89,6 +94,7 @@ export class Host {
     // Who finds another node's mark must not take it away with his own things.
     writePidFile(config.outputFiles.pidFile);
     const host = new Host(options);
+    options.onCreated?.(host);
     try {
       for (const { level, message } of startNotices(config)) log.write(level, "host", message);
       host.#storage = await NodeStorage.open({
@@ -102,9 +108,11 @@ export class Host {
         },
       });
       await host.#run(host.#storage);
+      host.#isStarting = false;
       return host;
     } catch (error) {
-      await host.stop();
+      host.#isStarting = false;
+      await host.stop(host.#stopReason);
       throw error;
     }
   }
@@ -158,9 +166,9 @@ export class Host {
 
   /** Answers what is under way, writes what is left, and lets go of everything. */
   async stop(reason?: string): Promise<void> {
+    if (this.#isStarting) return this.#stopStart(reason);
     if (this.#stopping) return;
     this.#stopping = true;
-    this.#fetching.abort(new Error(STOPPED));
     for (const timer of this.#timers) clearInterval(timer);
     await this.#doors?.stop();
     await this.#stopEnclave(reason);
@@ -174,6 +182,17 @@ export class Host {
     this.#opened.reject(failure);
     for (const { reject } of this.#waiting) reject(failure);
     this.#stopped.resolve(reason);
+  }
+
+  /** What is half started is stopped by `start`, which hears of it here or at its next step. */
+  #stopStart(reason: string | undefined): void {
+    this.#stopReason ??= reason;
+    this.#fetching.abort(new Error(STOPPED));
+    this.#started.reject(new StartFailure(reason ?? STOPPED));
+  }
+
+  #requireWanted(): void {
+    if (this.#fetching.signal.aborted) throw new StartFailure(this.#stopReason ?? STOPPED);
   }
 
   /** Lets the enclave sign what is left, unless it is the one that failed. */
@@ -191,6 +210,7 @@ export class Host {
 
   async #run(storage: NodeStorage): Promise<void> {
     const { config, files, log, logLevel } = this.#options;
+    this.#requireWanted();
     const enclave = this.#enclave = await EnclaveWorker.start(
       (outputs) => this.#perform(outputs, storage),
       (message) => void this.stop(`The enclave failed: ${message}`),
@@ -213,11 +233,16 @@ export class Host {
     const peers = this.#peers = await Peers.listen({
       hostname,
       port,
-      onMessage: (from, messageType, payload) => enclave.send({ kind: "nodeInbound", from, messageType, payload }),
+      onMessage: (from, messageType, payload) => {
+        enclave.send({ kind: "nodeInbound", from, messageType, payload });
+        return enclave.caughtUp();
+      },
       readEntries: (from, to) => storage.entriesFor(from, to),
       log: (level, message) => log.write(level, "host", message),
+      connectMs: config.clientConnectionTimeoutMs,
     });
     writeAddresses(config.outputFiles, doors.ports, config, peers.port);
+    this.#requireWanted();
     const told = [config, files, doors.describe(), logLevel, peers.port] as const;
     enclave.send(
       config.command.type === "Join"
@@ -298,6 +323,7 @@ export class Host {
         this.#identities = this.#identities.then(() => this.#setIdentity(output.authority, output));
         return;
       case "certificates":
+        if (this.#nodeId === "") this.#options.log.write("info", "host", `This is node ${output.nodeId}`);
         this.#nodeId = output.nodeId;
         this.#servicePem = output.servicePem;
         this.#peers!.ownId = output.nodeId;

@@ -26,6 +26,7 @@ import {
 import { requireConstitution } from "../constitution_check.ts";
 import { type RunningSandboxNode, SandboxNetwork } from "../sandbox_network.ts";
 import { openingRequests, type SandboxOpening } from "../sandbox_opening.ts";
+import { StartFailure } from "../start_failure.ts";
 import { type Stoppable, StopSignals } from "../stop_signals.ts";
 import { storageError } from "../storage_error.ts";
 import { Workspace } from "../workspace.ts";
@@ -142,9 +143,13 @@ async function runConfigured(file: string, { check, logFile, stopWithStdin, logL
   const log = createLog({ format: config.logFormat, level: logLevel, ...(logFile !== undefined && { file: logFile }) });
   for (const warning of config.warnings) log.write("info", "host", warning);
   try {
-    const host = await Host.start({ config, files, log, logLevel });
-    signals.stopFromNowOn(host);
+    // To fetch a snapshot may take long.
+    const onCreated = (host: Host) => signals.stopFromNowOn(host);
+    const host = await Host.start({ config, files, log, logLevel, onCreated });
     return await signals.untilStopped(host);
+  } catch (error) {
+    if (signals.requireStop && error instanceof StartFailure) return signals.exitCode;
+    throw error;
   } finally {
     await log.close();
   }

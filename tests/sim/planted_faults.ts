@@ -13,12 +13,20 @@ export interface PlantedFault {
   readonly changes: readonly { readonly find: string; readonly replace: string }[];
   /** The properties of which one must be the first that does not hold. */
   readonly caughtBy: readonly string[];
+  /** What comes of it shows too, even where no property is checked but those of `HARM`. */
+  readonly doesHarm?: true;
   /** A scenario in tests/scenarios/ that must fail as well. */
   readonly scenario?: string;
 }
 
-/** Schedules, from seed 1 on, within which each fault must be caught, and in which consensus itself must not fail. */
+/** Schedules, from seed 1 on, within which each fault must be caught. */
 export const SCHEDULES = 150;
+
+/** Schedules within which harm is done, and in which consensus without a fault fails nowhere. */
+export const HARM_SCHEDULES = 1000;
+
+/** Nodes disagree about what is committed or who leads. That nothing goes on any more is found without being named. */
+export const HARM = ["LogInv", "CommittedLogAppendOnlyProp", "MoreThanOneLeaderInv", "LeaderCompletenessInv"];
 
 const QUORUM_IN_EACH = "if (!state.isQuorumInEach((id) => state.voters.has(id))) return;";
 
@@ -31,6 +39,7 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
       replace: `const union = new Set(state.configurations.flatMap(({ members }) => [...members.keys()]));
         if ([...union].filter((id) => state.voters.has(id)).length <= union.size / 2) return;`,
     }],
+    doesHarm: true,
     caughtBy: ["ElectedByEveryConfiguration"],
   },
   {
@@ -41,6 +50,7 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
       replace: `const latest = [...state.configurations.at(-1)!.members.keys()];
         if (latest.filter((id) => state.voters.has(id)).length <= latest.length / 2) return;`,
     }],
+    doesHarm: true,
     caughtBy: ["ElectedByEveryConfiguration"],
   },
   {
@@ -50,6 +60,7 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
       find: "const agreedIn = state.configurations.map(",
       replace: "const agreedIn = state.configurations.slice(-1).map(",
     }],
+    doesHarm: true,
     caughtBy: ["CommitHeldByEveryConfiguration", "QuorumLogInv"],
     scenario: "every_configuration_commits",
   },
@@ -82,6 +93,7 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
     name: "acknowledging one's own last index",
     file: "replication.ts",
     changes: [{ find: "last: message.last, success: true", replace: "last: state.last, success: true" }],
+    doesHarm: true,
     caughtBy: ["AcknowledgesWhatWasSent"],
   },
   {
@@ -113,6 +125,7 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
       find: "  rollback(state, state.lastCommittable);\n",
       replace: "  rollback(state, state.committed);\n",
     }],
+    doesHarm: true,
     caughtBy: ["SignedSuffixIsKept", "QuorumLogInv"],
     scenario: "signatures_outlive_elections",
   },
@@ -133,6 +146,7 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
     name: "voting twice",
     file: "elections.ts",
     changes: [{ find: "(state.votedFor ?? from) === from", replace: "true" }],
+    doesHarm: true,
     caughtBy: ["OneVoteInAView"],
   },
   {
@@ -163,6 +177,7 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
       find: `    state.retirementPhase = "Completed";`,
       replace: `    state.retirementPhase = "RetiredCommitted"; state.leadership = "None"; state.leaderId = undefined;`,
     }],
+    doesHarm: true,
     caughtBy: ["MembershipStateConsistentInv"],
   },
   {
@@ -172,6 +187,7 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
       find: "for (const id of members.keys()) if (counts(id)) count++;",
       replace: "for (const id of new Set([...members.keys(), ...this.peers.keys()])) if (counts(id)) count++;",
     }],
+    doesHarm: true,
     caughtBy: ["ElectedByEveryConfiguration", "LeaderHearsAQuorum"],
   },
   {
@@ -182,6 +198,7 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
       replace: `const retired = [...state.peers.keys()].filter((id) => !state.configurations.at(-1)!.members.has(id));
         const matches = [...new Set([...members.keys()].slice(retired.length)), ...retired].map(`,
     }],
+    doesHarm: true,
     caughtBy: ["ReplicationInv", "QuorumLogInv", "CommitHeldByEveryConfiguration"],
   },
   {
@@ -198,6 +215,7 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
       find: "const committable = state.committableUpTo(agreed);",
       replace: "const committable = agreed > state.committed ? agreed : undefined;",
     }],
+    doesHarm: true,
     caughtBy: ["SignatureInv"],
   },
   {
@@ -207,6 +225,7 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
       find: "  state.shouldSign = true;\n",
       replace: "  state.shouldSign = true;\n  state.committables = [];\n",
     }],
+    doesHarm: true,
     caughtBy: ["EverySignatureMayBeCommitted"],
     scenario: "signatures_outlive_elections",
   },
@@ -223,6 +242,7 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
       find: `if (state.leadership === "PreVoteCandidate") endPreVote(state);`,
       replace: `if (state.leadership === "PreVoteCandidate") becomeAwareOfView(state, message.view);`,
     }],
+    doesHarm: true,
     caughtBy: ["MatchIsHeld", "TruncatesOnlyOnConflict"],
     scenario: "pre_vote_keeps_log",
   },

@@ -5,9 +5,10 @@
 
 import { strict as assert } from "node:assert";
 import { fromFileUrl, join } from "../paths.ts";
-import { PLANTED_FAULTS, type PlantedFault, SCHEDULES } from "./planted_faults.ts";
+import { HARM, HARM_SCHEDULES, PLANTED_FAULTS, type PlantedFault, SCHEDULES } from "./planted_faults.ts";
 
 const repository = fromFileUrl(new URL("../../", import.meta.url));
+/** As many as build machines have processors. */
 const AT_ONCE = 2;
 
 /** What consensus and the simulation are made of. */
@@ -73,38 +74,50 @@ const brokenProperty = (output: string) =>
 
 Deno.test("consensus without a planted fault fails nowhere", async () => {
   await withCopy(undefined, async (target) => {
-    const { code, output } = await simulate(target, "--bare", "--seed=1", `--schedules=${SCHEDULES}`);
+    const { code, output } = await simulate(target, "--bare", "--seed=1", `--schedules=${HARM_SCHEDULES}`);
     assert.equal(code, 0, output);
   });
 });
 
-Deno.test("every planted fault is caught, by a property that speaks of it", async (t) => {
-  const faults = [...PLANTED_FAULTS];
-  const test = async (fault: PlantedFault) => {
-    await withCopy(fault, async (target) => {
-      const { code, output } = await simulate(target, "--bare", "--seed=1", `--schedules=${SCHEDULES}`);
-      assert.equal(code, 1, `${fault.name}: ${output}`);
-      const broken = brokenProperty(output);
-      assert.ok(broken !== undefined && fault.caughtBy.includes(broken), `${fault.name}: ${broken}\n${output}`);
-      if (fault.scenario === undefined) return;
-      const scenario = join(repository, "tests/scenarios", `${fault.scenario}.scenario`);
-      const run = await simulate(target, "--scenario", scenario);
-      assert.equal(run.code, 1, `${fault.name}: the scenario ${fault.scenario} passes\n${run.output}`);
-    });
-  };
-  // As many at once as build machines have processors: each is a process of its own.
+/** Tests several faults at once: each is a process of its own. */
+async function forEachFault(
+  t: Deno.TestContext,
+  faults: readonly PlantedFault[],
+  test: (fault: PlantedFault, target: string) => Promise<void>,
+): Promise<void> {
+  const left = [...faults];
   await Promise.all(Array.from({ length: AT_ONCE }, async () => {
-    for (let fault = faults.shift(); fault !== undefined; fault = faults.shift()) {
+    for (let fault = left.shift(); fault !== undefined; fault = left.shift()) {
       const each = fault;
       await t.step({
         name: each.name,
-        fn: () => test(each),
+        fn: () => withCopy(each, (target) => test(each, target)),
         sanitizeOps: false,
         sanitizeResources: false,
         sanitizeExit: false,
       });
     }
   }));
+}
+
+Deno.test("every planted fault is caught, by a property that speaks of it", async (t) => {
+  await forEachFault(t, PLANTED_FAULTS, async ({ name, caughtBy, scenario }, target) => {
+    const { code, output } = await simulate(target, "--bare", "--seed=1", `--schedules=${SCHEDULES}`);
+    assert.equal(code, 1, `${name}: ${output}`);
+    const broken = brokenProperty(output);
+    assert.ok(broken !== undefined && caughtBy.includes(broken), `${name}: ${broken}\n${output}`);
+    if (scenario === undefined) return;
+    const run = await simulate(target, "--scenario", join(repository, "tests/scenarios", `${scenario}.scenario`));
+    assert.equal(run.code, 1, `${name}: the scenario ${scenario} passes\n${run.output}`);
+  });
+});
+
+Deno.test("a planted fault does harm that shows without the property that speaks of it", async (t) => {
+  await forEachFault(t, PLANTED_FAULTS.filter(({ doesHarm }) => doesHarm), async ({ name }, target) => {
+    const properties = `--properties=${HARM.join()}`;
+    const { code, output } = await simulate(target, "--bare", "--seed=1", `--schedules=${HARM_SCHEDULES}`, properties);
+    assert.equal(code, 1, `${name}: ${output}`);
+  });
 });
 
 Deno.test("a failure of the simulation replays as its last lines say", async () => {

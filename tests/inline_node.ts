@@ -49,6 +49,8 @@ export class InlineNode {
   ledgerBytes = 0;
   readonly snapshots = new Map<string, Uint8Array>();
   readonly #drafts = new Map<number, Uint8Array[]>();
+  readonly #draftBytes = new Map<number, number>();
+  readonly #written: EnclaveInput[] = [];
   readonly logs: string[] = [];
   committed = 0;
   nowMs: number;
@@ -116,10 +118,10 @@ export class InlineNode {
     for (const output of this.enclave.handle(inputs, this.nowMs)) this.#perform(output);
   }
 
-  /** Lets time pass. */
+  /** Lets time pass, in which what there is of snapshots gets written. */
   advance(ms: number): void {
     this.nowMs += ms;
-    this.send({ kind: "tick" });
+    this.send(...this.#written.splice(0), { kind: "tick" });
   }
 
   request(
@@ -223,10 +225,16 @@ export class InlineNode {
         return;
       case "snapshotBegin":
         this.#drafts.set(output.seqno, []);
+        this.#draftBytes.set(output.seqno, 0);
         return;
-      case "snapshotPart":
-        if (this.keepEntries) this.#drafts.get(output.seqno)!.push(output.bytes);
+      case "snapshotPart": {
+        const { seqno, bytes } = output;
+        const sizeBytes = this.#draftBytes.get(seqno)! + bytes.length;
+        this.#draftBytes.set(seqno, sizeBytes);
+        this.#written.push({ kind: "snapshotWritten", seqno, sizeBytes });
+        if (this.keepEntries) this.#drafts.get(seqno)!.push(bytes);
         return;
+      }
       case "snapshotCommit":
         if (this.keepEntries) {
           this.snapshots.set(output.name, concatAll([...this.#drafts.get(output.seqno)!, output.receipt]));
@@ -254,6 +262,11 @@ export class InlineNode {
       case "stopped":
         return;
     }
+  }
+
+  /** Seqnos of snapshots that are not whole yet. */
+  get drafts(): readonly number[] {
+    return [...this.#drafts.keys()];
   }
 
   readonly #reads: { readonly from: number; readonly to: number }[] = [];

@@ -38,6 +38,8 @@ export class SandboxNetwork implements Stoppable {
   readonly #logLevel: LogLevel;
   readonly #show: (line: string) => void;
   readonly #processes: NodeProcess[] = [];
+  /** ID → name of the nodes that have said who they are. */
+  readonly #names = new Map<string, string>();
   readonly #stopped = Promise.withResolvers<string | undefined>();
   #stopping = false;
   #client: Deno.HttpClient | undefined;
@@ -103,7 +105,7 @@ export class SandboxNetwork implements Stoppable {
   /** Starts a node, and waits until it is part of the network. */
   async #startNode(node: SandboxNode): Promise<RunningSandboxNode> {
     if (this.#stopping) throw new StartFailure(STOPPED);
-    const process = new NodeProcess(node, this.#logLevel, (line) => this.#show(`${node.name}  ${line}`));
+    const process = new NodeProcess(node, this.#logLevel, (line) => this.#tell(node, line));
     this.#processes.push(process);
     void process.ended.then((how) => this.#onEnd(process, how));
     const addresses = await this.#eventually(process, "its addresses", () => readAddresses(node.rpcAddressesFile));
@@ -118,6 +120,16 @@ export class SandboxNetwork implements Stoppable {
       return state === "PartOfNetwork" ? node_id : undefined;
     });
     return { id, ...urls };
+  }
+
+  /** Shows a line of a node's log, with names in the place of IDs. */
+  #tell({ name }: SandboxNode, line: string): void {
+    const own = /^This is node ([0-9a-f]{64})$/.exec(line)?.[1];
+    if (own !== undefined) this.#names.set(own, name);
+    const named = own !== undefined ? line : line.replace(/(?:node )?\b([0-9a-f]{64})\b/gi, (words, id: string) => {
+      return this.#names.get(id) ?? words;
+    });
+    this.#show(`${name}  ${named}`);
   }
 
   #onEnd({ node }: NodeProcess, how: string): void {

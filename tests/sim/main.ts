@@ -5,51 +5,44 @@
  * file. README.md says what each world is. It uses neither network nor disk but to read a scenario.
  */
 
-import cliProgress from "cli-progress";
 import { Command, CommanderError, InvalidArgumentError } from "commander";
-import { bareProperties, runSchedule, ScheduleFailure, type ScheduleReport } from "./bare.ts";
+import { bareProperties, runSchedule, type ScheduleReport } from "./bare.ts";
 import { runScenario, ScenarioFailure } from "./driver.ts";
 import { SeededRandom } from "./random.ts";
+import { runSeeds, type SeedOptions } from "./seeds.ts";
 
-interface Options {
+interface Options extends SeedOptions {
   readonly scenario?: string;
   readonly bare?: boolean;
-  readonly seed?: number;
-  readonly minutes?: number;
-  readonly schedules?: number;
-  readonly score?: boolean;
   readonly properties?: readonly string[];
 }
 
-/** The worlds: the first whose option is given runs. Each answers whether all held. */
+/** The worlds: the first that is chosen runs. Each answers whether all held. */
 const WORLDS: readonly {
   readonly isChosen: (options: Options) => boolean;
-  readonly run: (options: Options) => boolean;
+  readonly run: (options: Options) => boolean | Promise<boolean>;
 }[] = [
   { isChosen: ({ scenario }) => scenario !== undefined, run: runScenarioFile },
   { isChosen: ({ bare }) => bare === true, run: runBare },
+  { isChosen: () => true, run: runEnclaves },
 ];
 
-const SCORE_LINES = 100;
-
 const program = new Command("sim")
-  .description("Runs nodes in a made-up world: a scenario, or random schedules of bare consensus")
+  .description("Runs nodes in a made-up world: random schedules of whole enclaves, or of consensus, or a scenario")
   .option("--scenario <file>", "run one scenario file in CCF's language and print its transcript")
   .option("--bare", "random schedules of 1 to 7 nodes that have consensus alone")
   .option("--seed <n>", "of the first schedule, or of a scenario's election timers; drawn if not given", wholeNumber)
   .option("--minutes <m>", "go on with the next seeds for so long (default: 1)", positiveNumber)
   .option("--schedules <n>", "end after so many schedules instead", wholeNumber)
-  .option("--properties <names>", "check only these and liveness, e.g. LogInv,QuorumLogInv", propertyNames)
+  .option("--properties <names>", "with --bare: check only these and liveness, e.g. LogInv,QuorumLogInv", propertyNames)
   .option("--score", "print every event of each schedule, a line each")
   .exitOverride()
   .showHelpAfterError("(add --help for the options)");
 
-function main(args: readonly string[]): number {
+async function main(args: readonly string[]): Promise<number> {
   try {
     const options = program.parse(["deno", "sim", ...args]).opts<Options>();
-    const world = WORLDS.find(({ isChosen }) => isChosen(options));
-    if (world === undefined) return program.error("Say what to run: --scenario FILE or --bare");
-    return world.run(options) ? 0 : 1;
+    return await WORLDS.find(({ isChosen }) => isChosen(options))!.run(options) ? 0 : 1;
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
     if (!(error instanceof Unreadable)) throw error;
@@ -96,84 +89,30 @@ function runScenarioFile({ scenario, seed = 1 }: Options): boolean {
   return true;
 }
 
-/** Schedules one after the other, with seeds that count up from the first. */
-function runBare(
-  { seed: first = crypto.getRandomValues(new Uint32Array(1))[0]! % 1_000_000, ...options }: Options,
-): boolean {
-  const { minutes = 1, schedules, score, properties } = options;
-  const print = score ? (line: string) => console.log(line) : undefined;
-  const startMs = performance.now();
-  const progress = new Progress(schedules ?? minutes * 60_000);
-  const reports: ScheduleReport[] = [];
-  const isEnough = () =>
-    schedules === undefined ? performance.now() - startMs >= minutes * 60_000 : reports.length >= schedules;
-  console.error(`Bare consensus, from seed ${first}`);
-  while (!isEnough()) {
-    const seed = first + reports.length;
-    try {
-      reports.push(runSchedule(seed, { print, properties }));
-    } catch (error) {
-      progress.stop();
-      if (!(error instanceof ScheduleFailure)) throw error;
-      reportFailure(error, reports.length, options);
-      return false;
-    }
-    progress.update(schedules === undefined ? performance.now() - startMs : reports.length);
-  }
-  progress.stop();
-  const sum = (of: (report: ScheduleReport) => number) => reports.reduce((total, report) => total + of(report), 0);
-  console.log(
-    `${reports.length} schedules from seed ${first}: ${sum(({ steps }) => steps)} steps, ` +
-      `${sum(({ elections }) => elections)} views after the first, ${
-        sum(({ committed }) => committed)
-      } entries committed, ` +
-      `${sum(({ configurations }) => configurations)} configurations, ${
-        sum(({ retired }) => retired)
-      } nodes retired, ` +
-      `${sum(({ crashed }) => crashed)} crashed. All properties held`,
-  );
-  return true;
+function runBare(options: Options): boolean {
+  const { properties } = options;
+  const sum = (reports: readonly ScheduleReport[], of: (report: ScheduleReport) => number) =>
+    reports.reduce((total, report) => total + of(report), 0);
+  return runSeeds({
+    name: "Bare consensus",
+    command: `deno task sim --bare${properties === undefined ? "" : ` --properties=${properties.join()}`}`,
+    run: (seed, print) => runSchedule(seed, { print, properties }),
+    summary: (reports) =>
+      [
+        `${sum(reports, ({ steps }) => steps)} steps`,
+        `${sum(reports, ({ elections }) => elections)} views after the first`,
+        `${sum(reports, ({ committed }) => committed)} entries committed`,
+        `${sum(reports, ({ configurations }) => configurations)} configurations`,
+        `${sum(reports, ({ retired }) => retired)} nodes retired`,
+        `${sum(reports, ({ crashed }) => crashed)} crashed`,
+      ].join(", "),
+  }, options);
 }
 
-/** The same schedule again, now with its score: it fails at the same event. */
-function reportFailure(
-  { seed, violation }: ScheduleFailure,
-  before: number,
-  { score: wasScored, properties }: Options,
-): void {
-  const score: string[] = [];
-  try {
-    const print = (line: string) => void (score.push(line) > SCORE_LINES && score.shift());
-    if (!wasScored) runSchedule(seed, { print, properties });
-  } catch (error) {
-    if (!(error instanceof ScheduleFailure)) throw error;
-  }
-  for (const line of score) console.log(line);
-  console.log(`\nFAILED with seed ${seed}, after ${before} schedules. ${violation.message}`);
-  const only = properties === undefined ? "" : ` --properties=${properties.join()}`;
-  console.log(`The whole score: deno task sim --bare --seed=${seed} --schedules=1 --score${only}`);
+/** Only this world needs enclaves, and is loaded where it runs. */
+async function runEnclaves(options: Options): Promise<boolean> {
+  const { runEnclaveSeeds } = await import("./enclaves/main.ts");
+  return await runEnclaveSeeds(options);
 }
 
-/** A bar on a terminal, nothing elsewhere. */
-class Progress {
-  readonly #bar: cliProgress.SingleBar | undefined;
-
-  constructor(total: number) {
-    if (!Deno.stderr.isTerminal()) return;
-    this.#bar = new cliProgress.SingleBar(
-      { format: "{bar} {percentage} %, {eta_formatted} left", clearOnComplete: true, gracefulExit: false },
-      cliProgress.Presets.shades_classic,
-    );
-    this.#bar.start(total, 0);
-  }
-
-  update(done: number): void {
-    this.#bar?.update(done);
-  }
-
-  stop(): void {
-    this.#bar?.stop();
-  }
-}
-
-Deno.exit(main(Deno.args));
+Deno.exit(await main(Deno.args));

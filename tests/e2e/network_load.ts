@@ -100,7 +100,7 @@ export class Load {
 
   /** Writes once, to one node after the other, and asks that node what became of it. */
   async #write(number: number): Promise<void> {
-    const nodes = this.#network.live.filter(({ url }) => url !== "");
+    const nodes = this.#network.live;
     const node = nodes[number % nodes.length]!;
     const key = `${this.#prefix}.${number}`;
     const message = `message ${number} ${"x".repeat(number * 37 % 500)}`;

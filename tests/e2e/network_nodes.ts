@@ -36,11 +36,20 @@ export interface NetworkOptions {
   readonly proxied?: boolean;
   /** Small, where files are to be committed one after the other while a test runs. */
   readonly chunkSize?: string;
+  /** Of the node that starts the service. */
+  readonly firstLedgerDirectory?: string;
+  /** The default is the one linked into the enclave. */
+  readonly app?: "native" | "js";
+  /** Changes the configuration of every node before it starts. */
+  // deno-lint-ignore no-explicit-any -- JSON of CCF's form
+  readonly configure?: (config: any) => void;
 }
 
 export interface JoinOptions {
   /** Default true. */
   readonly fetchSnapshot?: boolean;
+  /** A node that has ended, whose directories the new one finds. */
+  readonly inPlaceOf?: RunningNode;
   /** A directory that it finds in the place of its ledger; the default is one that does not exist. */
   readonly ledgerDirectory?: string;
   readonly readOnlyLedgerDirectory?: string;
@@ -66,6 +75,8 @@ export class RunningNode {
   id = "";
   url = "";
   webUrl = "";
+  /** Whether it takes part in the service. */
+  isMember = false;
   hasEnded = false;
   readonly #process: Deno.ChildProcess;
   readonly #status: Promise<Deno.CommandStatus>;
@@ -104,8 +115,20 @@ export class RunningNode {
     return this.files.name;
   }
 
+  /** Of its process. */
+  get pid(): number {
+    return this.#process.pid;
+  }
+
   get snapshots(): string {
     return join(this.files.folder, "snapshots");
+  }
+
+  /** Seqno of its newest committed snapshot; 0 without one. */
+  newestSnapshot(): number {
+    if (statSyncOrUndefined(this.snapshots) === undefined) return 0;
+    const names = [...Deno.readDirSync(this.snapshots)].map(({ name }) => /^snapshot_(\d+)_\d+\.committed$/.exec(name));
+    return Math.max(0, ...names.map((match) => Number(match?.[1] ?? 0)));
   }
 
   get ended(): Promise<Deno.CommandStatus> {
@@ -176,7 +199,7 @@ export class RunningNetwork implements AsyncDisposable {
       users: 1,
       appFolder: DEFAULT_APP_FOLDER,
       constitutionFolder: DEFAULT_CONSTITUTION_FOLDER,
-      nativeApp: "logging",
+      nativeApp: this.#options.app === "js" ? undefined : "logging",
     };
   }
 
@@ -184,10 +207,12 @@ export class RunningNetwork implements AsyncDisposable {
   static async start(options: NetworkOptions): Promise<RunningNetwork> {
     const network = new RunningNetwork(options, await Deno.makeTempDir({ prefix: "quorate_network_" }));
     try {
-      const first = await network.#startNode(network.#sandbox.firstNode, {});
-      await network.#untilState(first, "PartOfNetwork");
+      const first = await network.#startNode(network.#sandbox.firstNode, {
+        ...(options.firstLedgerDirectory !== undefined && { ledgerDirectory: options.firstLedgerDirectory }),
+      });
+      await network.#untilMember(first);
       const others = Array.from({ length: options.nodes - 1 }, () => network.startJoiner({ fetchSnapshot: false }));
-      for (const other of await Promise.all(others)) await network.#untilState(other, "PartOfNetwork");
+      for (const other of await Promise.all(others)) await network.#untilMember(other);
       await network.#open();
       return network;
     } catch (error) {
@@ -196,9 +221,9 @@ export class RunningNetwork implements AsyncDisposable {
     }
   }
 
-  /** Those whose processes have not ended. */
+  /** Those that take part, and whose processes have not ended. */
   get live(): RunningNode[] {
-    return this.nodes.filter(({ hasEnded }) => !hasEnded);
+    return this.nodes.filter(({ isMember, hasEnded }) => isMember && !hasEnded);
   }
 
   get folder(): string {
@@ -297,10 +322,30 @@ export class RunningNetwork implements AsyncDisposable {
     });
   }
 
+  /** Lets the member ask for a snapshot, and waits until the primary has it with its receipt. @returns its seqno */
+  async takeSnapshot(): Promise<number> {
+    const primary = await this.primary();
+    const before = primary.newestSnapshot();
+    await this.govern(
+      [{ name: "trigger_snapshot", args: {} }],
+      () => Promise.resolve(primary.newestSnapshot() > before),
+    );
+    return primary.newestSnapshot();
+  }
+
   /** Starts a node that asks to join; it waits for members if the service is open. */
   async startJoiner(options: JoinOptions = {}): Promise<RunningNode> {
     const target = await this.primary();
-    const files = createJoiner(this.#sandboxOptions, ++this.#joiners, new URL(target.url).host);
+    const old = options.inPlaceOf;
+    const number = old === undefined ? ++this.#joiners : Number(old.name.slice("node".length));
+    const files = createJoiner(this.#sandboxOptions, number, new URL(target.url).host);
+    if (old !== undefined) {
+      // As its operator does: a node that was killed leaves its mark, and no other starts beside it.
+      await Deno.remove(join(files.folder, "node.pid"));
+      // These two are only waited for.
+      await Deno.remove(files.rpcAddressesFile);
+      await Deno.remove(join(files.folder, "nodecert.pem"));
+    }
     return await this.#startNode(files, options);
   }
 
@@ -318,7 +363,7 @@ export class RunningNetwork implements AsyncDisposable {
       args: { node_id: joiner.id, valid_from: new Date().toISOString().slice(0, 19) + "Z", validity_period_days: 30 },
     };
     await this.govern([action], async () => (await this.#rowOf(joiner))?.status === "Trusted");
-    await this.#untilState(joiner, "PartOfNetwork");
+    await this.#untilMember(joiner);
     const { seqno } = parseTx(await this.commitOf(await this.primary()));
     await this.eventually(`${joiner.name} has caught up`, async () => {
       return parseTx(await this.commitOf(joiner)).seqno >= seqno ? true : undefined;
@@ -364,6 +409,7 @@ export class RunningNetwork implements AsyncDisposable {
       proxy = new FaultProxy(address);
       config.network.node_to_node_interface = { bind_address: address, published_address: proxy.address };
     }
+    this.#options.configure?.(config);
     Deno.writeTextFileSync(files.configFile, JSON.stringify(config));
     const node = new RunningNode(files, config.ledger.directory, proxy);
     this.nodes.push(node);
@@ -380,12 +426,13 @@ export class RunningNetwork implements AsyncDisposable {
     return node;
   }
 
-  #untilState(node: RunningNode, expected: string): Promise<true> {
-    return this.eventually(`${node.name} is ${expected}`, async () => {
+  async #untilMember(node: RunningNode): Promise<void> {
+    await this.eventually(`${node.name} takes part`, async () => {
       if (node.hasEnded) throw new Error(`${node.name} has ended`);
       const { state } = await this.json(node, "/node/state");
-      return state === expected ? true : undefined;
+      return state === "PartOfNetwork" ? true : undefined;
     });
+    node.isMember = true;
   }
 
   async #rowOf(node: RunningNode): Promise<{ readonly status: string } | undefined> {
@@ -451,7 +498,10 @@ export class RunningNetwork implements AsyncDisposable {
   }
 
   #whatWasLogged(): string {
-    return this.nodes.map((node) => `---- ${node.name}, ${node.id.slice(0, 8)}\n${node.log().slice(-1500)}`).join("\n");
+    return this.nodes.map((node) => {
+      const lines = node.log().split("\n").filter((line) => !line.includes("This node is Pending"));
+      return `---- ${node.name}, ${node.id.slice(0, 8)}\n${lines.slice(-15).join("\n")}`;
+    }).join("\n");
   }
 }
 

@@ -1,0 +1,144 @@
+import { strict as assert } from "node:assert";
+import { join } from "node:path";
+import { listLedger } from "../../node/ledger_listing.ts";
+import { stopAndVerify } from "./network_ledgers.ts";
+import { Load } from "./network_load.ts";
+import { parseTx, RunningNetwork, type RunningNode } from "./network_nodes.ts";
+
+function namesIn(folder: string): string[] {
+  return [...Deno.readDirSync(folder)].map(({ name }) => name).sort();
+}
+
+Deno.test("who starts a node again where a primary died with a tail of its own gets a new node, without that tail", async () => {
+  await using network = await RunningNetwork.start({ nodes: 3, proxied: true, chunkSize: "20KB" });
+  const load = new Load(network, "stale");
+  await load.more(40);
+  const old = await network.primary();
+  const others = network.nodes.filter((node) => node !== old);
+  for (const { proxy, id } of others) {
+    old.proxy!.cutNode(id);
+    proxy!.cutNode(old.id);
+  }
+  const tail: string[] = [];
+  for (let i = 0; i < 30; i++) {
+    const body = JSON.stringify({ id: `tail.${i}`, msg: "x".repeat(2000) });
+    const { status, headers } = await network.request(old, "POST", "/app/log/private", { as: "user0", body });
+    if (status === 200) tail.push(headers.get("x-ms-ccf-transaction-id")!);
+  }
+  assert(tail.length > 0);
+  await old.kill();
+  for (const { proxy } of others) proxy!.heal();
+  await network.primary();
+  await load.more(40);
+
+  const before = namesIn(old.ledger);
+  const successor = await network.join({ inPlaceOf: old, fetchSnapshot: false });
+  assert.notEqual(successor.id, old.id);
+  assert.match(successor.log(), /The ledger directory had entries up to \d+: .* put aside as \.ignored/);
+  const aside = namesIn(old.ledger).filter((name) => name.endsWith(".ignored"));
+  assert(aside.length > 0 && !before.some((name) => name.endsWith(".ignored")), `${before} became ${aside}`);
+  for (const txId of tail) assert.equal(await network.statusOf(successor, txId), "Invalid");
+  await network.retire(old);
+  await load.more(20);
+  await load.stop();
+  console.log(`started again in the directories of a primary that died: ${tail.length} invalid; ${load.describe()}`);
+  await stopAndVerify(network, load);
+});
+
+Deno.test("a joiner with a damaged ledger file of old transactions says so of these, and serves all others", async () => {
+  await using network = await RunningNetwork.start({ nodes: 1, chunkSize: "5KB" });
+  const load = new Load(network, "damage");
+  await load.more(60);
+  await load.stop();
+  const [first] = network.nodes as [RunningNode];
+  const snapshot = await network.takeSnapshot();
+  const copy = join(network.folder, "copy");
+  await Deno.mkdir(copy);
+  const committed = listLedger(first.ledger).files.filter(({ name }) => name.committed && name.last! < snapshot);
+  for (const { path, fileName } of committed) await Deno.copyFile(path, join(copy, fileName));
+  const [good, bad] = [60, 30].map((back) => load.committed.at(-back)!);
+  const damaged = committed.find(({ name }) => {
+    const { seqno } = parseTx(bad!.txId);
+    return name.first <= seqno && seqno <= name.last!;
+  })!;
+  assert(damaged !== undefined && parseTx(good!.txId).seqno < damaged.name.first, "they are in different files");
+  const bytes = await Deno.readFile(join(copy, damaged.fileName));
+  for (let at = 200; at < bytes.length - 200; at += 100) bytes[at]! ^= 0xff;
+  await Deno.writeFile(join(copy, damaged.fileName), bytes);
+
+  const joiner = await network.join({ readOnlyLedgerDirectory: copy });
+  assert.match(joiner.log(), /Starting from the snapshot/);
+  const receiptOf = async (txId: string) => {
+    const path = `/app/receipt?transaction_id=${txId}`;
+    return await network.eventually(`an answer to ${path}`, async () => {
+      const answer = await network.request(joiner, "GET", path, { as: "user0" });
+      return answer.status === 202 ? undefined : answer;
+    });
+  };
+  assert.equal((await receiptOf(good!.txId)).status, 200);
+  const refused = await receiptOf(bad!.txId);
+  assert.deepEqual([refused.status, JSON.parse(refused.text).error.code], [500, "TransactionPendingOrUnknown"]);
+  const { seqno } = parseTx(bad!.txId);
+  assert.match(joiner.log(), new RegExp(`\\[fail \\].*entry ${seqno}`));
+
+  const after = new Load(network, "afterwards");
+  await after.more(20);
+  await after.stop();
+  assert.equal((await receiptOf(after.committed.at(-1)!.txId)).status, 200);
+  await stopAndVerify(network, load, after);
+});
+
+Deno.test("a primary whose disk is full stops, and the others go on", async () => {
+  const folder = await Deno.makeTempDir({ prefix: "quorate_disk_" });
+  const disk = join(folder, "disk");
+  await Deno.mkdir(disk);
+  const mounted = await mountDisk(disk);
+  try {
+    if (!mounted) {
+      console.log("1 skipped: a file system of a fixed size cannot be mounted here; it takes root");
+      return;
+    }
+    await using network = await RunningNetwork.start({ nodes: 3, firstLedgerDirectory: disk, chunkSize: "50KB" });
+    const load = new Load(network, "full");
+    await load.more(40);
+    const [victim] = network.nodes as [RunningNode];
+    fill(join(disk, "filler"));
+    const filledMs = performance.now();
+    const { code } = await victim.ended;
+    console.log(`full disk: the node stopped after ${Math.round(performance.now() - filledMs)} ms`);
+    assert.equal(code, 1);
+    assert.match(victim.log(), /\[fatal\].*the disk is full/);
+    await network.primary();
+    await load.more(40);
+    await load.stop();
+    console.log(`full disk: ${load.describe()}`);
+    await stopAndVerify(network, load);
+  } finally {
+    if (mounted) await command("umount", disk);
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
+/** @returns whether it could */
+function mountDisk(path: string): Promise<boolean> {
+  return command("mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", path);
+}
+
+async function command(name: string, ...args: string[]): Promise<boolean> {
+  try {
+    return (await new Deno.Command(name, { args, stdout: "null", stderr: "null" }).output()).success;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
+}
+
+/** Writes until there is no room. */
+function fill(path: string): void {
+  using file = Deno.openSync(path, { write: true, create: true });
+  try {
+    for (const block = new Uint8Array(1024);;) file.writeSync(block);
+  } catch {
+    // This is what it is for.
+  }
+}

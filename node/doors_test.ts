@@ -1,9 +1,8 @@
 import { strict as assert } from "node:assert";
-import { request } from "node:https";
 import { Doors } from "./doors.ts";
 import { changed, parse } from "./config_fixtures.ts";
 import { RequestBatcher } from "./listener.ts";
-import { RecordingSink, selfSigned, textResponse } from "./listener_fixtures.ts";
+import { RawClient, RecordingSink, selfSigned, textResponse } from "./listener_fixtures.ts";
 import type { NodeConfig } from "./node_config.ts";
 
 const interfaces = {
@@ -26,20 +25,18 @@ function open(network: NodeConfig["network"] = configured()): Promise<Doors> {
   });
 }
 
-/** The body that a client gets who trusts anybody, or "nothing". */
-function ask(port: number): Promise<string> {
-  return new Promise((resolve) => {
-    const asked = request(
-      { host: "127.0.0.1", port, path: "/x", rejectUnauthorized: false, agent: false },
-      (response) => {
-        let body = "";
-        response.on("data", (bytes) => body += bytes);
-        response.on("end", () => resolve(body));
-      },
-    );
-    asked.on("error", () => resolve("nothing"));
-    asked.end();
-  });
+/** What a client gets who trusts anybody: "served" or "nothing". */
+async function ask(port: number): Promise<string> {
+  let client: RawClient;
+  try {
+    client = await RawClient.connect(port);
+  } catch {
+    return "nothing";
+  }
+  client.send("GET /x HTTP/1.1\r\nhost: h\r\n\r\n");
+  await client.until(() => client.isClosed || client.received.includes("served"));
+  client.close();
+  return client.received.includes("served") ? "served" : "nothing";
 }
 
 Deno.test("Doors has its ports at once, and serves nobody on an interface whose certificate has not come", async () => {

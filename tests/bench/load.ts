@@ -1,9 +1,9 @@
 /**
  * Load on one RPC interface: prepared requests over TLS connections that stay open, and what came back.
  *
- * In: a URL, a request, how many connections, how many requests outstanding on each, how long. Out: requests per second,
- * latencies, statuses, and how busy this process was itself: near 100 %, it measured itself and not the node.
- * Only meant for a node on the same machine.
+ * In: a URL or several, a request, how many connections, how many requests outstanding on each, how long. Out: requests
+ * per second, latencies, statuses, and how busy this process was itself: near 100 %, it measured itself and not the node.
+ * Only meant for nodes on the same machine.
  *
  *     deno run --allow-net --allow-read tests/bench/load.ts --url https://127.0.0.1:8000/app/log/private \
  *       --service-cert service_cert.pem --cert user0_cert.pem --key user0_privk.pem \
@@ -17,7 +17,8 @@ import * as tls from "node:tls";
 import { parseArgs } from "node:util";
 
 export interface Load {
-  readonly url: URL;
+  /** Connections are spread over them in turn. */
+  readonly urls: readonly URL[];
   readonly method: string;
   readonly headers: readonly string[];
   /** `{i}` here or in the URL becomes a number that counts up through `variants`. */
@@ -26,8 +27,11 @@ export interface Load {
   readonly connections: number;
   /** Requests outstanding on each connection. */
   readonly pipeline: number;
+  /** Ignored with `once`. */
   readonly seconds: number;
-  /** Not counted, before the rest. */
+  /** Every variant is sent once, and then it is over, however long it takes. */
+  readonly once?: boolean;
+  /** Not counted, before the rest. Ignored with `once`. */
   readonly warmUpSeconds: number;
   /** PEM. Without it the server's certificate is not checked. */
   readonly serviceCertificate?: string;
@@ -88,18 +92,28 @@ class Tally {
 
 /** Runs a load to its end. Rejects where a connection fails or an answer cannot be read. */
 export async function runLoad(load: Load): Promise<LoadResult> {
-  const requests = prepare(load);
   const tally = new Tally();
+  const prepared = load.urls.map((url) => prepare(load, url));
   const connections = await Promise.all(
-    Array.from({ length: load.connections }, (_, i) => Connection.open(load, requests, i * 7919, tally)),
+    Array.from({ length: load.connections }, (_, i) => {
+      // Each begins with another variant.
+      const first = Math.floor((i * load.variants) / load.connections);
+      const end = Math.floor(((i + 1) * load.variants) / load.connections);
+      const count = load.once === true ? end - first : Infinity;
+      const at = i % load.urls.length;
+      return Connection.open(load, load.urls[at]!, prepared[at]!, { first, count }, tally);
+    }),
   );
   const failed = Promise.race(connections.map((connection) => connection.failed));
   for (const connection of connections) connection.start();
-  await Promise.race([failed, sleep(load.warmUpSeconds * 1000)]);
+  if (load.once !== true) await Promise.race([failed, sleep(load.warmUpSeconds * 1000)]);
   tally.isOn = true;
   const cpuBefore = process.cpuUsage();
   const startMs = performance.now();
-  await Promise.race([failed, sleep(load.seconds * 1000)]);
+  const done = load.once === true
+    ? Promise.all(connections.map(({ finished }) => finished))
+    : sleep(load.seconds * 1000);
+  await Promise.race([failed, done]);
   tally.isOn = false;
   const seconds = (performance.now() - startMs) / 1000;
   const cpu = process.cpuUsage(cpuBefore);
@@ -115,10 +129,16 @@ export async function runLoad(load: Load): Promise<LoadResult> {
   };
 }
 
-function prepare(load: Load): Buffer[] {
-  const { url, method, headers, body, variants } = load;
+/** Makes the request with a number. */
+type Requests = (variant: number) => Buffer;
+
+/** More variants than these are not kept ready, for the memory that they take. */
+const MAX_PREPARED = 10_000;
+
+function prepare(load: Load, url: URL): Requests {
+  const { method, headers, body, variants } = load;
   const target = decodeURI(url.pathname) + url.search;
-  return Array.from({ length: variants }, (_, i) => {
+  const make = (i: number) => {
     const content = Buffer.from(body.replaceAll("{i}", String(i)));
     const lines = [
       `${method} ${target.replaceAll("{i}", String(i))} HTTP/1.1`,
@@ -127,35 +147,44 @@ function prepare(load: Load): Buffer[] {
       ...(content.length > 0 ? [`content-length: ${content.length}`] : []),
     ];
     return Buffer.concat([Buffer.from(lines.join("\r\n") + "\r\n\r\n", "latin1"), content]);
-  });
+  };
+  if (variants > MAX_PREPARED) return make;
+  const prepared = Array.from({ length: variants }, (_, i) => make(i));
+  return (i) => prepared[i]!;
 }
 
 class Connection {
   readonly failed: Promise<never>;
+  /** Resolves when as many requests as were asked for are answered. */
+  readonly finished: Promise<void>;
   readonly #socket: tls.TLSSocket;
-  readonly #requests: readonly Buffer[];
+  readonly #requests: Requests;
+  readonly #variants: number;
   readonly #pipeline: number;
   readonly #tally: Tally;
   #next: number;
+  #unsent: number;
+  #unanswered: number;
   /** When each outstanding request was sent, oldest first, as a ring. */
   readonly #sentMs: Float64Array;
   #oldest = 0;
   #rest: Buffer = Buffer.alloc(0);
   #fail: (error: Error) => void = () => {};
+  #finish: () => void = () => {};
   #isOver = false;
 
-  static open(load: Load, requests: readonly Buffer[], first: number, tally: Tally): Promise<Connection> {
+  static open(load: Load, url: URL, requests: Requests, share: Share, tally: Tally): Promise<Connection> {
     return new Promise((resolve, reject) => {
       const socket = tls.connect({
-        host: load.url.hostname,
-        port: Number(load.url.port || 443),
+        host: url.hostname,
+        port: Number(url.port || 443),
         rejectUnauthorized: load.serviceCertificate !== undefined,
         ...(load.serviceCertificate === undefined ? {} : { ca: load.serviceCertificate }),
         ...(load.certificate === undefined ? {} : { cert: load.certificate }),
         ...(load.key === undefined ? {} : { key: load.key }),
       }, () => {
         socket.setNoDelay(true);
-        resolve(new Connection(socket, requests, first, load.pipeline, tally));
+        resolve(new Connection(socket, requests, load, share, tally));
       });
       socket.once("error", reject);
     });
@@ -163,18 +192,22 @@ class Connection {
 
   private constructor(
     socket: tls.TLSSocket,
-    requests: readonly Buffer[],
-    first: number,
-    pipeline: number,
+    requests: Requests,
+    { pipeline, variants }: Load,
+    { first, count }: Share,
     tally: Tally,
   ) {
     this.#socket = socket;
     this.#requests = requests;
+    this.#variants = variants;
     this.#pipeline = pipeline;
     this.#tally = tally;
-    this.#next = first % requests.length;
+    this.#next = first % variants;
+    this.#unsent = this.#unanswered = count;
     this.#sentMs = new Float64Array(pipeline);
     this.failed = new Promise((_, reject) => this.#fail = reject);
+    this.finished = new Promise((resolve) => this.#finish = resolve);
+    if (count === 0) this.#finish();
     socket.on("data", (bytes) => this.#receive(bytes));
     socket.on("error", (error) => this.#end(error));
     socket.on("close", () => this.#end(new Error("The node closed the connection")));
@@ -193,12 +226,14 @@ class Connection {
     if (!this.#isOver) this.#fail(error);
   }
 
-  #send(count: number): void {
+  #send(wanted: number): void {
+    const count = Math.min(wanted, this.#unsent);
     if (this.#isOver || count === 0) return;
+    this.#unsent -= count;
     const batch: Buffer[] = [];
     for (let i = 0; i < count; i++) {
-      batch.push(this.#requests[this.#next]!);
-      this.#next = (this.#next + 1) % this.#requests.length;
+      batch.push(this.#requests(this.#next));
+      this.#next = (this.#next + 1) % this.#variants;
     }
     this.#socket.write(count === 1 ? batch[0]! : Buffer.concat(batch));
     const now = performance.now();
@@ -226,8 +261,16 @@ class Connection {
       at = end;
     }
     this.#rest = at === input.length ? Buffer.alloc(0) : input.subarray(at);
+    this.#unanswered -= answered;
+    if (this.#unanswered === 0) this.#finish();
     this.#send(answered);
   }
+}
+
+/** Of the variants, those that one connection begins with, and how many it sends. */
+interface Share {
+  readonly first: number;
+  readonly count: number;
 }
 
 function sleep(ms: number): Promise<void> {
@@ -237,7 +280,7 @@ function sleep(ms: number): Promise<void> {
 function main(): Promise<LoadResult> {
   const { values } = parseArgs({
     options: {
-      url: { type: "string" },
+      url: { type: "string", multiple: true, default: [] },
       method: { type: "string", default: "GET" },
       header: { type: "string", multiple: true, default: [] },
       body: { type: "string", default: "" },
@@ -245,6 +288,7 @@ function main(): Promise<LoadResult> {
       connections: { type: "string", default: "64" },
       pipeline: { type: "string", default: "1" },
       seconds: { type: "string", default: "5" },
+      once: { type: "boolean", default: false },
       "warm-up-seconds": { type: "string", default: "1" },
       "service-cert": { type: "string" },
       cert: { type: "string" },
@@ -253,13 +297,13 @@ function main(): Promise<LoadResult> {
   });
   const read = (path: string | undefined): string | undefined =>
     path === undefined ? undefined : readFileSync(path, "utf8");
-  if (values.url === undefined) throw new Error("Cannot start a load without --url");
+  if (values.url.length === 0) throw new Error("Cannot start a load without --url");
   const serviceCertificate = read(values["service-cert"]);
   const certificate = read(values.cert);
   const key = read(values.key);
-  const hasVariants = (values.url + values.body).includes("{i}");
+  const hasVariants = (values.url.join() + values.body).includes("{i}");
   return runLoad({
-    url: new URL(values.url),
+    urls: values.url.map((url) => new URL(url)),
     method: values.method,
     headers: values.header,
     body: values.body,
@@ -267,6 +311,7 @@ function main(): Promise<LoadResult> {
     connections: Number(values.connections),
     pipeline: Number(values.pipeline),
     seconds: Number(values.seconds),
+    once: values.once,
     warmUpSeconds: Number(values["warm-up-seconds"]),
     ...(serviceCertificate === undefined ? {} : { serviceCertificate }),
     ...(certificate === undefined ? {} : { certificate }),

@@ -7,7 +7,7 @@ Deno.test("runLoad() counts the answers of a listener", async () => {
   const listener = await listenTls(sink);
   const client = selfSigned("client");
   const load = {
-    url: new URL(`https://127.0.0.1:${listener.port}/app/log/{i}?x`),
+    urls: [new URL(`https://127.0.0.1:${listener.port}/app/log/{i}?x`)],
     method: "PUT",
     headers: ["content-type: text/plain"],
     body: "hello {i}",
@@ -33,5 +33,39 @@ Deno.test("runLoad() counts the answers of a listener", async () => {
     await assert.rejects(stopped, { message: "The node closed the connection" });
   } finally {
     await listener.stop();
+  }
+});
+
+Deno.test("runLoad() sends every variant once, spread over the addresses, and ends", async () => {
+  const sinks = [echoing(), echoing()];
+  const listeners = await Promise.all(sinks.map((sink) => listenTls(sink)));
+  const client = selfSigned("client");
+  try {
+    for (const variants of [2, 11, 10_001]) {
+      const before = sinks.map(({ exchanges }) => exchanges.length);
+      const { requests } = await runLoad({
+        urls: listeners.map(({ port }) => new URL(`https://127.0.0.1:${port}/app/log/{i}`)),
+        method: "GET",
+        headers: [],
+        body: "",
+        variants,
+        connections: 3,
+        pipeline: 4,
+        seconds: 0,
+        once: true,
+        warmUpSeconds: 0,
+        certificate: client.certificateChainPem,
+        key: client.privateKeyPem,
+      });
+      assert.equal(requests, variants);
+      const sent = sinks.map(({ exchanges }, i) => exchanges.slice(before[i]).map(({ request }) => request.target));
+      assert.deepEqual(
+        sent.flat().sort(),
+        Array.from({ length: variants }, (_, i) => `/app/log/${i}`).sort(),
+      );
+      assert.ok(sent.every((targets) => targets.length > 0), "both addresses are used");
+    }
+  } finally {
+    for (const listener of listeners) await listener.stop();
   }
 });

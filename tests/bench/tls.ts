@@ -2,12 +2,10 @@
  * A whole node over TLS, loaded by a process of its own (`load.ts`) on the same machine.
  */
 
-import { join } from "node:path";
 import { RunningSandbox } from "../e2e/sandbox.ts";
-import { ROOT } from "../readme.ts";
 import { MESSAGE } from "./enclave.ts";
 import type { Figure } from "./figure.ts";
-import type { LoadResult } from "./load.ts";
+import { runLoadProcess } from "./load_process.ts";
 
 interface Case {
   readonly what: string;
@@ -98,26 +96,22 @@ export async function benchTls(seconds: number): Promise<Figure[]> {
 
 async function measure(sandbox: RunningSandbox, app: string, each: Case, seconds: number): Promise<Figure[]> {
   const { method, path, body, web = false, connections, pipeline = 1, batch = 1 } = each;
-  const credentials = web
-    ? []
-    : ["--cert", sandbox.credential("user0_cert.pem"), "--key", sandbox.credential("user0_privk.pem")];
-  const { code, stdout, stderr } = await new Deno.Command("deno", {
-    args: [
-      ..."run --no-prompt --allow-net=127.0.0.1 --allow-read --allow-sys".split(" "),
-      join(ROOT, "tests/bench/load.ts"),
-      ...["--url", `${web ? sandbox.webUrl : sandbox.url}${path}`, "--method", method],
-      ...["--service-cert", sandbox.credential("service_cert.pem"), ...credentials],
-      ...["--connections", String(connections), "--pipeline", String(pipeline), "--seconds", String(seconds)],
-      ...["--variants", String(VARIANTS)],
-      ...(body === undefined ? [] : ["--body", body]),
-    ],
-  }).output();
-  if (code !== 0) throw new Error(`The load failed: ${new TextDecoder().decode(stderr)}`);
-  const result: LoadResult = JSON.parse(new TextDecoder().decode(stdout).trim().split("\n").at(-1)!);
-  const [status] = Object.keys(result.statuses);
-  if (Object.keys(result.statuses).length !== 1 || status !== "200") {
-    throw new Error(`Not every answer was 200: ${JSON.stringify(result.statuses)}`);
-  }
+  const result = await runLoadProcess({
+    urls: [`${web ? sandbox.webUrl : sandbox.url}${path}`],
+    method,
+    body,
+    variants: VARIANTS,
+    connections,
+    pipeline,
+    seconds,
+    serviceCertificate: sandbox.credential("service_cert.pem"),
+    ...(!web && {
+      credentials: {
+        certificate: sandbox.credential("user0_cert.pem"),
+        key: sandbox.credential("user0_privk.pem"),
+      },
+    }),
+  });
   const what = `${web ? "web, " : "mTLS, "}${app} app, ${each.what}, ${connections} connection${
     connections === 1 ? "" : "s"
   }`;

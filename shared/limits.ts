@@ -251,11 +251,11 @@ export const MAX_REMEMBERED_SNAPSHOTS = 1000;
 export const MAX_UNPROVED_SNAPSHOTS = 5;
 /** A piece of a snapshot, which is encrypted and sent to the host in one go: whole blocks of AES. */
 export const SNAPSHOT_PART_BYTES = 64 * KIB;
-/** Keys that are hashed, or put in order, without a break: about as long as a part takes. */
-export const SNAPSHOT_WORK_KEYS = 1024;
+/** Keys that are hashed, or written, without a break: about as long as a part of long values takes. */
+export const SNAPSHOT_WORK_KEYS = 512;
 /** Keys of a table that are put in order together. */
 export const SNAPSHOT_SORTED_KEYS = 512;
-/** Pieces of work on a snapshot in one go, each less than a millisecond: while there are writes, and while there are none. */
+/** Pieces of work on a snapshot in one go, each about half a millisecond: while there are writes, and while there are none. */
 export const SNAPSHOT_BUSY_WORK = 3;
 export const SNAPSHOT_IDLE_WORK = 12;
 /** Time between them, which belongs to requests. */

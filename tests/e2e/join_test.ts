@@ -11,7 +11,7 @@ import { type CommandOutput, outputOf, RunningSandbox, startTask } from "./sandb
 const PATIENCE_MS = 60_000;
 
 /** A node with a configuration, in a folder that goes with the sandbox. */
-class Joiner {
+class Joiner implements AsyncDisposable {
   readonly folder: string;
   readonly #process: Deno.ChildProcess;
   readonly #output: Promise<CommandOutput>;
@@ -66,6 +66,15 @@ class Joiner {
     this.#process.kill("SIGTERM");
     return this.#output;
   }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    try {
+      this.#process.kill("SIGTERM");
+    } catch {
+      // It has ended, as it should.
+    }
+    await this.#output;
+  }
 }
 
 interface Configuration {
@@ -79,7 +88,7 @@ Deno.test("a node that joins says what keeps it out, and ends where the service 
   await using sandbox = await RunningSandbox.start("--native-app", "logging");
 
   await t.step("it is Pending until members have decided, serves nobody meanwhile, and stops when told", async () => {
-    const node = new Joiner(sandbox, "pending");
+    await using node = new Joiner(sandbox, "pending");
     await node.says(/This node is Pending/);
     const id = /This is node ([0-9a-f]{64})$/m.exec(node.log)![1]!;
     const { text } = await sandbox.request("GET", "/node/network/nodes?status=Pending");
@@ -91,7 +100,7 @@ Deno.test("a node that joins says what keeps it out, and ends where the service 
 
     // Two nodes with one address would take each other's messages.
     const { node_to_node_interface: address } = JSON.parse(Deno.readTextFileSync(join(node.folder, "address.json")));
-    const second = new Joiner(sandbox, "second", ({ network }) => {
+    await using second = new Joiner(sandbox, "second", ({ network }) => {
       network.node_to_node_interface.published_address = address;
     });
     const { code, stderr } = await second.ended();
@@ -106,7 +115,7 @@ Deno.test("a node that joins says what keeps it out, and ends where the service 
   });
 
   await t.step("with other code it is refused, and asks again", async () => {
-    const node = new Joiner(sandbox, "other_code", (config) => {
+    await using node = new Joiner(sandbox, "other_code", (config) => {
       config.attestation = { test_only_host_data: "0".repeat(64) };
     });
     await node.says(/An error occurred while joining the network: [^\n]*401[^\n]*InvalidQuote[^]*An error occurred/);
@@ -115,7 +124,7 @@ Deno.test("a node that joins says what keeps it out, and ends where the service 
   });
 
   await t.step("it trusts no service but that whose certificate it was given", async () => {
-    const node = new Joiner(sandbox, "other_service", ({ command }) => {
+    await using node = new Joiner(sandbox, "other_service", ({ command }) => {
       command.service_certificate_file = sandbox.credential("user0_cert.pem");
       command.join.fetch_recent_snapshot = false;
     });
@@ -124,7 +133,7 @@ Deno.test("a node that joins says what keeps it out, and ends where the service 
   });
 
   await t.step("a signal while it fetches a snapshot ends it cleanly", async () => {
-    const node = new Joiner(sandbox, "nobody", ({ command }) => {
+    await using node = new Joiner(sandbox, "nobody", ({ command }) => {
       command.join = { target_rpc_address: "127.0.0.1:1", fetch_snapshot_max_attempts: 1000 };
     });
     await node.says(/No snapshot was fetched/);

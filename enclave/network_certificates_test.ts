@@ -2,38 +2,22 @@ import { strict as assert } from "node:assert";
 import { parseCertificatePem } from "../shared/crypto/x509.ts";
 import { NODES_ENDORSED_CERTIFICATES } from "../shared/governance/tables.ts";
 import { LedgerVerifier } from "../shared/ledger/replay.ts";
-import { InlineNetwork } from "../tests/inline_network.ts";
+import { type StartedNetwork, startNetwork } from "../tests/inline_network.ts";
 import type { InlineNode } from "../tests/inline_node.ts";
-import { type InlineService, startInlineService } from "../tests/inline_service.ts";
 import { decide } from "../tests/members.ts";
-import { loadNativePowers } from "./native_powers.ts";
 
 const VALID_FROM = "2026-11-24T10:00:00.000Z";
 const DAY_MS = 86_400_000;
 
-interface Started {
-  readonly network: InlineNetwork;
-  readonly service: InlineService;
+interface Started extends StartedNetwork {
   readonly first: InlineNode;
   readonly second: InlineNode;
 }
 
-/** A service of three, open. */
 async function start(): Promise<Started> {
-  const workspace = await Deno.makeTempDir({ prefix: "quorate_certificates_" });
-  try {
-    const powers = await loadNativePowers();
-    const service = await startInlineService(workspace, "native", { powers, closed: true });
-    const network = new InlineNetwork(powers, service);
-    const second = network.join();
-    network.advance(100);
-    network.join();
-    network.advance(1200);
-    network.open(service.sandbox.opening);
-    return { network, service, first: service.node, second };
-  } finally {
-    await Deno.remove(workspace, { recursive: true });
-  }
+  const started = await startNetwork();
+  const [first, second] = started.network.nodes as [InlineNode, InlineNode];
+  return { ...started, first, second };
 }
 
 function govern({ network, service }: Started, name: string, args: unknown): void {

@@ -1,8 +1,9 @@
 /**
  * `deno task bench`: what a node does in a second, measured on this machine; README.md says what the figures mean.
  *
- * In: which groups to run (default all): replay, enclave, governance, tls, size, start. Out: a table, and `--json FILE` with the same
- * figures, their ratio to the target, the machine and the versions. It uses only addresses of this machine, and stops by itself.
+ * In: which groups to run: replay, enclave, governance, tls, size, start are the default; network takes twenty minutes, and
+ * may be taken in parts. Out: a table, and `--json FILE` with the same figures, their ratio to the target, the machine and
+ * the versions. It uses only addresses of this machine, and stops by itself.
  */
 
 import { cpus } from "node:os";
@@ -10,12 +11,17 @@ import { parseArgs } from "node:util";
 import { benchEnclave } from "./enclave.ts";
 import type { Figure } from "./figure.ts";
 import { benchGovernance } from "./governance.ts";
+import { benchNetworkRates } from "./network.ts";
+import { benchNetworkState } from "./network_state.ts";
+import { benchNetworkWaits } from "./network_waits.ts";
 import { benchReplay } from "./replay.ts";
 import { benchSize } from "./size.ts";
 import { benchStart } from "./start.ts";
 import { benchTls } from "./tls.ts";
 
-const GROUPS: Readonly<Record<string, (seconds: number) => Promise<Figure[]>>> = {
+type Bench = (seconds: number) => Promise<Figure[]>;
+
+const GROUPS: Readonly<Record<string, Bench>> = {
   replay: benchReplay,
   enclave: benchEnclave,
   governance: benchGovernance,
@@ -23,6 +29,13 @@ const GROUPS: Readonly<Record<string, (seconds: number) => Promise<Figure[]>>> =
   size: benchSize,
   start: benchStart,
 };
+/** Not among the default ones: they take long. */
+const NETWORK: Readonly<Record<string, Bench>> = {
+  "network-rates": benchNetworkRates,
+  "network-waits": benchNetworkWaits,
+  "network-state": benchNetworkState,
+};
+const ALL = { ...GROUPS, ...NETWORK };
 
 const { values, positionals } = parseArgs({
   args: Deno.args,
@@ -31,20 +44,21 @@ const { values, positionals } = parseArgs({
 });
 
 if (values.help === true) {
-  console.log(`deno task bench [${Object.keys(GROUPS).join("|")}]… [--seconds N] [--json FILE]`);
+  console.log(`deno task bench [${[...Object.keys(GROUPS), "network"].join("|")}]… [--seconds N] [--json FILE]`);
   Deno.exit(0);
 }
 
-const unknown = positionals.find((name) => !Object.hasOwn(GROUPS, name));
+const names = positionals.flatMap((name) => name === "network" ? Object.keys(NETWORK) : [name]);
+const unknown = names.find((name) => !Object.hasOwn(ALL, name));
 if (unknown !== undefined) {
-  console.error(`There is no group ${unknown}; there are ${Object.keys(GROUPS).join(", ")}`);
+  console.error(`There is no group ${unknown}; there are ${["network", ...Object.keys(ALL)].join(", ")}`);
   Deno.exit(2);
 }
 
 const figures: Figure[] = [];
-for (const name of positionals.length === 0 ? Object.keys(GROUPS) : positionals) {
+for (const name of names.length === 0 ? Object.keys(GROUPS) : names) {
   console.error(`measuring ${name} …`);
-  figures.push(...await GROUPS[name]!(Number(values.seconds)));
+  figures.push(...await ALL[name]!(Number(values.seconds)));
 }
 
 console.log(`\n${machine()}\n`);

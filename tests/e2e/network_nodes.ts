@@ -25,6 +25,8 @@ import { FaultProxy } from "./fault_proxy.ts";
 
 /** How long a node, or what members decide, may take on a machine that is busy with other tests. */
 const PATIENCE_MS = 60_000;
+/** What members have decided is proposed again after this share of it. */
+const PATIENCE_FOR_A_PROPOSAL = 1 / 12;
 const POLL_MS = 50;
 /** A request to a node that is paused or cut off ends after this. */
 const REQUEST_MS = 3000;
@@ -43,6 +45,8 @@ export interface NetworkOptions {
   /** Changes the configuration of every node before it starts. */
   // deno-lint-ignore no-explicit-any -- JSON of CCF's form
   readonly configure?: (config: any) => void;
+  /** How long a node, or what members decide, may take; the default is for tests. */
+  readonly patienceMs?: number;
 }
 
 export interface JoinOptions {
@@ -190,6 +194,10 @@ export class RunningNetwork implements AsyncDisposable {
     );
   }
 
+  get #patienceMs(): number {
+    return this.#options.patienceMs ?? PATIENCE_MS;
+  }
+
   get #sandboxOptions() {
     return {
       workspace: join(this.#folder, "workspace"),
@@ -260,7 +268,7 @@ export class RunningNetwork implements AsyncDisposable {
   /** Asks until there is something; what throws is asked again. */
   async eventually<Found>(what: string, look: () => Promise<Found | undefined>): Promise<Found> {
     let last: unknown = "nothing is there";
-    for (const untilMs = performance.now() + PATIENCE_MS; performance.now() < untilMs;) {
+    for (const untilMs = performance.now() + this.#patienceMs; performance.now() < untilMs;) {
       try {
         const found = await look();
         if (found !== undefined) return found;
@@ -269,7 +277,7 @@ export class RunningNetwork implements AsyncDisposable {
       }
       await sleep(POLL_MS);
     }
-    throw new Error(`Waiting until ${what} has taken ${PATIENCE_MS / 1000} s: ${last}\n${this.#whatWasLogged()}`);
+    throw new Error(`Waiting until ${what} has taken ${this.#patienceMs / 1000} s: ${last}\n${this.#whatWasLogged()}`);
   }
 
   /** The node of which it and a majority of those that live say that it is the primary. */
@@ -314,7 +322,8 @@ export class RunningNetwork implements AsyncDisposable {
     await this.eventually(`${JSON.stringify(actions).slice(0, 80)} is in force`, async () => {
       if (await until()) return true;
       await this.#propose({ actions });
-      for (const untilMs = performance.now() + 5000; performance.now() < untilMs;) {
+      const proposalMs = this.#patienceMs * PATIENCE_FOR_A_PROPOSAL;
+      for (const untilMs = performance.now() + proposalMs; performance.now() < untilMs;) {
         if (await until()) return true;
         await sleep(POLL_MS);
       }

@@ -343,13 +343,15 @@ function monotonicMatchIndexProp(step: Step): string | undefined {
 }
 
 /** A leader only appends; whoever becomes one keeps exactly what is signed; a candidate changes nothing. */
-function permittedLogChangesProp({ before, after }: Step): string | undefined {
+function permittedLogChangesProp({ before, after, withoutGenesis }: Step): string | undefined {
   if (before === undefined || before.log === after.log) return undefined;
   if (after.leadership === "None" || after.leadership === "Follower") return undefined;
   if (before.leadership === "Leader" && after.leadership === "Leader") {
     return isPrefix(before.log, after.log) ? undefined : `${after.id} leads and did not only append to its log`;
   }
-  const kept = after.leadership === "Leader" ? lastSignature(before) : before.log.length;
+  // Quirk: before anything is committed nothing is dropped (§12); after a genesis nobody is elected that early.
+  const drops = after.leadership === "Leader" && !(withoutGenesis && before.committed === 0);
+  const kept = drops ? lastSignature(before) : before.log.length;
   // A node whose first input makes it primary may append in the same step.
   if (before.leadership === "None" && isPrefix(before.log, after.log)) return undefined;
   return after.log.length === kept && isPrefix(after.log, before.log)

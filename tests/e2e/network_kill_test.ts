@@ -17,13 +17,17 @@ for (const [count, kills] of [[3, 1], [5, 2]] as const) {
     }
     await load.more(60);
     await load.stop();
-    const pauses = views.map((view) => Math.round(load.withoutWrites(view)));
+    const pauses = views.map((view) => load.withoutWrites(view));
+    const told = pauses.map(({ ms, elections }) => `${ms} ms (${elections} ${elections === 1 ? "view" : "views"})`);
     console.log(
-      `${count} nodes: ${pauses.join(" ms, ")} ms without writes after a kill, with an election timeout of ` +
+      `${count} nodes: ${told.join(", ")} without writes after a kill, with an election timeout of ` +
         `${network.electionTimeoutMs} ms; ${load.describe()}`,
     );
     assert(load.committed.length >= 60 * kills);
     await stopAndVerify(network, load);
-    for (const ms of pauses) assert(ms <= 1.5 * network.electionTimeoutMs, `${ms} ms without writes`);
+    // Where two run at once neither may win, and it takes another view: seldom, unless the machine is very busy.
+    for (const { ms, elections } of pauses) {
+      assert(ms <= 1.5 * network.electionTimeoutMs * elections, `${ms} ms without writes`);
+    }
   });
 }

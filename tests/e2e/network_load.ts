@@ -66,12 +66,14 @@ export class Load {
     }
   }
 
-  /** Milliseconds between the last answer in a view up to `view` that was to last, and the first in a later one. */
-  withoutWrites(view: number): number {
-    const [before, after]: [number[], number[]] = [[], []];
-    for (const { txId, answeredMs } of this.committed) (parseTx(txId).view > view ? after : before).push(answeredMs);
+  /** Between the last answer in a view up to `view` that was to last, and the first in a later one. */
+  withoutWrites(view: number): { readonly ms: number; readonly elections: number } {
+    const before = this.committed.filter(({ txId }) => parseTx(txId).view <= view);
+    const after = this.committed.filter(({ txId }) => parseTx(txId).view > view);
     assert(before.length > 0 && after.length > 0, "there were writes before and after");
-    return Math.min(...after) - Math.max(...before);
+    const first = after.reduce((a, b) => a.answeredMs <= b.answeredMs ? a : b);
+    const ms = Math.round(first.answeredMs - Math.max(...before.map(({ answeredMs }) => answeredMs)));
+    return { ms, elections: parseTx(first.txId).view - view };
   }
 
   get committed(): Write[] {

@@ -6,6 +6,8 @@ import { strict as assert } from "node:assert";
 import { join } from "node:path";
 import { statSyncOrUndefined } from "./paths.ts";
 import { parseConfig } from "../node/config.ts";
+import { constitutionFiles, DEFAULT_CONSTITUTION_FOLDER } from "../node/constitution_folder.ts";
+import type { NodeConfig } from "../node/node_config.ts";
 import { jsonBlocks, readme, ROOT, shellBlocks, splitTours } from "./readme.ts";
 
 const read = (path: string) => Deno.readTextFileSync(join(ROOT, path));
@@ -71,7 +73,13 @@ Deno.test("README.md: configurations for three machines are ones, and their node
   const configs = jsonBlocks(readme).map((json, i) => parseConfig(json, `block ${i}`));
   assert.deepEqual(configs.map(({ command }) => command.type), ["Start", "Join"]);
   const [first, second] = configs.map(({ network }) => network.rpcInterfaces.get("primary_rpc_interface")!);
-  const { command } = configs[1]!;
+  const [{ command: start }, { command }] = configs as [NodeConfig, NodeConfig];
+  assert.ok(start.type === "Start");
+  assert.deepEqual(
+    start.constitutionFiles.map((path) => join(ROOT, path)),
+    constitutionFiles(DEFAULT_CONSTITUTION_FOLDER),
+    "what a sandbox begins with",
+  );
   assert.ok(command.type === "Join");
   assert.deepEqual(command.targetRpcAddress, first!.publishedAddress);
   assert.deepEqual(first!.operatorFeatures, second!.operatorFeatures);

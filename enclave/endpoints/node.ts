@@ -96,7 +96,7 @@ function getState({ node, tx }: EndpointContext): unknown {
   return {
     last_signed_seqno: node.lastSignedSeqno,
     node_id: node.id,
-    startup_seqno: 0,
+    startup_seqno: node.startupSeqno,
     state: node.state,
     stop_notice: node.stopNotice,
   };

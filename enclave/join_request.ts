@@ -104,7 +104,7 @@ export function serialiseJoinRequest(request: JoinRequest): Uint8Array {
     node_data: request.nodeData ?? undefined,
     node_info_network: {
       node_to_node_interface: request.nodeToNodeInterface,
-      rpc_interfaces: request.rpcInterfaces,
+      rpc_interfaces: asCcfKnows(request.rpcInterfaces),
       will_locally_seal_ledger_secrets: request.willLocallySealLedgerSecrets,
     },
     public_encryption_key: request.encryptionPublicKeyPem,
@@ -130,7 +130,7 @@ export function addressRows(addresses: NodeAddresses): Partial<NodeInfo> {
     nodeport: nodePort,
     pubhost: rpcHost,
     pubport: rpcPort,
-    rpc_interfaces: rpcInterfaces,
+    rpc_interfaces: asCcfKnows(rpcInterfaces),
     rpchost: rpcHost,
     rpcport: rpcPort,
     ...(willLocallySealLedgerSecrets === true && { will_locally_seal_ledger_secrets: true }),
@@ -180,6 +180,18 @@ function parseInterface(value: unknown, at: string): NetInterface {
     if (!isAddress) throw new FormatError(`At #${at}: ${quoted(address)} is no address: host:port`);
   }
   return door;
+}
+
+const CCF_OPERATOR_FEATURES = ["SnapshotRead"];
+
+/** Without operator features of our own: CCF cannot read a record, nor a request, that has another one. */
+function asCcfKnows(doors: NodeAddresses["rpcInterfaces"]): NodeAddresses["rpcInterfaces"] {
+  const known = Object.entries(doors).map(([name, { enabled_operator_features: features, ...door }]) => {
+    const kept = features?.filter((feature) => CCF_OPERATOR_FEATURES.includes(feature));
+    const isLeftOut = kept === undefined || (kept.length === 0 && features!.length > 0);
+    return [name, isLeftOut ? door : { ...door, enabled_operator_features: kept }] as const;
+  });
+  return Object.fromEntries(known);
 }
 
 /** A name of the DNS has at most 253 characters; an address with its brackets and zone fewer. */

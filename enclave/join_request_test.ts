@@ -256,3 +256,12 @@ Deno.test("addressRows() gives a node's addresses whole, and the first RPC inter
   assert.equal(sealing.will_locally_seal_ledger_secrets, true);
   assert(!("will_locally_seal_ledger_secrets" in addressRows({ ...addresses, willLocallySealLedgerSecrets: false })));
 });
+
+Deno.test("addressRows() and serialiseJoinRequest() leave out operator features that CCF does not know", () => {
+  const door = (...features: string[]) => ({ ...DOOR, enabled_operator_features: features });
+  const rpcInterfaces = { a: door("SnapshotRead", "LedgerRead"), b: door("LedgerRead"), c: door(), d: DOOR };
+  const expected = { a: door("SnapshotRead"), b: DOOR, c: door(), d: DOOR };
+  assert.deepEqual(addressRows({ nodeToNodeInterface: DOOR, rpcInterfaces }).rpc_interfaces, expected);
+  const request = { ...parseJoinRequest(bytes(REQUEST)), rpcInterfaces };
+  assert.deepEqual(parseJoinRequest(serialiseJoinRequest(request)).rpcInterfaces, expected);
+});

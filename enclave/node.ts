@@ -331,6 +331,7 @@ export class Node {
     this.#lastTickMs = this.steadyMs;
     if (this.#membership === undefined) return;
     this.path.raft.periodic(elapsedMs);
+    this.#noticeElection();
     this.channels.tick(this.steadyMs);
     this.forwarder.tick(this.steadyMs);
   }
@@ -353,6 +354,7 @@ export class Node {
       if (!(error instanceof FormatError)) throw error;
       this.log("fail", "consensus", `Cannot use a message of node ${from}: ${error.message}`);
     }
+    this.#noticeElection();
   }
 
   /** Another is to lead soon: the operator stops this node. */
@@ -479,12 +481,14 @@ export class Node {
     this.snapshotter.onRollback(to);
   }
 
+  /** A view begins with a signature, whatever else the batch brings: only so can all that was before be committed. */
   #noticeElection(): void {
     if (this.isPrimary === this.#wasPrimary) return;
     this.#wasPrimary = this.isPrimary;
     if (!this.isPrimary) return;
     const evidence = this.store.beginReadOnly().open(SNAPSHOT_EVIDENCE).get();
     this.signer.resumeFrom(Math.max(evidence?.version ?? 0, this.startupSeqno));
+    if (this.canReplicate && this.path.raft.shouldSign) this.sign();
   }
 
   #recordRetirements(): void {

@@ -136,14 +136,15 @@ export class Joining {
     if (address === undefined) return this.#retry(`${this.#target} redirects to ${JSON.stringify(location)}`);
     if (++this.#redirects > MAX_JOIN_REDIRECTS) {
       this.#redirects = 0;
-      this.#target = this.#config.targetAddress;
       return this.#retry(`${MAX_JOIN_REDIRECTS} redirects in a row led to nobody who could answer`);
     }
     this.#target = address;
     this.node.log("info", "join", `The service is joined through ${address}, which leads it`);
   }
 
+  /** From the beginning: whoever was pointed to may be gone, while the configured address leads to those who are there. */
   #retry(why: string): void {
+    this.#target = this.#config.targetAddress;
     this.node.log("fail", "join", `An error occurred while joining the network: ${why}`);
   }
 

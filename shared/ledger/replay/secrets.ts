@@ -9,7 +9,7 @@ import { FormatError } from "../../assert.ts";
 import { equalBytes, fromBase64 } from "../../bytes.ts";
 import { GCM_IV_BYTES, GCM_TAG_BYTES, openBox } from "../../crypto/aes_gcm.ts";
 import { parseJsonBytes } from "../../json.ts";
-import { boolean, object, text } from "../../json_shape.ts";
+import { object, text } from "../../json_shape.ts";
 import type { Seqno } from "../../tx_id.ts";
 import { parseRecoveryShares, serialiseRecoveryShares } from "../recovery_shares.ts";
 import { parseSecretBroadcast, type SecretBroadcast, serialiseSecretBroadcast } from "../secret_broadcast.ts";
@@ -141,11 +141,12 @@ export class SecretChecks {
         throw new FormatError(`The rekey sends node ${JSON.stringify(node)} something else than the one new secret`);
       }
     }
-    // Nodes of a service before a recovery stay Retired without the mark, so they are sent every later secret too.
+    // A retired node is sent secrets until the primary has committed the mark that nobody needs it any more, of which a
+    // ledger does not tell when it was; nodes of a service before a recovery never get the mark.
     const table = this.#state.store.table(NODES_INFO);
     for (const { key, value } of table?.entriesAt(this.#state.store.version) ?? []) {
-      const { status, retired_committed } = NODE_SHAPE(parseJsonBytes(value), "");
-      const mayHave = status === "Trusted" || (status === "Retired" && retired_committed !== true);
+      const { status } = NODE_SHAPE(parseJsonBytes(value), "");
+      const mayHave = status === "Trusted" || status === "Retired";
       if (broadcast.has(key) ? !mayHave : status === "Trusted") {
         const reason = `Node ${JSON.stringify(key)} is ${JSON.stringify(status)}, and is ${
           broadcast.has(key) ? "" : "not "
@@ -169,4 +170,4 @@ export class SecretChecks {
   }
 }
 
-const NODE_SHAPE = object({ status: text }, { retired_committed: boolean });
+const NODE_SHAPE = object({ status: text });

@@ -1,7 +1,7 @@
 import { strict as assert } from "node:assert";
 import { noblePrimitives as primitives } from "../../crypto/primitives.ts";
 import { sealBox } from "../../crypto/aes_gcm.ts";
-import { stableJson } from "../../json.ts";
+import { stableJson, stableJsonBytes } from "../../json.ts";
 import { fromUtf8, toBase64 } from "../../bytes.ts";
 import { assertRefused, findingsIn } from "../../../tests/ledger_failures.ts";
 import { base64Json, type Changes, LedgerForge, one } from "../../../tests/ledger_forge.ts";
@@ -96,12 +96,16 @@ Deno.test("a replay refuses an opening that names another secret than the servic
 });
 
 Deno.test("a replay refuses secrets sent to the wrong nodes, or in the wrong form", () => {
-  const sending = (edit: (json: Json, forge: LedgerForge) => unknown, status?: string) => (forge: LedgerForge) => {
-    const other = forge.makeNode(forge.service);
-    opened(forge);
-    if (status !== undefined) forge.write({ [NODES_INFO]: { [other.id]: forge.nodeInfo(other, status) } });
-    forge.write(editing(forge.rekeyChanges(), SECRET_BROADCAST, (json) => edit(json, forge)));
-  };
+  const sending =
+    (edit: (json: Json, forge: LedgerForge) => unknown, status?: string, mark: Json = {}) => (forge: LedgerForge) => {
+      const other = forge.makeNode(forge.service);
+      opened(forge);
+      if (status !== undefined) {
+        const row = { ...JSON.parse(fromUtf8(forge.nodeInfo(other, status))), ...mark };
+        forge.write({ [NODES_INFO]: { [other.id]: stableJsonBytes(row) } });
+      }
+      forge.write(editing(forge.rekeyChanges(), SECRET_BROADCAST, (json) => edit(json, forge)));
+    };
   const toOther = (json: Json, forge: LedgerForge) => {
     const [[, secrets]] = Object.entries(json) as [[string, unknown]];
     const other = new LedgerForge(primitives).makeNode(forge.service);
@@ -132,10 +136,13 @@ Deno.test("a replay refuses secrets sent to the wrong nodes, or in the wrong for
       }),
     ],
   ]);
-  const retired = new LedgerForge(primitives);
-  sending(toOther, "Retired")(retired);
-  retired.sign();
-  assert.deepEqual(findingsIn(primitives, retired.entries), []);
+  // Whether the mark is committed, where the secret is sent, no ledger tells.
+  for (const mark of [{}, { retired_committed: true }]) {
+    const retired = new LedgerForge(primitives);
+    sending(toOther, "Retired", mark)(retired);
+    retired.sign();
+    assert.deepEqual(findingsIn(primitives, retired.entries), []);
+  }
 });
 
 Deno.test("a replay that knows the secrets opens the boxes in the ledger", () => {

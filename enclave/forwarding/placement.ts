@@ -73,7 +73,7 @@ function forward(node: Node, session: Session, isHttp2: boolean): Forward {
     throw new OdataError(501, "NotImplemented", "Request cannot be forwarded to primary on HTTP/2 interface.");
   }
   if (session.isForwarded) throw new OdataError(503, "RequestAlreadyForwarded", "RPC was already forwarded.");
-  session.requireView(node.view);
+  session.requireConsistencyWithPrimary(node);
   if (node.primaryId === undefined || node.primaryId === node.id) {
     // A primary whose retirement is complete may write no more, and nobody else leads yet.
     throw new OdataError(503, "InternalError", "RPC could not be forwarded to unknown primary.");

@@ -75,7 +75,7 @@ function execute(node: Node, session: Session, request: ParsedRequest, target: s
     { certificate, request, primitives: node.primitives, nowMs: node.nowMs },
     tx,
   );
-  session.requireView(node.view);
+  session.requireConsistency(node);
   const context: EndpointContext = {
     request,
     params,
@@ -96,11 +96,11 @@ function execute(node: Node, session: Session, request: ParsedRequest, target: s
   } catch (error) {
     response = errorResponse(node, error);
   }
-  return finish(node, context, response);
+  return finish(node, session, context, response);
 }
 
 /** Commits or discards what the handler wrote, and says at which transaction the answer holds. */
-function finish(node: Node, context: EndpointContext, response: HttpResponse): HttpResponse {
+function finish(node: Node, session: Session, context: EndpointContext, response: HttpResponse): HttpResponse {
   const { tx } = context;
   const success = response.status >= 200 && response.status < 300;
   if (!(context.applyWrites ?? success) || !tx.touched) return response;
@@ -109,6 +109,7 @@ function finish(node: Node, context: EndpointContext, response: HttpResponse): H
     return new OdataError(503, "TransactionReplicationFailed", "Transaction failed to replicate.").toResponse();
   }
   const id = writes ? node.commitTransaction(tx, context.claimsDigest) : node.txIdAt(tx.readVersion);
+  session.seen = id;
   if (writes) context.onCommitted?.(id);
   return { ...response, headers: withHeader(response.headers, TRANSACTION_ID_HEADER, formatTxId(id)) };
 }

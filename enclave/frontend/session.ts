@@ -1,10 +1,13 @@
 /**
  * One client connection as the enclave remembers it (http-api.md §4.5): who is at the other end, in which view its first
- * request ran, and whether its requests run here or on the primary.
+ * request ran, what it has seen, and whether its requests run here or on the primary.
+ *
+ * CCF compares views alone. That is not enough for a session to see what it saw before: a primary that has lost its quorum
+ * drops what is not signed in its own view, and a backup that knows of a new view still has the end of the one before.
  */
 
 import type { Primitives } from "../../shared/crypto/primitives.ts";
-import type { View } from "../../shared/tx_id.ts";
+import { formatTxId, type Seqno, type TxId, type View } from "../../shared/tx_id.ts";
 import { toHex } from "../../shared/bytes.ts";
 import { type Certificate, parseCertificate, serialiseCertificatePem } from "../../shared/crypto/x509.ts";
 import { FormatError } from "../../shared/assert.ts";
@@ -25,6 +28,8 @@ export interface CallerCertificate {
 export class Session {
   /** View of the first request; later requests must run in the same. */
   view: View | undefined;
+  /** The newest transaction that an answer has named. */
+  seen: TxId | undefined;
   /** A request of it has gone to the primary: those that may run on either follow it, so that they see what it wrote. */
   isForwarding = false;
   /** On which it arrived; undefined where another node forwards it, which has seen to the rules of its interface. */
@@ -44,13 +49,29 @@ export class Session {
   }
 
   /**
-   * Begins in this view, or must have begun in it.
+   * Begins in this node's view, or must have begun in it, and what it has seen must be here still.
    *
    * @throws OdataError where the session is over, since what it has seen may have been rolled back
    */
-  requireView(view: View): void {
+  requireConsistency({ view, path }: Ledger): void {
     this.view ??= view;
-    if (this.view !== view) throw new SessionConsistencyLost(this.view, view);
+    if (this.view !== view) throw new SessionConsistencyLost(viewChange(this.view, view));
+    if (this.seen !== undefined && path.viewOf(this.seen.seqno) !== this.seen.view) {
+      throw new SessionConsistencyLost(loss(this.seen));
+    }
+  }
+
+  /**
+   * The same for a request that the primary is to run, which must have what this session has seen.
+   *
+   * @throws OdataError
+   */
+  requireConsistencyWithPrimary(node: Ledger): void {
+    this.requireConsistency(node);
+    const { view, path, store, committedTxId } = node;
+    // All that comes before an entry of its view the primary has.
+    if (this.seen === undefined || path.viewOf(store.version) === view) return;
+    if (this.seen.seqno > committedTxId.seqno) throw new SessionConsistencyLost(loss(this.seen));
   }
 
   /** The client's certificate; null where it showed none, or one that cannot be read. */
@@ -60,14 +81,26 @@ export class Session {
   }
 }
 
+/** What a session asks of the node that it is with. */
+interface Ledger {
+  readonly view: View;
+  readonly committedTxId: TxId;
+  readonly store: { readonly version: Seqno };
+  readonly path: { viewOf(seqno: Seqno): View | undefined };
+}
+
+function viewChange(began: View, now: View): string {
+  return `This session began in view ${began} and the service is now in view ${now}; open a new session`;
+}
+
+function loss(seen: TxId): string {
+  return `This session has seen transaction ${formatTxId(seen)}, which may have been rolled back; open a new session`;
+}
+
 /** The connection is closed with it. */
 class SessionConsistencyLost extends OdataError {
-  constructor(began: View, now: View) {
-    super(
-      500,
-      "SessionConsistencyLost",
-      `This session began in view ${began} and the service is now in view ${now}; open a new session`,
-    );
+  constructor(why: string) {
+    super(500, "SessionConsistencyLost", why);
   }
 
   override toResponse(): HttpResponse {

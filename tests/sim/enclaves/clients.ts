@@ -53,7 +53,11 @@ export class Client {
 
   /** Writes, and goes on until it is known what became of it. @param done is told the transaction once it is committed */
   writeUntilCommitted(key: string, done: (id: TxId) => void): void {
-    const again = () => this.world.after(100, () => this.writeUntilCommitted(key, done));
+    const again = () => {
+      // The node may have been retired without ever hearing of it.
+      this.#disconnect();
+      this.world.after(100, () => this.writeUntilCommitted(key, done));
+    };
     this.#write(key, (id) => {
       if (id === undefined) return again();
       this.#askUntilKnown(id, (status) => status === "Committed" ? done(id) : again());
@@ -68,7 +72,6 @@ export class Client {
   #askUntilKnown(id: TxId, done: (status: string) => void): void {
     this.#askStatus(id, (status) => {
       if (status === "Committed" || status === "Invalid") return done(status);
-      // The node may have been retired without ever hearing of it.
       this.#disconnect();
       this.world.after(50, () => this.#askUntilKnown(id, done));
     });

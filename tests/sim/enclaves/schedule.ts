@@ -77,6 +77,8 @@ class EnclaveSchedule {
   /** Of nodes that crashed, for others to find. */
   readonly #left: Directory[] = [];
   #crashed = 0;
+  /** Members that the last decision on nodes leads to, while it may still be on its way. */
+  #planned: readonly string[] = [];
 
   constructor(seed: number, machinery: Machinery, print: ((line: string) => void) | undefined) {
     this.#random = new SeededRandom(seed);
@@ -250,6 +252,7 @@ class EnclaveSchedule {
     );
     if (waiting.length === 0 || members.length >= MAX_MEMBERS) return;
     const { nodeId } = this.#random.pick(waiting);
+    this.#planned = [];
     this.#consortium.decide([this.#trustAction(nodeId)]);
   }
 
@@ -265,6 +268,7 @@ class EnclaveSchedule {
       enclave.node?.state === "Pending" && !members.includes(name)
     );
     const coming = random.chance(0.5) ? waiting.slice(0, 1) : [];
+    this.#planned = staying;
     this.#consortium.decide([
       ...coming.map(({ nodeId }) => this.#trustAction(nodeId)),
       ...leaving.map((name) => ({ name: "remove_node", args: { node_id: this.#idOf(name) } })),
@@ -336,9 +340,11 @@ class EnclaveSchedule {
     const inForce = [...world.pictures.values()].flatMap(({ configurations }: NodePicture) =>
       configurations.filter(({ seqno }) => seqno > committed.length)
     );
-    return [committed.at(-1)!.trusted, ...inForce.map(({ members }) => members), this.#latestMembers()].every((
-      members,
-    ) => members.some((name) => gone.has(name)) || members.filter(isAlive).length >= quorumOf(members));
+    const latest = [committed.at(-1)!.trusted, this.#latestMembers(), this.#planned];
+    return [...latest, ...inForce.map(({ members }) => members)].every((members) =>
+      members.length === 0 || members.some((name) => gone.has(name)) ||
+      members.filter(isAlive).length >= quorumOf(members)
+    );
   }
 
   #report(): EnclaveReport {

@@ -1,5 +1,5 @@
 /**
- * `ledger verify`, `ledger show`, `ledger decrypt`: a ledger as it lies in files, without a node.
+ * `ledger verify`, `compare`, `nodes`, `show`, `decrypt`: a ledger as it lies in files, without a node.
  *
  * In: arguments. Out: exit code 0, 1 or 2.
  */
@@ -21,6 +21,8 @@ import { readPin } from "../ledger_pin.ts";
 import { type MemberKey, type RestoredSecrets, restoreSecrets } from "../ledger_secret_search.ts";
 import { chooseStart } from "../ledger_start.ts";
 import { keepPermissions, readTextFile, requireDirectoryOf, UsageError } from "./exit.ts";
+import { runCompare } from "./ledger_compare.ts";
+import { showNodes } from "./ledger_nodes.ts";
 import { type LedgerOutput, TerminalOutput } from "./ledger_output.ts";
 import { showLedger, type ShowRequest } from "./ledger_show.ts";
 import { parseKey } from "./ledger_values.ts";
@@ -36,6 +38,8 @@ export function ledgerCommand(): Command {
     .description("Read and verify a ledger from its files, without a node")
     .exitOverride()
     .addCommand(verifyCommand())
+    .addCommand(compareCommand())
+    .addCommand(nodesCommand())
     .addCommand(showCommand())
     .addCommand(decryptCommand());
 }
@@ -129,6 +133,39 @@ export function runVerify(
     json: options.json === true,
   };
   return verifyLedger(request, output);
+}
+
+function compareCommand(): Command {
+  return new Command("compare")
+    .exitOverride()
+    .showHelpAfterError("(add --help for the options)")
+    .argument("<DIR>", "ledger directory of a node")
+    .argument("<OTHER_DIR>", "that of another node of the same service")
+    .option("--json", "print one JSON document instead of text")
+    .description("Say how far two copies of a ledger are the same, and what it means where they part")
+    .addHelpText(
+      "after",
+      `
+A primary that was cut off may have written, and even signed, what the others went on without: such a tail was never
+committed, although it verifies. Only another node's ledger shows it.
+Exit code: 0 the same as far as both go, 1 they part, 2 wrong usage or unreadable input.
+Example:
+  deno task run ledger compare workspace/node0/ledger workspace/node1/ledger`,
+    )
+    .action((one: string, other: string, { json }: { json?: boolean }) => {
+      keepPermissions(READING_PERMISSIONS);
+      Deno.exitCode = runCompare(one, other, json === true, new TerminalOutput(json === true));
+    });
+}
+
+function nodesCommand(): Command {
+  return ledgerSubcommand("nodes")
+    .description("Print which nodes the service had and which led it in each view. Nothing is verified")
+    .option("--json", "print one JSON document instead of text")
+    .action((directory: string, others: readonly string[], { json }: { json?: boolean }) => {
+      keepPermissions(READING_PERMISSIONS);
+      Deno.exitCode = showNodes(list(directory, others), json === true, new TerminalOutput(json === true));
+    });
 }
 
 export interface ShowOptions {

@@ -17,7 +17,7 @@ import type { TreeEntry } from "./ledger_tree.ts";
 import type { EnclaveWorld } from "./world.ts";
 
 /** After which a client takes a connection for broken. */
-const PATIENCE_MS = 3000;
+const PATIENCE_MS = 1000;
 const TX_ID = "x-ms-ccf-transaction-id";
 /** Transactions that clients remember, to ask about them again. */
 const MAX_REMEMBERED = 50;
@@ -215,7 +215,9 @@ export class Client {
     const end = (response: HttpResponse | undefined) => {
       if (isDone) return;
       isDone = true;
-      if (response === undefined || response.close === true) this.#disconnect(connection);
+      // Somebody else may know more.
+      const isUnhelpful = response !== undefined && response.status >= 500 && this.world.random.chance(0.5);
+      if (response === undefined || response.close === true || isUnhelpful) this.#disconnect(connection);
       done(response);
     };
     const request: HttpRequest = {

@@ -9,7 +9,7 @@
 import { equalBytes, fromUtf8, toHex } from "../../../shared/bytes.ts";
 import type { NodeId } from "../../../shared/consensus/messages.ts";
 import type { Primitives } from "../../../shared/crypto/primitives.ts";
-import { ENCRYPTED_LEDGER_SECRETS, NODES_INFO } from "../../../shared/governance/tables.ts";
+import { ENCRYPTED_LEDGER_SECRETS, NODES_INFO, SIGNATURES } from "../../../shared/governance/tables.ts";
 import { serialiseTables, type TableWrites, type WriteSet } from "../../../shared/kv/write_set.ts";
 import { entryBytes, LedgerEntry } from "../../../shared/ledger/entry.ts";
 import { isSignature } from "../../../shared/ledger/signature.ts";
@@ -37,6 +37,8 @@ export interface TreeEntry extends LoggedEntry {
   readonly trusted: readonly string[];
   /** What it did to clients' records. */
   readonly records: readonly Record[];
+  /** Hex, of a signature. */
+  readonly signedRoot: string | undefined;
   /** Whether it tells nodes of a new ledger secret. */
   readonly isRekey: boolean;
   /** What the first node that came here made of it, for the others to be compared with. */
@@ -46,6 +48,8 @@ export interface TreeEntry extends LoggedEntry {
 
 export class LedgerTree {
   readonly #entries = new Map<string, TreeEntry>();
+  /** Names of nodes that some entry says are trusted. */
+  readonly everTrusted = new Set<string>();
   readonly #byTxId = new Map<string, TreeEntry>();
   readonly #primitives: Primitives;
   readonly #nameOf: (id: NodeId) => string;
@@ -96,6 +100,7 @@ export class LedgerTree {
       bytes: bytes.slice(),
       changes,
       trusted,
+      signedRoot: signedRootOf(writeSet.publicTables),
       isRekey: writeSet.publicTables.some(({ name }) => name === ENCRYPTED_LEDGER_SECRETS.name),
       records: writeSet.privateTables.filter(({ name }) => name === RECORDS).flatMap(recordsOf),
       ...rows !== undefined && trusted.length > 0 && { members: trusted },
@@ -110,7 +115,10 @@ export class LedgerTree {
     for (const [key, value] of writes) {
       const name = this.#nameOf(NODES_INFO.key.decode(key));
       const { status, retired_committed } = NODES_INFO.value.decode(value);
-      if (status === "Trusted") trusted.add(name);
+      if (status === "Trusted") {
+        trusted.add(name);
+        this.everTrusted.add(name);
+      }
       if (status === "Retired") trusted.delete(name);
       if (retired_committed === true) retired.push(name);
     }
@@ -137,6 +145,11 @@ export function recordAfter(entry: TreeEntry | undefined, key: string): string |
     if (record !== undefined) return record.value;
   }
   return undefined;
+}
+
+function signedRootOf(publicTables: readonly TableWrites[]): string | undefined {
+  const value = publicTables.find(({ name }) => name === SIGNATURES.name)?.writes[0]?.[1];
+  return value === undefined ? undefined : SIGNATURES.value.decode(value).root;
 }
 
 function recordsOf({ writes, removes }: TableWrites): Record[] {

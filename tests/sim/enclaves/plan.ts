@@ -89,8 +89,8 @@ export function drawPlan(random: SeededRandom): Plan {
     reordered: random.chance(0.3),
 
     busyMs: random.pick([[0, 0], [0, 3], [0, 30]] as const),
-    partition: random.pick([0, 0.005, 0.01, 0.02]),
-    heal: random.pick([0.005, 0.02, 0.05]),
+    partition: random.pick([0, 0.003, 0.006, 0.01]),
+    heal: random.pick([0.01, 0.02, 0.05]),
     oneWay: random.pick([0, 0.3, 1]),
     crash: sometimes(0.003),
     pause: sometimes(0.005),
@@ -103,9 +103,9 @@ export function drawPlan(random: SeededRandom): Plan {
     corrupted: sometimes(0.02),
     staleDirectory: random.pick([0, 0.5, 1]),
 
-    clients: random.between(2, 6),
+    clients: random.between(3, 8),
     keys: random.pick([1, 3, 8]),
-    thinkMs: random.pick([[0, 30], [20, 100], [50, 400]] as const),
+    thinkMs: random.pick([[0, 30], [10, 60], [20, 150]] as const),
     brokenConnection: random.pick([0, 0.01, 0.05]),
     reconnect: random.pick([0, 0.05, 0.3]),
 

@@ -34,10 +34,18 @@ export class Machinery {
     return new Machinery(withRememberedVerifications(loadNativePrimitives()), await loadScriptEngine(() => 0));
   }
 
-  /** Powers of one enclave. */
-  powers(seed: number): EnclavePowers {
-    const { primitives, scripts } = this;
+  /** Powers of one enclave. @param verified is given digests, in hex, of which a signature was found to be good */
+  powers(seed: number, verified: Set<string>): EnclavePowers {
+    const { scripts } = this;
     const random = randomOf(seed);
+    const primitives: Primitives = {
+      ...this.primitives,
+      ecdsaVerifyHashed: (curve, publicKey, digest, signature) => {
+        const isGood = this.primitives.ecdsaVerifyHashed(curve, publicKey, digest, signature);
+        if (isGood) verified.add(toHex(digest));
+        return isGood;
+      },
+    };
     return { primitives, scripts, random, rsaKeyPair: () => this.rsaKeyPair(random(1)[0]!) };
   }
 

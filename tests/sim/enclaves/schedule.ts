@@ -262,6 +262,9 @@ class EnclaveSchedule {
     const members = this.#latestMembers();
     const leaving = random.shuffled(members).slice(0, random.between(1, 2));
     const staying = members.filter((name) => !leaving.includes(name));
+    // A node that is removed before it has got the service's keys never gets them, and cannot agree to its removal.
+    const outside = leaving.filter((name) => !world.hosts.some((host) => host.name === name && host.takesPart));
+    if (!this.#canLose(outside)) return;
     const living = staying.filter((name) => world.alive.some((host) => host.name === name));
     if (living.length < quorumOf(staying) || staying.length === 0) return;
     const waiting = world.alive.filter(({ name, enclave }) =>

@@ -20,6 +20,7 @@ import { EventQueue } from "./event_queue.ts";
 import { directoryOf, Host, type Surroundings } from "./host.ts";
 import { LedgerTree, type TreeEntry } from "./ledger_tree.ts";
 import type { Plan } from "./plan.ts";
+import { nodeProperties } from "./node_rules.ts";
 import type { Machinery } from "./powers.ts";
 import { joinConfig, rpcAddressOf, type SimulatedService } from "./service.ts";
 import { NodeWatch, type WatchedPicture } from "./watch.ts";
@@ -55,6 +56,9 @@ export class EnclaveWorld implements Surroundings {
   steps = 0;
   readonly #queue = new EventQueue();
   readonly #names = new Map<NodeId, string>();
+  /** Digests of which each node has found a signature to be good. */
+  readonly #verified = new Map<string, Set<string>>();
+  readonly #properties: readonly Property[];
   readonly #options: WorldOptions;
   readonly #print: ((line: string) => void) | undefined;
   /** When the last message on each way arrives, where they keep their order. */
@@ -65,6 +69,8 @@ export class EnclaveWorld implements Surroundings {
     this.#options = options;
     this.#print = options.print;
     this.tree = new LedgerTree(options.machinery.primitives, this.nameOf);
+    const verifiedBy = (name: string) => this.#verified.get(name)!;
+    this.#properties = [...options.properties, ...nodeProperties({ tree: this.tree, verifiedBy })];
   }
 
   get plan(): Plan {
@@ -186,7 +192,9 @@ export class EnclaveWorld implements Surroundings {
     const { machinery, seed } = this.#options;
     const number = this.hosts.length;
     const name = `n${number}`;
-    const enclave = new Enclave(machinery.powers(seed * 1000 + number + 1));
+    const verified = new Set<string>();
+    this.#verified.set(name, verified);
+    const enclave = new Enclave(machinery.powers(seed * 1000 + number + 1, verified));
     const host = new Host(name, number, enclave, new Disk(), this);
     host.clockRate = this.random.between(...this.plan.clockRate);
     this.hosts.push(host);
@@ -208,7 +216,7 @@ export class EnclaveWorld implements Surroundings {
     this.steps++;
     this.pictures.set(host.name, after);
     if (this.#print !== undefined) this.#noteStep(step);
-    for (const { name, check } of this.#options.properties) {
+    for (const { name, check } of this.#properties) {
       const wrong = check(step);
       if (wrong !== undefined) this.#violation ??= new Violation(name, wrong);
     }

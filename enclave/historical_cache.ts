@@ -40,8 +40,8 @@ export interface HistoricalState {
 type Slot =
   | {
     readonly kind: "waiting";
-    /** The signature that covers it; or the first entry that has not been looked at for one. */
-    covering: { readonly signature: Seqno } | { readonly searchFrom: Seqno };
+    /** The signature that covers it; or how far it was looked for. */
+    covering: { readonly signature: Seqno } | Search;
     readonly parts: Map<Seqno, Uint8Array>;
     bytes: number;
     askedMs: number;
@@ -49,6 +49,12 @@ type Slot =
   | { readonly kind: "there"; readonly state: HistoricalState; readonly bytes: number }
   | { readonly kind: "failed"; readonly bytes: 0 };
 type Waiting = Slot & { readonly kind: "waiting" };
+
+/** The first entry that has not been looked at, and how many to read at once. */
+interface Search {
+  readonly searchFrom: Seqno;
+  readonly entries: number;
+}
 
 export class HistoricalCache {
   readonly #path: CommitPath;
@@ -108,7 +114,7 @@ export class HistoricalCache {
       if (slot.kind !== "waiting") continue;
       if (!wantedOf(seqno, slot).some((each) => each >= from && each <= to)) continue;
       if (delivered === undefined) {
-        this.#fail(seqno, `the host could not read entries ${from} to ${to}${this.#whereToPutFiles(from)}`);
+        this.#takeNothing(seqno, slot, from, to);
         continue;
       }
       try {
@@ -123,7 +129,9 @@ export class HistoricalCache {
 
   #want(seqno: Seqno, nowMs: number): void {
     const signature = this.#path.signatureCovering(seqno) ?? this.#foundCovering(seqno);
-    const covering = signature === undefined ? { searchFrom: seqno } : { signature };
+    const covering = signature === undefined
+      ? { searchFrom: seqno, entries: HISTORICAL_SEARCH_ENTRIES }
+      : { signature };
     const slot: Waiting = { kind: "waiting", covering, parts: new Map(), bytes: 0, askedMs: nowMs };
     this.#slots.set(seqno, slot);
     this.#makeRoom();
@@ -132,12 +140,29 @@ export class HistoricalCache {
 
   #ask(seqno: Seqno, slot: Waiting): void {
     if ("searchFrom" in slot.covering) {
-      const { searchFrom: from } = slot.covering;
-      const to = Math.min(from + HISTORICAL_SEARCH_ENTRIES - 1, this.#path.start);
-      this.#emit({ kind: "ledgerRead", from, to });
+      const from = slot.covering.searchFrom;
+      this.#emit({ kind: "ledgerRead", from, to: this.#searchTo(slot.covering) });
       return;
     }
     for (const each of wantedOf(seqno, slot)) this.#emit({ kind: "ledgerRead", from: each, to: each });
+  }
+
+  #searchTo({ searchFrom, entries }: Search): Seqno {
+    return Math.min(searchFrom + entries - 1, this.#path.start);
+  }
+
+  /** What cannot be read may lie behind the signature that is looked for: then fewer entries will do. */
+  #takeNothing(seqno: Seqno, slot: Waiting, from: Seqno, to: Seqno): void {
+    const { covering } = slot;
+    if ("searchFrom" in covering) {
+      // Else it was asked for another transaction, and more of it than is needed here.
+      if (from !== covering.searchFrom || to !== this.#searchTo(covering)) return;
+      if (to > from) {
+        slot.covering = { ...covering, entries: (to - from + 1) >> 1 };
+        return this.#ask(seqno, slot);
+      }
+    }
+    this.#fail(seqno, `the host could not read entries ${from} to ${to}${this.#whereToPutFiles(from)}`);
   }
 
   /** @throws FormatError where the host gave something else than what this ledger holds */
@@ -164,7 +189,7 @@ export class HistoricalCache {
       slot.covering = { signature: at };
       return this.#remember(at, seqno);
     }
-    slot.covering = { searchFrom: from + delivered.length };
+    slot.covering = { ...slot.covering, searchFrom: from + delivered.length };
     if (from + delivered.length > this.#path.start) {
       throw new FormatError("no signature covers it, although this node began behind one");
     }

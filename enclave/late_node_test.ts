@@ -203,3 +203,19 @@ Deno.test("a backup sends those who want a snapshot to the primary, and offers i
   assert.deepEqual([alone.status, alone.body.length], [308, 0]);
   assert.match(headerOf(alone, "location")!, new RegExp(`/node/snapshot/${name}$`));
 });
+
+Deno.test("entries that a host cannot read cost those before them nothing", async () => {
+  const { first, late, receipt } = await startLate();
+  const signed = signatures(first);
+  const before = signed.findLast((seqno) => seqno < 60)!;
+  const damaged = before + 5;
+  const honest = late.readEntries;
+  late.readEntries = (from, to) => from <= damaged && damaged <= to ? null : honest(from, to);
+  for (const seqno of [before - 1, before, 1]) {
+    assert.equal(receipt(seqno).status, 200, `${seqno}, though ${damaged} cannot be read: ${late.logs.at(-1)}`);
+  }
+  for (const seqno of [before + 1, damaged]) {
+    assert.equal(receipt(seqno).status, 500, `nothing proves ${seqno} without ${damaged}`);
+  }
+  assert.match(late.logs.at(-1)!, new RegExp(`could not read entries ${damaged} to ${damaged};`));
+});

@@ -1,6 +1,8 @@
 import { strict as assert } from "node:assert";
 import { join } from "node:path";
+import { runCompare } from "../../node/commands/ledger_compare.ts";
 import { listLedger } from "../../node/ledger_listing.ts";
+import { RecordedOutput } from "../recorded_output.ts";
 import { stopAndVerify } from "./network_ledgers.ts";
 import { Load } from "./network_load.ts";
 import { parseTx, RunningNetwork, type RunningNode } from "./network_nodes.ts";
@@ -32,6 +34,9 @@ Deno.test("who starts a node again where a primary died with a tail of its own g
   await load.more(40);
 
   const before = namesIn(old.ledger);
+  const left = join(network.folder, "left");
+  await Deno.mkdir(left);
+  for (const name of before) await Deno.copyFile(join(old.ledger, name), join(left, name));
   const successor = await network.join({ inPlaceOf: old, fetchSnapshot: false });
   assert.notEqual(successor.id, old.id);
   assert.match(successor.log(), /The ledger directory had entries up to \d+: .* put aside as \.ignored/);
@@ -43,6 +48,11 @@ Deno.test("who starts a node again where a primary died with a tail of its own g
   await load.stop();
   console.log(`started again in the directories of a primary that died: ${tail.length} invalid; ${load.describe()}`);
   await stopAndVerify(network, load);
+
+  const output = new RecordedOutput();
+  assert.equal(runCompare(left, others[0]!.ledger, true, output), 1);
+  const [its, theirs] = JSON.parse(output.text).tails;
+  assert.deepEqual([its.never_committed, its.marked_committed, theirs.never_committed], [true, false, false]);
 });
 
 Deno.test("a joiner with a damaged ledger file of old transactions says so of these, and serves all others", async () => {
@@ -75,7 +85,8 @@ Deno.test("a joiner with a damaged ledger file of old transactions says so of th
       return answer.status === 202 ? undefined : answer;
     });
   };
-  assert.equal((await receiptOf(good!.txId)).status, 200);
+  const given = await receiptOf(good!.txId);
+  assert.equal(given.status, 200, given.text);
   const refused = await receiptOf(bad!.txId);
   assert.deepEqual([refused.status, JSON.parse(refused.text).error.code], [500, "TransactionPendingOrUnknown"]);
   const { seqno } = parseTx(bad!.txId);

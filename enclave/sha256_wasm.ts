@@ -19,6 +19,23 @@
  */
 
 import { assert } from "../shared/assert.ts";
+import {
+  add,
+  and,
+  binary,
+  type Code,
+  constant,
+  get,
+  I32,
+  less,
+  load,
+  moduleBytes,
+  or,
+  repeat,
+  set,
+  store,
+  xor,
+} from "./wasm_code.ts";
 
 /** Above this, `node:crypto` hashes faster: it uses the processor's own instructions. */
 export const MAX_SHORT_MESSAGE_BYTES = 768;
@@ -107,32 +124,15 @@ interface Exports {
 let compiled: WebAssembly.Module | undefined;
 
 function instantiate(): Exports {
-  compiled ??= new WebAssembly.Module(new Uint8Array(moduleBytes()));
+  compiled ??= new WebAssembly.Module(
+    moduleBytes(
+      [{ name: "compress", parameters: 3, locals: [{ count: LOCALS, type: I32 }], body: compressBody() }],
+      1,
+    ),
+  );
   return new WebAssembly.Instance(compiled).exports as unknown as Exports;
 }
 
-/** Instructions, as the bytes of a function's body. An expression leaves one number on the stack. */
-type Code = readonly number[];
-
-const get = (local: number): Code => [0x20, local];
-const set = (local: number, value: Code): Code => [...value, 0x21, local];
-const constant = (value: number): Code => [0x41, ...signedLeb(value | 0)];
-const load = (address: Code, offset: number): Code => [...address, 0x28, 2, ...unsignedLeb(offset)];
-const store = (address: Code, offset: number, value: Code): Code => [
-  ...address,
-  ...value,
-  0x36,
-  2,
-  ...unsignedLeb(offset),
-];
-
-const binary = (opcode: number) => (first: Code, ...rest: Code[]): Code =>
-  rest.reduce((left, right) => [...left, ...right, opcode], first);
-const less = binary(0x49);
-const add = binary(0x6a);
-const and = binary(0x71);
-const or = binary(0x72);
-const xor = binary(0x73);
 const shiftRight = (value: Code, bits: number): Code => binary(0x76)(value, constant(bits));
 const rotateRight = (value: Code, bits: number): Code => binary(0x78)(value, constant(bits));
 
@@ -157,27 +157,30 @@ const LOCALS = 28; // all but the parameters
 
 /** FIPS 180-4 §6.2.2 over the blocks from MESSAGE_AT to END, from one chaining value to another. */
 function compressBody(): Code {
-  const again = (condition: Code): Code => [...condition, 0x0d, 0, 0x0b]; // back to the loop's start, else its end
-  const loop: Code = [0x03, 0x40];
   return [
     ...eight((i) => set(STATE + i, swapped(load(get(FROM), 4 * i)))),
     ...set(BLOCK, constant(MESSAGE_AT)),
-    ...loop,
-    // Kept in memory and not in locals, of which there are too many for the registers already.
-    ...eight((i) => store(constant(BEFORE_AT), 4 * i, get(STATE + i))),
-    ...set(B_XOR_C, xor(get(STATE + 1), get(STATE + 2))),
-    ...set(CONSTANTS, constant(CONSTANTS_AT)),
-    ...sixteenRounds((t) => set(SCHEDULE + t, swapped(load(get(BLOCK), 4 * t)))),
-    // All 64 rounds in a row would not fit the processor's cache of decoded instructions.
-    ...loop,
-    ...set(CONSTANTS, add(get(CONSTANTS), constant(64))),
-    ...sixteenRounds((t) => set(SCHEDULE + t, nextOfSchedule(t))),
-    ...again(less(get(CONSTANTS), constant(CONSTANTS_AT + 3 * 64))),
-    ...eight((i) => set(STATE + i, add(get(STATE + i), load(constant(BEFORE_AT), 4 * i)))),
-    ...set(BLOCK, add(get(BLOCK), constant(BLOCK_BYTES))),
-    ...again(less(get(BLOCK), get(END))),
+    ...repeat(
+      [
+        // Kept in memory and not in locals, of which there are too many for the registers already.
+        ...eight((i) => store(constant(BEFORE_AT), 4 * i, get(STATE + i))),
+        ...set(B_XOR_C, xor(get(STATE + 1), get(STATE + 2))),
+        ...set(CONSTANTS, constant(CONSTANTS_AT)),
+        ...sixteenRounds((t) => set(SCHEDULE + t, swapped(load(get(BLOCK), 4 * t)))),
+        // All 64 rounds in a row would not fit the processor's cache of decoded instructions.
+        ...repeat(
+          [
+            ...set(CONSTANTS, add(get(CONSTANTS), constant(64))),
+            ...sixteenRounds((t) => set(SCHEDULE + t, nextOfSchedule(t))),
+          ],
+          less(get(CONSTANTS), constant(CONSTANTS_AT + 3 * 64)),
+        ),
+        ...eight((i) => set(STATE + i, add(get(STATE + i), load(constant(BEFORE_AT), 4 * i)))),
+        ...set(BLOCK, add(get(BLOCK), constant(BLOCK_BYTES))),
+      ],
+      less(get(BLOCK), get(END)),
+    ),
     ...eight((i) => store(get(TO), 4 * i, swapped(get(STATE + i)))),
-    0x0b,
   ];
 }
 
@@ -214,31 +217,6 @@ function round(t: number): Code {
 
 function eight(code: (i: number) => Code): Code {
   return [0, 1, 2, 3, 4, 5, 6, 7].flatMap(code);
-}
-
-/** A module of one function and one page of memory, both exported. */
-function moduleBytes(): Code {
-  const sized = (body: Code): Code => [...unsignedLeb(body.length), ...body];
-  const section = (id: number, body: Code): Code => [id, ...sized(body)];
-  const name = (text: string): Code => sized([...text].map((letter) => letter.charCodeAt(0)));
-  const i32 = 0x7f;
-  return [
-    ...[0x00, 0x61, 0x73, 0x6d, 1, 0, 0, 0],
-    ...section(1, [1, 0x60, 3, i32, i32, i32, 0]), // the type (i32, i32, i32) → ()
-    ...section(3, [1, 0]),
-    ...section(5, [1, 1, 1, 1]), // memory of one page, no more
-    ...section(7, [2, ...name("memory"), 2, 0, ...name("compress"), 0, 0]),
-    ...section(10, [1, ...sized([1, LOCALS, i32, ...compressBody()])]),
-  ];
-}
-
-function unsignedLeb(value: number): Code {
-  return value < 0x80 ? [value] : [value & 0x7f | 0x80, ...unsignedLeb(value >>> 7)];
-}
-
-function signedLeb(value: number): Code {
-  const fits = value >= -0x40 && value < 0x40;
-  return fits ? [value & 0x7f] : [value & 0x7f | 0x80, ...signedLeb(value >> 7)];
 }
 
 /** The constants of FIPS 180-4 §4.2.2 and §5.3.3: 32 bits behind the point of roots of the first primes. */

@@ -89,6 +89,33 @@ Deno.test("nodes that are paused, and nodes that are cut off, cost the network n
     }
   });
 
+  for (
+    const [what, cut] of [
+      ["that nobody hears", (primary: RunningNode, other: RunningNode) => other.proxy!.cutNode(primary.id)],
+      ["that hears nobody", (primary: RunningNode, other: RunningNode) => primary.proxy!.cutNode(other.id)],
+    ] as const
+  ) {
+    await t.step(`a primary ${what} is replaced, and follows when both ways are open again`, async () => {
+      const primary = await network.primary();
+      const { view } = parseTx(await network.commitOf(primary));
+      views.push(view);
+      const others = network.nodes.filter((node) => node !== primary);
+      for (const other of others) cut(primary, other);
+      await network.eventually("another leads", async () => {
+        return (await network.primary(others)) !== primary ? true : undefined;
+      });
+      await load.more(20);
+      for (const { proxy } of network.nodes) proxy!.heal();
+      await network.eventually("all follow one", async () => {
+        const next = await network.primary();
+        const named = await Promise.all(network.nodes.map(async (node) => {
+          return (await network.json(node, "/node/network")).primary_id;
+        }));
+        return named.every((id) => id === next.id) ? true : undefined;
+      });
+    });
+  }
+
   await t.step("while nobody reaches anybody nothing is committed, and afterwards everything goes on", async () => {
     const [a, b, c] = network.nodes as [RunningNode, RunningNode, RunningNode];
     cutBetween([a], [b, c]);
@@ -105,10 +132,11 @@ Deno.test("nodes that are paused, and nodes that are cut off, cost the network n
 
   await t.step("all agree, and every ledger verifies", async () => {
     await load.stop();
-    const [paused, cutOff] = views.map((view) => load.withoutWrites(view).ms);
+    const [paused, cutOff, unheard, deaf] = views.map((view) => load.withoutWrites(view).ms);
     console.log(
-      `3 nodes: ${paused} ms without writes after the primary was paused, ${cutOff} ms after it was cut off, with an ` +
-        `election timeout of ${electionTimeoutMs} ms; ${load.describe()}`,
+      `3 nodes, election timeout ${electionTimeoutMs} ms: without writes for ${paused} ms after the primary was paused, ` +
+        `${cutOff} ms when it was cut off, ${unheard} ms when nobody heard it, ${deaf} ms when it heard nobody; ` +
+        load.describe(),
     );
     await stopAndVerify(network, load);
   });

@@ -231,3 +231,14 @@ Deno.test("a clock that is set forward or back holds up nothing for longer than 
   }
   requireAgreement(started);
 });
+
+Deno.test("a node that was removed and runs on unseats nobody, though it never hears that it is not needed", async () => {
+  const started = await startNetwork();
+  const { network } = started;
+  const [first, , third] = network.nodes as [InlineNode, InlineNode, InlineNode];
+  govern(started, "remove_node", { node_id: third.nodeId });
+  network.advance(30_000);
+  assert.equal(network.primary, first);
+  assert.equal(first.enclave.node!.view, 2);
+  assert.notEqual(third.enclave.node!.path.raft.retirementPhase, "RetiredCommitted");
+});

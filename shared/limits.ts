@@ -20,6 +20,8 @@ export const MAX_VIEWS = 16 * 1024 * 1024;
 export const MAX_ENTRIES_PER_APPEND = 10_000;
 /** AppendEntries that one sending makes for one peer: a new node is not handed the whole ledger in one go. */
 export const MAX_APPENDS_PER_SENDING = 64;
+/** Retired nodes whose requests for votes are still known to be those of retired nodes. */
+export const MAX_RETIRED_NODES = 10_000;
 
 // Ledger files.
 /** The positions table of a chunk has 32-bit offsets, so a chunk ends below 4 GiB. */

@@ -123,12 +123,19 @@ export function becomeLeader<Entry>(state: RaftState<Entry>): void {
   state.port.retirementsMayBeRecorded();
 }
 
-/** Anybody may ask, members or not, and removed nodes answer too: others may not know of the removal yet. */
+/**
+ * Anybody may ask, members or not, and removed nodes answer too: others may not know of the removal yet.
+ *
+ * Where it is known, a removed node gets no vote, and its view does not count. That is ours: the leader sends it nothing
+ * any more, so it may never learn that it is not needed, runs as soon as its timer fires, and where nothing was written
+ * since it would win (§18 says so); a service must not lose its leader by each retirement.
+ */
 export function receiveRequestVote<Entry>(state: RaftState<Entry>, from: NodeId, request: RequestVote): void {
   state.trace("recv_request_vote", { peer: from, message: request });
   const isReal = request.kind === "request vote";
-  if (request.view > state.view) becomeAwareOfView(state, request.view);
-  const granted = request.view === state.view && isUpToDate(state, request) &&
+  const isRetired = state.retired.has(from);
+  if (request.view > state.view && !isRetired) becomeAwareOfView(state, request.view);
+  const granted = !isRetired && request.view === state.view && isUpToDate(state, request) &&
     (!isReal || (state.leaderId === undefined && (state.votedFor ?? from) === from));
   if (granted && isReal) {
     state.restartElectionTimer();

@@ -6,6 +6,7 @@
 
 import { assert } from "../assert.ts";
 import type { Seqno } from "../tx_id.ts";
+import { MAX_RETIRED_NODES } from "../limits.ts";
 import { compareUtf8 } from "../utf8_order.ts";
 import type { NodeId } from "./messages.ts";
 import type { Members } from "./port.ts";
@@ -89,6 +90,8 @@ export function rollbackMembership<Entry>(state: RaftState<Entry>, seqno: Seqno)
 export function setRetiredCommitted<Entry>(state: RaftState<Entry>, id: NodeId): void {
   if (id !== state.id) {
     if (state.peers.delete(id)) state.port.peerRemoved(id);
+    state.retired.add(id);
+    if (state.retired.size > MAX_RETIRED_NODES) state.retired.delete(state.retired.values().next().value!);
     return;
   }
   assert(

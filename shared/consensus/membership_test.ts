@@ -203,9 +203,16 @@ Deno.test("a removed node is sent entries until it is committed that its removal
   reach(node, "b");
   assert.deepEqual(node.calls, ["commit 8", "no peer c"]);
   assert.deepEqual([...node.raft.peers.keys()], ["b"]);
-  // What it still says is a stranger's.
+  // What it still says is a stranger's, and it is given no vote, whatever its log.
   node.receive("c", { kind: "append entries response", view: 9, last: 8, success: true });
+  for (const kind of ["request pre-vote", "request vote"] as const) {
+    node.outbox = [];
+    node.receive("c", { kind, view: 9, lastCommittable: 100, viewOfLastCommittable: 9 });
+    const answers = node.outbox.map(({ message }) => message.kind.endsWith("vote response") && message);
+    assert.deepEqual(answers, [{ kind: `${kind} response`, view: 2, granted: false }]);
+  }
   assert.equal(node.raft.view, 2);
+  assert.equal(node.raft.leadership, "Leader");
 });
 
 Deno.test("several nodes go at once, the leader among them, in the order in which the store names them", () => {

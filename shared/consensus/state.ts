@@ -124,6 +124,8 @@ export class RaftState<Entry> {
   configurations: Configuration[] = [];
   /** In the order in which they were added. A superset of the members: removed nodes stay until all know of it. */
   readonly peers = new Map<NodeId, Peer>();
+  /** Nodes whose removal every future leader knows to be committed. The oldest are forgotten first. */
+  readonly retired = new Set<NodeId>();
   readonly batch = new BatchSize();
   /** Who granted this candidate its vote, or pre-vote. */
   readonly voters = new Set<NodeId>();

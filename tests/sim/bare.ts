@@ -9,7 +9,7 @@
 import type { NodeId, RaftMessage } from "../../shared/consensus/messages.ts";
 import { drawPlan, type Plan } from "./bare_plan.ts";
 import { specificationProperties } from "./invariants.ts";
-import { type NodePicture, type Property, quorumOf } from "./picture.ts";
+import { type NodePicture, type Property, quorumOf, retiredIn } from "./picture.ts";
 import { ruleProperties } from "./rules.ts";
 import { SeededRandom } from "./random.ts";
 import { networkLine, scoreLine } from "./score.ts";
@@ -428,9 +428,4 @@ class Schedule {
   #note(line: string): void {
     this.#print?.(`${String(this.#nowMs).padStart(6)} ms ${line}`);
   }
-}
-
-/** Nodes whose retirement is committed for good, as a log says. */
-function retiredIn({ log, committed }: NodePicture): Set<NodeId> {
-  return new Set(log.slice(0, committed).flatMap(({ retiredCommitted }) => retiredCommitted ?? []));
 }

@@ -130,3 +130,8 @@ export function configurationsOf(
 export function sameMembers(a: readonly NodeId[], b: readonly NodeId[]): boolean {
   return a.length === b.length && a.every((id, at) => id === b[at]);
 }
+
+/** Nodes whose retirement is committed for good, as a log says. */
+export function retiredIn({ log, committed }: NodePicture): Set<NodeId> {
+  return new Set(log.slice(0, committed).flatMap(({ retiredCommitted }) => retiredCommitted ?? []));
+}

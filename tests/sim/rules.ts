@@ -14,6 +14,7 @@ import {
   type NodePicture,
   type Property,
   quorumOf,
+  retiredIn,
   sameUpTo,
   type Step,
   viewAt,
@@ -89,6 +90,8 @@ function votesAreGrantedByTheRule(): Property["check"] {
     }
     const why = reasonToDeny(before, from, request, votes.of(before.id, before.view));
     if (answer.granted === (why === undefined)) return undefined;
+    // Ours: who is known to be retired for good is denied. Whoever began behind a snapshot may not know of it.
+    if (!answer.granted && retiredIn(before).has(from)) return undefined;
     return answer.granted
       ? `${after.id} granted a ${request.kind} to ${from}, although ${why}`
       : `${after.id} denied a ${request.kind} to ${from} without a reason`;

@@ -24,6 +24,8 @@ const MAX_MEMBERS = 7;
 const MAX_NODES = 25;
 /** What is healed agrees within so many election timeouts; a few are the rule. */
 const AGREEMENT_TIMEOUTS = 100;
+/** Where there are no pre-votes, backups wait so much longer once all is healed. */
+const PATIENCE = 5;
 
 /** What a schedule came to, so that a run can say what it has seen. */
 export interface ScheduleReport {
@@ -132,7 +134,7 @@ class Schedule {
     if (this.#plan.firstMembers > 1) this.#propose(first, ["0", ...this.#create(this.#plan.firstMembers - 1)]);
     for (let turn = 0; turn < this.#plan.turns; turn++) this.#turn();
     this.#heal();
-    const most = AGREEMENT_TIMEOUTS * ELECTION_TIMEOUT_MS / TURN_MS;
+    const most = AGREEMENT_TIMEOUTS * (this.#plan.preVote ? 1 : PATIENCE) * ELECTION_TIMEOUT_MS / TURN_MS;
     let difference: string | undefined = "nothing was tried";
     for (let turn = 0; turn < most && difference !== undefined; turn++) {
       this.#turn();
@@ -151,10 +153,16 @@ class Schedule {
       if (node.raft.canReplicate) this.#duties(node);
     }
     this.#arrivals();
-    for (const node of this.#random.shuffled(this.#awake())) {
-      const { turns, pace } = this.#habit(node.id);
-      this.#tick(node, Math.max(1, Math.round(TURN_MS * turns * pace)));
-    }
+    for (const node of this.#random.shuffled(this.#awake())) this.#tick(node, this.#turnOf(node));
+  }
+
+  /** How much time a turn is to a node, in ms. */
+  #turnOf({ id, raft }: BareNode): number {
+    const { turns, pace } = this.#habit(id);
+    // Without pre-votes a node that is behind unseats every leader before the two have found where their logs part, a
+    // round trip for each view, if its timeout is ten heartbeats. With fifty, as configured by default, it waits.
+    const patience = this.#healed && !this.#plan.preVote && !raft.isPrimary ? PATIENCE : 1;
+    return Math.max(1, Math.round(TURN_MS * turns * pace / patience));
   }
 
   #alive(): BareNode[] {

@@ -9,6 +9,8 @@ import { createHash } from "node:crypto";
 import { toHex } from "../../../shared/bytes.ts";
 import type { StoreSnapshot } from "../../../shared/kv/store.ts";
 import { LedgerVerifier } from "../../../shared/ledger/replay.ts";
+import { GovernanceAudit } from "../../../node/governance_audit.ts";
+import { formatTxId } from "../../../shared/tx_id.ts";
 import { Violation } from "../world.ts";
 import { type Client, requireReceipt } from "./clients.ts";
 import type { History } from "./history.ts";
@@ -96,12 +98,20 @@ function checkDisk({ name, disk }: Host, ledger: readonly TreeEntry[]): void {
   }
 }
 
-/** As anybody would replay it. */
+/** As anybody would replay it, deciding again what members decided. */
 function checkLedger({ machinery }: EnclaveWorld, { enclave, servicePem }: Host, ledger: readonly TreeEntry[]): void {
-  const { primitives } = machinery;
+  const { primitives, scripts } = machinery;
   const { secrets } = enclave.node!.path;
   const verifier = new LedgerVerifier({ primitives, mode: "strict", secrets, serviceCertificatePem: servicePem });
-  const findings = ledger.flatMap(({ bytes }) => verifier.failed ? [] : [...verifier.add(bytes)]);
-  const [first] = [...findings, ...(verifier.failed ? [] : verifier.finish())];
-  if (first !== undefined) throw new Violation("LedgersVerify", JSON.stringify(first));
+  const audit = new GovernanceAudit(primitives, scripts);
+  const require = (findings: readonly unknown[]) => {
+    if (findings.length > 0) throw new Violation("LedgersVerify", JSON.stringify(findings[0]));
+  };
+  for (const { bytes } of ledger) {
+    require(verifier.add(bytes));
+    audit.add(bytes, verifier.tree);
+  }
+  require(verifier.finish());
+  const doubt = audit.findings.find(({ verdict }) => verdict === "does not follow") ?? audit.firstDoubt;
+  if (doubt !== undefined) throw new Violation("DecisionsFollow", `${formatTxId(doubt.txId)}: ${doubt.reason}`);
 }

@@ -109,7 +109,7 @@ export function drawPlan(random: SeededRandom): Plan {
     brokenConnection: random.pick([0, 0.01, 0.05]),
     reconnect: random.pick([0, 0.05, 0.3]),
 
-    decision: random.pick([0, 0.005, 0.01]),
+    decision: random.pick([0, 0.01, 0.04]),
     addNode: random.pick([0, 0.003, 0.01]),
     removeNode: random.pick([0, 0.003, 0.01]),
     fromSnapshot: random.pick([0, 0.5, 1]),

@@ -28,7 +28,7 @@ const MAX_REMEMBERED_VERIFICATIONS = 10_000;
 export class Machinery {
   readonly #keyPairs: RsaKeyPair[] = [];
 
-  private constructor(readonly primitives: Primitives, private readonly scripts: EnclavePowers["scripts"]) {}
+  private constructor(readonly primitives: Primitives, readonly scripts: EnclavePowers["scripts"]) {}
 
   static async load(): Promise<Machinery> {
     return new Machinery(withRememberedVerifications(loadNativePrimitives()), await loadScriptEngine(() => 0));

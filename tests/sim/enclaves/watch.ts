@@ -29,6 +29,8 @@ export interface WatchOptions {
 }
 
 export class NodeWatch {
+  /** Entries with a new ledger secret that it has, or had once. */
+  readonly rekeys = new Set<TreeEntry>();
   readonly #node: Node;
   readonly #options: WatchOptions;
   #log: readonly TreeEntry[] = [];
@@ -128,6 +130,7 @@ export class NodeWatch {
     const entry = this.#options.tree.entryAfter(this.#log.at(-1), bytes, writeSet);
     if (typeof entry === "string") return this.#options.onDifference(`${this.#options.name}: ${entry}`);
     this.#log = [...this.#log, entry];
+    if (entry.isRekey) this.rekeys.add(entry);
   }
 
   #take(): WatchedPicture {

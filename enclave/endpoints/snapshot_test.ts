@@ -2,6 +2,7 @@ import { strict as assert } from "node:assert";
 import { equalBytes, fromUtf8Lenient } from "../../shared/bytes.ts";
 import { noblePrimitives } from "../../shared/crypto/primitives.ts";
 import { Snapshot, splitSnapshotFile } from "../../shared/ledger/snapshot.ts";
+import { MAX_SNAPSHOT_ANSWER_BYTES } from "../../shared/limits.ts";
 import { parseReceipt } from "../../shared/receipt/receipt.ts";
 import { verifyReceipt } from "../../shared/receipt/verify_receipt.ts";
 import { headerOf, odataError, serviceTest } from "../../tests/inline_app.ts";
@@ -104,6 +105,17 @@ serviceTest("ranges are those of Python's slices, and every answer is 206", "nat
     assert.equal(headerOf(response, "content-range"), `bytes ${from}-${to}/${size}`);
     assert(equalBytes(response.body, file.subarray(from, to)), range);
   }
+}, { change });
+
+serviceTest("of a large file an answer holds the beginning of what was asked for", "native", (service) => {
+  const name = "snapshot_1000_1001.committed";
+  const sizeBytes = 3 * MAX_SNAPSHOT_ANSWER_BYTES;
+  service.node.enclave.node!.snapshotter.remember({ name, seqno: 1000, sizeBytes });
+  service.node.snapshots.set(name, new Uint8Array());
+  const given = (range?: string) => headerOf(ask(service, `GET /node/snapshot/${name}`, range), "content-range");
+  assert.equal(given(), `bytes 0-${MAX_SNAPSHOT_ANSWER_BYTES}/${sizeBytes}`);
+  assert.equal(given("bytes=7-"), `bytes 7-${MAX_SNAPSHOT_ANSWER_BYTES + 7}/${sizeBytes}`);
+  assert.equal(given("bytes=7-20"), `bytes 7-20/${sizeBytes}`);
 }, { change });
 
 serviceTest("ranges that are none are refused with the reason, and with the snapshot's name", "native", (service) => {

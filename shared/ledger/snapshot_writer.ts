@@ -8,12 +8,13 @@
  */
 
 import { assert } from "../assert.ts";
-import { fromByteString, toUtf8, Writer } from "../bytes.ts";
+import { toUtf8, Writer } from "../bytes.ts";
 import { entryIv, GCM_TAG_BYTES } from "../crypto/aes_gcm.ts";
 import { GcmStream, sealPart } from "../crypto/gcm_stream.ts";
 import type { Primitives } from "../crypto/primitives.ts";
 import type { StoreSnapshot, TableSnapshot } from "../kv/store.ts";
 import { domainOf } from "../kv/table_name.ts";
+import type { SnapshotEntry } from "../kv/versioned_table.ts";
 import { MAX_SNAPSHOT_BYTES, SNAPSHOT_PART_BYTES, SNAPSHOT_WORK_KEYS } from "../limits.ts";
 import type { Seqno } from "../tx_id.ts";
 import { EntryType, FRAME_HEADER_BYTES, writeFrameHeader } from "./entry.ts";
@@ -139,11 +140,7 @@ function* serialise(start: Uint8Array, tables: readonly MeasuredTable[]): Genera
     let keys = 0;
     for (const entry of keysInMapOrder(table.entries)) {
       if (entry !== undefined) {
-        parts.u64(entry.key.length);
-        parts.padded(fromByteString(entry.key));
-        parts.u64(8 + entry.value.length);
-        parts.u64(entry.version);
-        parts.padded(entry.value);
+        parts.entry(entry);
         keys++;
       }
       if (parts.isFull) yield* parts.full();
@@ -189,13 +186,22 @@ class PartWriter {
     this.#length += value.length;
   }
 
-  /** With zeros up to a multiple of 8 of its own length. */
-  padded(value: Uint8Array): void {
-    const length = padded(value.length);
-    this.#makeRoom(length);
-    this.#bytes.set(value, this.#length);
-    this.#bytes.fill(0, this.#length + value.length, this.#length + length);
-    this.#length += length;
+  /** One key with its value. There are millions, so nothing is allocated here. */
+  entry({ key, value, version }: SnapshotEntry): void {
+    const [keyBytes, valueBytes] = [padded(key.length), padded(value.length)];
+    this.#makeRoom(24 + keyBytes + valueBytes);
+    const bytes = this.#bytes;
+    this.u64(key.length);
+    let at = this.#length;
+    for (let i = 0; i < key.length; i++) bytes[at + i] = key.charCodeAt(i);
+    bytes.fill(0, at + key.length, at + keyBytes);
+    this.#length += keyBytes;
+    this.u64(8 + value.length);
+    this.u64(version);
+    at = this.#length;
+    bytes.set(value, at);
+    bytes.fill(0, at + value.length, at + valueBytes);
+    this.#length += valueBytes;
   }
 
   /** Takes out the parts that are complete. */

@@ -183,6 +183,7 @@ export class Joining {
       for (const { first, secret, previousSecretStoredVersion } of info.ledgerSecrets) {
         path.secrets.add(first, new LedgerSecret(this.#primitives, secret, previousSecretStoredVersion));
       }
+      path.secrets.keepAll();
     }
     const start = this.#snapshot && openSnapshot(this.#primitives, this.#snapshot, path.secrets);
     this.node.becomeMember({

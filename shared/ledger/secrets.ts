@@ -79,6 +79,8 @@ export class LedgerSecret {
 export class LedgerSecrets {
   /** Ascending by first seqno. */
   readonly #secrets: { readonly first: Seqno; readonly secret: LedgerSecret }[] = [];
+  /** First seqno of the newest secret that is never forgotten. */
+  #keptUpTo: Seqno = 0;
 
   get size(): number {
     return this.#secrets.length;
@@ -114,9 +116,15 @@ export class LedgerSecrets {
     this.#secrets.splice(at, 0, { first, secret });
   }
 
+  /** No rollback forgets what is known now: a joiner is told it once, and its ledger does not tell it again. */
+  keepAll(): void {
+    this.#keptUpTo = this.latest()?.first ?? 0;
+  }
+
   /** Forgets secrets that transactions after `seqno` brought. The one for `seqno` + 1 stays: a rekey precedes it. */
   rollback(seqno: Seqno): void {
-    while (this.#secrets.length > 0 && this.#secrets.at(-1)!.first > seqno + 1) this.#secrets.pop();
+    const last = Math.max(seqno + 1, this.#keptUpTo);
+    while (this.#secrets.length > 0 && this.#secrets.at(-1)!.first > last) this.#secrets.pop();
   }
 
   *[Symbol.iterator](): Generator<{ readonly first: Seqno; readonly secret: LedgerSecret }> {

@@ -55,3 +55,13 @@ Deno.test("LedgerSecrets.add() refuses a second secret for the same seqno", () =
   secrets.add(1, secret(1));
   assert.throws(() => secrets.add(1, secret(2)), /No two ledger secrets start at the same seqno/);
 });
+
+Deno.test("LedgerSecrets.keepAll() lets a joiner keep what it was told, however far its ledger goes back", () => {
+  const secrets = new LedgerSecrets();
+  secrets.add(1, secret(1));
+  secrets.add(42, secret(2));
+  secrets.keepAll();
+  secrets.add(60, secret(3));
+  secrets.rollback(24);
+  assert.deepEqual([...secrets].map(({ first }) => first), [1, 42]);
+});

@@ -22,7 +22,9 @@ import type { EnclaveWorld } from "./world.ts";
 /** What is healed commits a write within so many election timeouts, and agrees; a few are the rule. */
 const AGREEMENT_TIMEOUTS = 60;
 
-export function checkEnding(world: EnclaveWorld, history: History, client: Client): void {
+/** @returns how long it took until all agreed, in milliseconds */
+export function checkEnding(world: EnclaveWorld, history: History, client: Client): number {
+  const healedMs = world.nowMs();
   const most = AGREEMENT_TIMEOUTS * ELECTION_TIMEOUT_MS;
   let isCommitted = false;
   client.writeUntilCommitted("last", () => isCommitted = true);
@@ -32,6 +34,7 @@ export function checkEnding(world: EnclaveWorld, history: History, client: Clien
   if (world.run(most, () => disagreement(world) === undefined)) {
     throw new Violation("Liveness", `${disagreement(world)}, long after all was healed`);
   }
+  const agreedMs = world.nowMs() - healedMs;
   for (let key = 0; key < world.plan.keys; key++) client.readLast(`k${key}`);
   world.run(5);
   const members = membersThatLive(world);
@@ -41,6 +44,7 @@ export function checkEnding(world: EnclaveWorld, history: History, client: Clien
   for (const host of members) checkState(host);
   for (const host of members) checkDisk(host, ledger);
   checkLedger(world, members[0]!, ledger);
+  return agreedMs;
 }
 
 function membersThatLive(world: EnclaveWorld): Host[] {
@@ -66,7 +70,7 @@ function disagreement(world: EnclaveWorld): string | undefined {
 }
 
 /** All tables are the same at the same transaction, whether they were replayed or came with a snapshot. */
-function checkState({ name, enclave, watch }: Host): void {
+export function checkState({ name, enclave, watch }: Host): void {
   const entry = watch!.log.at(-1)!;
   const digest = digestOf(enclave.node!.store.snapshot());
   entry.stateDigest ??= digest;

@@ -50,6 +50,8 @@ export class Host {
   #nextRequest = 1;
   readonly #waiting = new Map<number, { readonly session: SessionId; readonly done: (outcome: Outcome) => void }>();
   readonly #started: EnclaveOutput[] = [];
+  /** First seqno of the newest ledger secret that it joined with. */
+  #toldUpTo: number | undefined;
   /** What arrives while the enclave is busy comes in one batch. */
   readonly #inbox: EnclaveInput[] = [];
 
@@ -217,9 +219,10 @@ export class Host {
     if (last.root !== root) {
       throw new Violation("OneRoot", `${this.name} has another Merkle root after ${last.view}.${last.seqno}`);
     }
-    // A joiner is told secrets of what it has not got yet.
+    // A joiner keeps what it was told, whatever its ledger does.
+    this.#toldUpTo ??= this.number === 0 ? 0 : path.secrets.latest()!.first;
     for (const rekey of watch!.rekeys) {
-      if (watch!.log[rekey.seqno - 1]?.isRekey === true) continue;
+      if (rekey.seqno < this.#toldUpTo || watch!.log[rekey.seqno - 1]?.isRekey === true) continue;
       watch!.rekeys.delete(rekey);
       if (path.secrets.startingAt(rekey.seqno + 1) === undefined) continue;
       throw new Violation(

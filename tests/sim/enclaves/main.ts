@@ -26,6 +26,7 @@ export async function runEnclaveSeeds(options: SeedOptions): Promise<boolean> {
         `${sum(reports, ({ receipts }) => receipts)} receipts`,
         `${sum(reports, ({ retired }) => retired)} nodes retired`,
         `${sum(reports, ({ crashed }) => crashed)} crashed`,
+        `healed within ${Math.max(0, ...reports.map(({ agreedMs }) => agreedMs))} ms`,
       ].join(", "),
   }, options);
 }

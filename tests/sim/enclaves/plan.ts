@@ -89,7 +89,7 @@ export function drawPlan(random: SeededRandom): Plan {
     reordered: random.chance(0.3),
 
     busyMs: random.pick([[0, 0], [0, 3], [0, 30]] as const),
-    partition: random.pick([0, 0.003, 0.006, 0.01]),
+    partition: random.pick([0, 0.005, 0.01, 0.02]),
     heal: random.pick([0.01, 0.02, 0.05]),
     oneWay: random.pick([0, 0.3, 1]),
     crash: sometimes(0.003),

@@ -17,7 +17,7 @@ import { Violation } from "../world.ts";
 import { Client } from "./clients.ts";
 import { Consortium } from "./consortium.ts";
 import { type Directory, EMPTY_DIRECTORY } from "./disk.ts";
-import { checkEnding } from "./ending.ts";
+import { checkEnding, checkState } from "./ending.ts";
 import { History } from "./history.ts";
 import type { Host } from "./host.ts";
 import { drawPlan, type Plan } from "./plan.ts";
@@ -29,6 +29,8 @@ const TURN_MS = 10;
 const MAX_MEMBERS = 5;
 /** Nodes that one schedule may make. */
 const MAX_NODES = 12;
+/** Share of moments at which the tables of nodes are compared; they are compared at the end in any case. */
+const STATE_CHECKS = 0.01;
 /** What begins in peace is done within so long. */
 const PEACE_MS = 20_000;
 
@@ -41,6 +43,8 @@ export interface EnclaveReport {
   readonly receipts: number;
   readonly crashed: number;
   readonly retired: number;
+  /** From when all was healed. */
+  readonly agreedMs: number;
 }
 
 /** What is checked after every step of consensus. */
@@ -106,8 +110,7 @@ class EnclaveSchedule {
     this.#open();
     this.#fail();
     this.#world.note("all is HEALED");
-    checkEnding(this.#world, this.#history, this.#clients[0]!);
-    return this.#report();
+    return this.#report(checkEnding(this.#world, this.#history, this.#clients[0]!));
   }
 
   /** A service with its first nodes, in peace. */
@@ -155,6 +158,7 @@ class EnclaveSchedule {
       this.#faults();
       this.#govern();
       world.run(TURN_MS);
+      if (this.#random.chance(STATE_CHECKS)) this.#compareStates();
     }
     world.isCalm = true;
     world.cut.clear();
@@ -162,6 +166,11 @@ class EnclaveSchedule {
       host.pausedUntilMs = 0;
       host.clockRate = 1000;
     }
+  }
+
+  /** Of nodes that have the same ledger at this moment. */
+  #compareStates(): void {
+    for (const host of this.#world.alive) if (host.takesPart && host.watch!.log.length > 0) checkState(host);
   }
 
   #faults(): void {
@@ -286,8 +295,8 @@ class EnclaveSchedule {
     const { certificatePem } = this.#world.service.user;
     const validity = { valid_from: "2025-12-31T00:00:00Z", validity_period_days: this.#random.between(60, 90) };
     this.#consortium.decide([this.#random.pick([
-      { name: "trigger_ledger_rekey", args: null },
-      { name: "trigger_ledger_rekey", args: null },
+      // The most delicate of all, and so the most frequent.
+      ...Array.from({ length: 5 }, () => ({ name: "trigger_ledger_rekey", args: null })),
       { name: "trigger_recovery_shares_refresh", args: null },
       { name: "trigger_snapshot", args: null },
       { name: "trigger_ledger_chunk", args: null },
@@ -350,7 +359,7 @@ class EnclaveSchedule {
     );
   }
 
-  #report(): EnclaveReport {
+  #report(agreedMs: number): EnclaveReport {
     const { committed, hosts, pictures, steps } = this.#world;
     return {
       nodes: hosts.length,
@@ -361,6 +370,7 @@ class EnclaveSchedule {
       receipts: this.#history.receipts.length,
       crashed: this.#crashed,
       retired: retiredIn(committed).size,
+      agreedMs,
     };
   }
 }

@@ -17,8 +17,8 @@ import { constitutionFiles } from "../../../node/constitution_folder.ts";
 import type { Plan } from "./plan.ts";
 import type { Machinery } from "./powers.ts";
 
-export const MESSAGE_TIMEOUT_MS = 50;
-export const ELECTION_TIMEOUT_MS = 500;
+export const MESSAGE_TIMEOUT_MS = 30;
+export const ELECTION_TIMEOUT_MS = 300;
 /** The world begins here: any date within the lives of the certificates will do. */
 export const FIRST_MOMENT_MS = Date.UTC(2026, 0, 1);
 

@@ -1,0 +1,172 @@
+/**
+ * Faults for whole nodes, each a small change of their source: proof that the checkers can fail.
+ *
+ * In: nothing. Out: a table; planted_faults_test.ts makes a copy of the sources with one of them and runs schedules on it.
+ * They are mistakes that bare consensus cannot see: in state, keys, signatures, sessions, forwarding and snapshots.
+ */
+
+export interface PlantedFault {
+  readonly name: string;
+  readonly file: string;
+  /** What is replaced, each found exactly once in the file. */
+  readonly changes: readonly { readonly find: string; readonly replace: string }[];
+  /** The properties of which one must be the first that does not hold. */
+  readonly caughtBy: readonly string[];
+}
+
+/** Schedules, from seed 1 on, within which each fault must be caught. */
+export const SCHEDULES = 60;
+
+export const PLANTED_FAULTS: readonly PlantedFault[] = [
+  {
+    name: "a backup does not check signatures",
+    file: "enclave/commit_path.ts",
+    changes: [{ find: "if (committable) this.#signatureCheck.require(entry);", replace: "" }],
+    caughtBy: ["BackupsCheckSignatures"],
+  },
+  {
+    name: "the tree is not retracted on rollback",
+    file: "enclave/commit_path.ts",
+    changes: [{ find: "this.#tree.retract(to + 1);", replace: "" }],
+    caughtBy: ["OneRoot", "NodesGoOn"],
+  },
+  {
+    name: "ledger secrets are not rolled back",
+    file: "enclave/commit_path.ts",
+    changes: [{ find: "    this.secrets.rollback(to);\n", replace: "" }],
+    caughtBy: ["SecretsFollowTheLog", "NodesGoOn", "Liveness"],
+  },
+  {
+    name: "what is signed is told to be committed",
+    file: "enclave/commit_path.ts",
+    changes: [{
+      find: "if (id.seqno <= this.#committedSeqno) return",
+      replace: "if (id.seqno <= this.lastSigned) return",
+    }],
+    caughtBy: ["CommittedIsHeld", "CommittedOrInvalidInv", "CommittedOrInvalidStrongInv", "NodesGoOn"],
+  },
+  {
+    name: "what is not committed and of an older view is told to be invalid",
+    file: "enclave/commit_path.ts",
+    changes: [{
+      find: `if (localView === id.view) return "Pending";`,
+      replace: `if (id.view < this.view) return "Invalid"; if (localView === id.view) return "Pending";`,
+    }],
+    caughtBy: ["CommittedOrInvalidInv", "CommittedOrInvalidStrongInv", "CommittedIsNeverLost"],
+  },
+  {
+    name: "a view begins with whatever is due",
+    file: "enclave/node.ts",
+    changes: [{ find: "if (this.canReplicate && this.path.raft.shouldSign) this.sign();", replace: "" }],
+    caughtBy: ["ViewsBeginWithASignature"],
+  },
+  {
+    name: "a session goes on after what it has seen was dropped",
+    file: "enclave/frontend/session.ts",
+    changes: [{
+      find: "if (this.seen !== undefined && path.viewOf(this.seen.seqno) !== this.seen.view) {",
+      replace: "if (false as boolean) {",
+    }],
+    caughtBy: ["SessionConsistency"],
+  },
+  {
+    name: "a session goes on with a primary that may lack what it has seen",
+    file: "enclave/frontend/session.ts",
+    changes: [{
+      find: "if (this.seen.seqno > committedTxId.seqno) throw new SessionConsistencyLost(loss(this.seen));",
+      replace: "void committedTxId;",
+    }],
+    caughtBy: ["SessionConsistency"],
+  },
+  {
+    name: "a session survives a change of view",
+    file: "enclave/frontend/session.ts",
+    changes: [
+      { find: "if (this.view !== view) throw new SessionConsistencyLost(viewChange(this.view, view));", replace: "" },
+      {
+        find: "if (this.seen !== undefined && path.viewOf(this.seen.seqno) !== this.seen.view) {",
+        replace: "if (false as boolean) {",
+      },
+    ],
+    caughtBy: ["SessionConsistency"],
+  },
+  {
+    name: "a forwarded request runs twice",
+    file: "enclave/forwarding/forwarder.ts",
+    changes: [{
+      find: "const response = sendable(this.#port.run(session, request), request.method);",
+      replace: `this.#port.run(session, request);
+        const response = sendable(this.#port.run(session, request), request.method);`,
+    }],
+    caughtBy: ["UniqueTxRequestsInv", "WritesAreOfTheirTransaction"],
+  },
+  {
+    name: "a channel takes a message again",
+    file: "enclave/channels/message_key.ts",
+    changes: [
+      { find: "if (this.isPast(protection)) return undefined;", replace: "" },
+      { find: "return counter <= this.#last;", replace: "return counter < 0;" },
+    ],
+    caughtBy: ["UniqueTxRequestsInv"],
+  },
+  {
+    name: "a historical query trusts the host",
+    file: "enclave/historical_cache.ts",
+    changes: [
+      { find: "if (secret === undefined || privateTables === undefined) {", replace: "if (secret === undefined) {" },
+      {
+        find: "      privateTables,\n      commitEvidence",
+        replace: "      privateTables: privateTables ?? [],\n      commitEvidence",
+      },
+    ],
+    caughtBy: ["ReceiptsHold"],
+  },
+  {
+    name: "secrets are given to a node that waits for the members",
+    file: "enclave/endpoints/join.ts",
+    changes: [{
+      find:
+        `if (known?.info.status === "Pending" && !trustsAtOnce) return { nodeStatus: "Pending", nodeId: known.id };`,
+      replace: `if (known?.info.status === "Pending" && !trustsAtOnce) {
+        const wanted = parseCertificateRequestPem(known.info.certificate_signing_request!);
+        const { notBeforeMs, notAfterMs } = joiner.certificate;
+        const pem = endorseNode(wanted, node.service, { notBeforeMs, notAfterMs }, node.random);
+        return { nodeStatus: "Pending", nodeId: known.id, networkInfo: networkInfoFor(node, service, known.info, pem) };
+      }`,
+    }],
+    caughtBy: ["SecretsGoToTrustedNodes"],
+  },
+  {
+    name: "a retirement is recorded before it is committed",
+    file: "enclave/endpoints/retirement.ts",
+    changes: [{ find: "if (rowOf(committed, id)?.status", replace: "void committed; if (rowOf(tx, id)?.status" }],
+    caughtBy: ["RetiredCommittedInv"],
+  },
+  {
+    name: "a node that waits is counted as a member",
+    file: "enclave/node_rows.ts",
+    changes: [{
+      find: `if (info.status === "Trusted") members`,
+      replace: `if (info.status === "Trusted" || info.status === "Pending") members`,
+    }],
+    caughtBy: ["LogConfigurationConsistentInv"],
+  },
+  {
+    name: "a rollback does not bring back what was removed",
+    file: "shared/kv/versioned_table.ts",
+    changes: [{
+      find: "removed.forEach((entry, i) => entry && this.#restore(changes.removes[i]!, entry, settled));",
+      replace: "void removed;",
+    }],
+    caughtBy: ["ReadsAreOfTheirTransaction", "StateMachineEquality"],
+  },
+  {
+    name: "a snapshot leaves out that a table was written later than its rows",
+    file: "shared/kv/store.ts",
+    changes: [{
+      find: "VersionedTable.load(name, version, entries, snapshot.version)",
+      replace: "VersionedTable.load(name, 0, entries, snapshot.version)",
+    }],
+    caughtBy: ["StateMachineEquality", "NodesGoOn"],
+  },
+];

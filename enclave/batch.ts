@@ -140,9 +140,30 @@ export function unpackOutputs(packed: PackedOutputs): EnclaveOutput[] {
   });
 }
 
-/** What need not be copied when a packed message is posted. */
-export function transferOf({ bytes }: { readonly bytes: Uint8Array }): Transferable[] {
-  return [bytes.buffer as ArrayBuffer];
+/** Shorter ones are copied sooner than their buffers are handed over one by one. */
+const MIN_TRANSFER_BYTES = 64 * 1024;
+
+/** What need not be copied when a packed message is posted; its sender has it no more. */
+export function transferOf({ bytes, others }: PackedInputs | PackedOutputs): ArrayBuffer[] {
+  const buffers = [bytes.buffer as ArrayBuffer];
+  for (const other of others) {
+    const large = givenAway(other);
+    if (large === undefined || large.length < MIN_TRANSFER_BYTES) continue;
+    if (large.length === large.buffer.byteLength) buffers.push(large.buffer as ArrayBuffer);
+  }
+  return buffers;
+}
+
+/** What nobody keeps who has sent it: a snapshot to start from may be a gigabyte, which two copies more make three. */
+function givenAway(other: EnclaveInput | EnclaveOutput): Uint8Array | undefined {
+  switch (other.kind) {
+    case "join":
+      return other.snapshot?.file;
+    case "nodeInbound":
+      return other.payload;
+    default:
+      return undefined;
+  }
 }
 
 function pushHeaders(headers: HeaderList, strings: string[], counts: number[]): void {

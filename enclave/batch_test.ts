@@ -1,6 +1,6 @@
 import { strict as assert } from "node:assert";
 import fc from "fast-check";
-import { packInputs, packOutputs, unpackInputs, unpackOutputs } from "./batch.ts";
+import { packInputs, packOutputs, transferOf, unpackInputs, unpackOutputs } from "./batch.ts";
 import type { EnclaveInput, EnclaveOutput } from "./messages.ts";
 
 /** Plain objects, as those that cross. */
@@ -60,4 +60,16 @@ Deno.test("unpackOutputs() gives back what packOutputs() took, in order, also th
   fc.assert(fc.property(fc.array(output, { maxLength: 12 }), (outputs) => {
     assert.deepEqual(unpackOutputs(structuredClone(packOutputs(outputs))), outputs);
   }));
+});
+
+Deno.test("transferOf() hands over what is large and has a buffer of its own, and leaves the rest where it is", () => {
+  const bytesOf = (length: number) => Uint8Array.from({ length }, (_, i) => i % 251);
+  const inbound = (payload: Uint8Array): EnclaveInput => ({ kind: "nodeInbound", from: "a", messageType: 1, payload });
+  const [large, small, view] = [bytesOf(100_000), bytesOf(100), bytesOf(200_000).subarray(50_000)];
+  const entries: EnclaveInput = { kind: "ledgerEntries", from: 1, to: 2, entries: bytesOf(100_000) };
+  const inputs = [inbound(large), inbound(small), inbound(view), entries];
+  const packed = packInputs(inputs, 0);
+  const crossed = unpackInputs(structuredClone(packed, { transfer: transferOf(packed) }));
+  assert.equal(large.length, 0, "it has gone");
+  assert.deepEqual(crossed, [inbound(bytesOf(100_000)), ...inputs.slice(1)]);
 });

@@ -14,10 +14,10 @@ import type { NodeId, RaftMessage } from "../shared/consensus/messages.ts";
 import type { EntryEffects, Members, RaftPort } from "../shared/consensus/port.ts";
 import { Raft } from "../shared/consensus/raft.ts";
 import type { Primitives, Random } from "../shared/crypto/primitives.ts";
-
+import { SERVICE_INFO } from "../shared/governance/tables.ts";
 import { Store, type StoreSnapshot } from "../shared/kv/store.ts";
 import type { WriteSet } from "../shared/kv/write_set.ts";
-import { FORCE_CHUNK_AFTER, LedgerEntry, sealEntry } from "../shared/ledger/entry.ts";
+import { FORCE_CHUNK_AFTER, FORCE_CHUNK_BEFORE, LedgerEntry, sealEntry } from "../shared/ledger/entry.ts";
 import type { LedgerSecrets } from "../shared/ledger/secrets.ts";
 import { isSignature } from "../shared/ledger/signature.ts";
 import { leafOf, NO_CLAIMS } from "../shared/merkle/leaf.ts";
@@ -76,6 +76,9 @@ export class CommitPath {
   #bytesInChunk: number[] = [0];
   #committedSeqno: Seqno = 0;
   #lastEntry: Uint8Array = new Uint8Array(0);
+  /** Of the entry that is being written or applied: small arrays of its own would cost as much as the hashes. */
+  readonly #evidenceDigest = new Uint8Array(32);
+  readonly #leaf = new Uint8Array(32);
 
   constructor(options: CommitPathOptions) {
     const { id, consensus, primitives, random } = options;
@@ -191,16 +194,16 @@ export class CommitPath {
     const txId = { view: this.view, seqno: this.store.version + 1 };
     const secret = this.secrets.at(txId.seqno);
     assert(secret !== undefined, "A node that writes has the ledger secret of what it writes");
-    const commitEvidenceDigest = secret.commitEvidenceDigest(txId);
+    const commitEvidenceDigest = secret.commitEvidenceDigest(txId, this.#evidenceDigest);
     const entry = sealEntry(primitives, secret.key, { txId, flags, claimsDigest, commitEvidenceDigest, writeSet });
-    const writeSetDigest = primitives.sha256(entry);
+    const writeSetDigest = primitives.sha256(entry, this.#leaf);
     const effects = this.#apply(
       txId.seqno,
       entry,
       flags,
       committable,
       writeSet,
-      leafOf(primitives, { writeSetDigest, commitEvidenceDigest, claimsDigest }),
+      leafOf(primitives, { writeSetDigest, commitEvidenceDigest, claimsDigest }, this.#leaf),
     );
     emit({ kind: "ledgerAppend", seqno: txId.seqno, entry, committable });
     this.raft.append(txId.seqno, entry.length, effects);
@@ -267,15 +270,26 @@ export class CommitPath {
     const { claimsDigest, commitEvidenceDigest } = entry;
     if (
       claimsDigest === undefined || commitEvidenceDigest === undefined ||
-      !equalBytes(commitEvidenceDigest, secret.commitEvidenceDigest(id))
+      !equalBytes(commitEvidenceDigest, secret.commitEvidenceDigest(id, this.#evidenceDigest))
     ) {
       throw new FormatError("its commit evidence is not that of this transaction");
     }
     const publicTables = entry.publicTables();
     const committable = isSignature(publicTables);
+    // The seal does not cover them, and the next signature does when nobody can ask for the entry again.
+    if ((entry.flags & ~flagsOf(publicTables, committable)) !== 0) {
+      throw new FormatError("its flags are not those of its kind");
+    }
     if (committable) this.#signatureCheck.require(entry);
     const writeSet = { publicTables, privateTables };
-    const effects = this.#apply(id.seqno, bytes, entry.flags, committable, writeSet, entry.leaf(primitives));
+    const effects = this.#apply(
+      id.seqno,
+      bytes,
+      entry.flags,
+      committable,
+      writeSet,
+      entry.leaf(primitives, this.#leaf),
+    );
     emit({ kind: "ledgerAppend", seqno: id.seqno, entry: bytes, committable });
     listener.executed(id, writeSet);
     return effects;
@@ -301,6 +315,12 @@ export class CommitPath {
     this.#options.listener.committed(seqno);
     return this.#rows.takeRetired(this.raft.latestMembers ?? NOBODY);
   }
+}
+
+/** The flags that an entry may have: where a file ends or begins (ledger-and-receipts.md §3). */
+function flagsOf(publicTables: WriteSet["publicTables"], committable: boolean): number {
+  if (committable) return FORCE_CHUNK_AFTER;
+  return publicTables.some(({ name }) => name === SERVICE_INFO.name) ? FORCE_CHUNK_BEFORE : 0;
 }
 
 /** The bias, below one in a million for what timers need, does not matter. */

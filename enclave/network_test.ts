@@ -242,3 +242,24 @@ Deno.test("a node that was removed and runs on unseats nobody, though it never h
   assert.equal(first.enclave.node!.view, 2);
   assert.notEqual(third.enclave.node!.path.raft.retirementPhase, "RetiredCommitted");
 });
+
+Deno.test("an entry whose flags were changed on the way is refused, and taken when it comes again", async () => {
+  const started = await startNetwork();
+  const { network } = started;
+  const [first, second, third] = network.nodes as [InlineNode, InlineNode, InlineNode];
+  const readEntries = first.readEntries;
+  first.readEntries = (from, to) => {
+    const entries = readEntries(from, to)?.slice() ?? null;
+    if (entries !== null) entries[1]! ^= 1;
+    return entries;
+  };
+  write(started, first, 1, "one");
+  network.advance(300);
+  for (const { logs } of [second, third]) {
+    assert.match(logs.at(-1)!, /^fail consensus Cannot take entry .*: its flags are not those of its kind$/);
+  }
+  first.readEntries = readEntries;
+  network.advance(1100);
+  assert.equal(read(started, second, 1), "one");
+  requireAgreement(started);
+});

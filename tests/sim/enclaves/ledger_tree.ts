@@ -35,6 +35,8 @@ export interface TreeEntry extends LoggedEntry {
   readonly changes: Uint8Array;
   /** Names of the members from here on. */
   readonly trusted: readonly string[];
+  /** Names of nodes that some entry up to here says are retired for good. */
+  readonly retired: readonly string[];
   /** What it did to clients' records. */
   readonly records: readonly Record[];
   /** Hex, of a signature. */
@@ -89,8 +91,12 @@ export class LedgerTree {
   #make(parent: TreeEntry | undefined, bytes: Uint8Array, changes: Uint8Array, writeSet: WriteSet): TreeEntry {
     const { view, seqno } = LedgerEntry.parse(bytes.subarray(0, entryBytes(bytes)));
     const rows = writeSet.publicTables.find(({ name }) => name === NODES_INFO.name);
-    const before = parent?.trusted ?? [];
-    const { trusted, retired } = rows === undefined ? { trusted: before, retired: [] } : this.#readRows(before, rows);
+    const [trustedBefore, retiredBefore] = [parent?.trusted ?? [], parent?.retired ?? []];
+    const { trusted, marked } = rows === undefined
+      ? { trusted: trustedBefore, marked: [] }
+      : this.#readRows(trustedBefore, rows);
+    // Whoever is removed a second time has its row written again, with the mark that is in it.
+    const retiredNow = marked.filter((name) => !retiredBefore.includes(name));
     return {
       chain: this.#entries.size + 1,
       parent,
@@ -104,14 +110,15 @@ export class LedgerTree {
       isRekey: writeSet.publicTables.some(({ name }) => name === ENCRYPTED_LEDGER_SECRETS.name),
       records: writeSet.privateTables.filter(({ name }) => name === RECORDS).flatMap(recordsOf),
       ...rows !== undefined && trusted.length > 0 && { members: trusted },
-      ...retired.length > 0 && { retiredCommitted: retired },
+      retired: [...retiredBefore, ...retiredNow],
+      ...retiredNow.length > 0 && { retiredCommitted: retiredNow },
     };
   }
 
   /** consensus.md §17, §18: trusted nodes are members, retired ones are not. */
-  #readRows(before: readonly string[], { writes }: TableWrites): { trusted: string[]; retired: string[] } {
+  #readRows(before: readonly string[], { writes }: TableWrites): { trusted: string[]; marked: string[] } {
     const trusted = new Set(before);
-    const retired: string[] = [];
+    const marked: string[] = [];
     for (const [key, value] of writes) {
       const name = this.#nameOf(NODES_INFO.key.decode(key));
       const { status, retired_committed } = NODES_INFO.value.decode(value);
@@ -120,9 +127,9 @@ export class LedgerTree {
         this.everTrusted.add(name);
       }
       if (status === "Retired") trusted.delete(name);
-      if (retired_committed === true) retired.push(name);
+      if (retired_committed === true) marked.push(name);
     }
-    return { trusted: [...trusted].sort(), retired: retired.sort() };
+    return { trusted: [...trusted].sort(), marked: marked.sort() };
   }
 }
 

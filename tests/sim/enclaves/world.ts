@@ -10,7 +10,8 @@ import type { EnclaveOutput, HttpRequest, HttpResponse } from "../../../enclave/
 import { parseRaftMessage, raftHeaderBytes } from "../../../shared/consensus/messages.ts";
 import type { NodeId } from "../../../shared/consensus/messages.ts";
 import { concat } from "../../../shared/bytes.ts";
-import { LedgerEntry } from "../../../shared/ledger/entry.ts";
+import { entryBytes, LedgerEntry } from "../../../shared/ledger/entry.ts";
+import { isSignature } from "../../../shared/ledger/signature.ts";
 import type { Property, Step } from "../picture.ts";
 import type { SeededRandom } from "../random.ts";
 import { describeMessage } from "../score.ts";
@@ -259,7 +260,7 @@ export class EnclaveWorld implements Surroundings {
   asRead(bytes: Uint8Array | null): Uint8Array | null {
     if (this.isCalm || bytes === null) return bytes;
     if (this.random.chance(this.plan.unreadable)) return null;
-    return this.random.chance(this.plan.corrupted) ? this.#flip(bytes) : bytes;
+    return this.random.chance(this.plan.corrupted) ? this.#flip(bytes, 0) : bytes;
   }
 
   cannotWrite(): boolean {
@@ -284,7 +285,7 @@ export class EnclaveWorld implements Surroundings {
     const copies = this.isCalm ? 1 : (random.chance(lost) ? 0 : 1) + (random.chance(duplicated) ? 1 : 0);
     if (copies === 0) this.note(`${way} LOST ${describeFrame(messageType, payload)}`);
     if (!this.isCalm && random.chance(flipped)) {
-      frame = this.#flip(frame);
+      frame = this.#flip(frame, payload.length);
       this.note(`${way} a bit FLIPPED in ${describeFrame(messageType, payload)}`);
     }
     for (let copy = 0; copy < copies; copy++) {
@@ -303,9 +304,19 @@ export class EnclaveWorld implements Surroundings {
     receiver.give({ kind: "nodeInbound", from: from.nodeId, messageType, payload: frame.slice() });
   }
 
-  #flip(bytes: Uint8Array): Uint8Array {
+  /**
+   * Changes a bit.
+   *
+   * But not of a signature's flags, which nothing protects until the next signature: a backup that takes them changed can
+   * take no signature after it, as in CCF, until its process is started anew.
+   *
+   * @param entriesAt where ledger entries begin
+   */
+  #flip(bytes: Uint8Array, entriesAt: number): Uint8Array {
     const flipped = bytes.slice();
-    if (flipped.length > 0) flipped[this.random.below(flipped.length)]! ^= 1 << this.random.below(8);
+    let at = this.random.below(bytes.length);
+    if (isFlagsOfSignature(bytes.subarray(entriesAt), at - entriesAt)) at++;
+    if (flipped.length > 0) flipped[at]! ^= 1 << this.random.below(8);
     return flipped;
   }
 
@@ -358,6 +369,16 @@ export class EnclaveWorld implements Surroundings {
       if (!this.cut.has(`${target.name} ${from.name}`)) end(response);
     });
   }
+}
+
+/** @param entries back to back */
+function isFlagsOfSignature(entries: Uint8Array, index: number): boolean {
+  for (let at = 0; at <= index - 1;) {
+    const length = entryBytes(entries.subarray(at));
+    if (index === at + 1) return isSignature(LedgerEntry.parse(entries.subarray(at, at + length)).publicTables());
+    at += length;
+  }
+  return false;
 }
 
 function describeFrame(messageType: number, payload: Uint8Array): string {

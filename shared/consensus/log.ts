@@ -57,7 +57,10 @@ function commit<Entry>(state: RaftState<Entry>, seqno: Seqno): void {
   state.committed = seqno;
   // Before the store is told, which may say of this very node that its removal is known.
   completeRetirementAt(state, seqno);
-  for (const id of state.port.commit(seqno)) setRetiredCommitted(state, id);
+  const retired = state.port.commit(seqno);
+  for (const id of retired) if (id !== state.id) setRetiredCommitted(state, id);
+  // Last, so that it does not hand over to one of the others.
+  if (retired.includes(state.id)) setRetiredCommitted(state, state.id);
 
   const current = state.configurations.findLastIndex((configuration) => configuration.seqno <= seqno);
   if (current <= 0) return;

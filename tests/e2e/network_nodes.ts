@@ -81,6 +81,8 @@ export class RunningNode {
   webUrl = "";
   /** Whether it takes part in the service. */
   isMember = false;
+  /** Whether its directory is also another node's: between that one's files and the later snapshot there may be a gap. */
+  foundFiles = false;
   hasEnded = false;
   readonly #process: Deno.ChildProcess;
   readonly #status: Promise<Deno.CommandStatus>;
@@ -349,6 +351,7 @@ export class RunningNetwork implements AsyncDisposable {
     const number = old === undefined ? ++this.#joiners : Number(old.name.slice("node".length));
     const files = createJoiner(this.#sandboxOptions, number, new URL(target.url).host);
     if (old !== undefined) {
+      old.foundFiles = true;
       // As its operator does: a node that was killed leaves its mark, and no other starts beside it.
       await Deno.remove(join(files.folder, "node.pid"));
       // These two are only waited for.
@@ -366,7 +369,8 @@ export class RunningNetwork implements AsyncDisposable {
   }
 
   async trust(joiner: RunningNode): Promise<void> {
-    await this.eventually(`${joiner.name} is known`, async () => await this.#rowOf(joiner));
+    await this.eventually(`${joiner.name} is known`, async () => joiner.hasEnded || await this.#rowOf(joiner));
+    if (joiner.hasEnded) throw new Error(`${joiner.name} has ended: ${joiner.log().slice(-500)}`);
     const action = {
       name: "transition_node_to_trusted",
       args: { node_id: joiner.id, valid_from: new Date().toISOString().slice(0, 19) + "Z", validity_period_days: 30 },
@@ -421,6 +425,7 @@ export class RunningNetwork implements AsyncDisposable {
     this.#options.configure?.(config);
     Deno.writeTextFileSync(files.configFile, JSON.stringify(config));
     const node = new RunningNode(files, config.ledger.directory, proxy);
+    node.foundFiles = options.inPlaceOf !== undefined || options.ledgerDirectory !== undefined;
     this.nodes.push(node);
     await this.eventually(`${node.name} answers`, () => {
       if (node.hasEnded) return Promise.resolve(true);

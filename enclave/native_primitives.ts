@@ -13,7 +13,7 @@
  * - RSA: node:crypto, 1000 for 2048 bits.
  *
  * On the write path a small array costs as much as hashing a block, 0.2 and, while garbage is collected, up to 1. So
- * nothing is allocated here but the result. Results have buffers of their own: a view into something shared would take
+ * nothing is allocated here but the result, and not even that where the caller has a place for it. Results have buffers of their own: a view into something shared would take
  * its neighbours along when it is posted to another thread.
  */
 
@@ -43,9 +43,9 @@ export function loadNativePrimitives(): Primitives {
   const short = createShortSha256();
   const shortGcm = createShortAesGcm();
   return {
-    sha256(message) {
-      if (message.length <= MAX_SHORT_MESSAGE_BYTES) return short.sha256(message);
-      return plain(createHash("sha256").update(message).digest());
+    sha256(message, into) {
+      if (message.length <= MAX_SHORT_MESSAGE_BYTES) return short.sha256(message, into);
+      return written(createHash("sha256").update(message).digest(), into);
     },
 
     sha256Stream() {
@@ -56,9 +56,9 @@ export function loadNativePrimitives(): Primitives {
     hmacSha256(key) {
       const ownKey = key.slice();
       const shortHmac = short.hmacSha256(ownKey);
-      return (message) => {
-        if (message.length <= MAX_SHORT_MESSAGE_BYTES) return shortHmac(message);
-        return plain(createHmac("sha256", ownKey).update(message).digest());
+      return (message, into) => {
+        if (message.length <= MAX_SHORT_MESSAGE_BYTES) return shortHmac(message, into);
+        return written(createHmac("sha256", ownKey).update(message).digest(), into);
       };
     },
 
@@ -134,6 +134,12 @@ function readRsaKey(pkcs8: Uint8Array): KeyObject {
   }
   if (key?.asymmetricKeyType !== "rsa") throw new FormatError("Cannot read an RSA key: it must be PKCS#8 in DER");
   return key;
+}
+
+function written(digest: Uint8Array, into: Uint8Array | undefined): Uint8Array {
+  if (into === undefined) return plain(digest);
+  into.set(digest);
+  return into;
 }
 
 /** A Buffer as what the interface promises: a Buffer's `slice` would share memory. */

@@ -230,6 +230,19 @@ Deno.test("native results are arrays of their own, not views that drag secrets a
   }
 });
 
+testOnBoth("sha256() and hmacSha256() write where they are told to, and nowhere else", (primitives) => {
+  for (const length of [0, 100, MAX_SHORT_MESSAGE_BYTES + 1]) {
+    const message = new Uint8Array(length).fill(7);
+    const hmac = primitives.hmacSha256(message.slice(0, 40));
+    for (const hash of [primitives.sha256, hmac]) {
+      const place = new Uint8Array(34).fill(0xee);
+      const into = place.subarray(1, 33);
+      assert.equal(hash(message, into), into);
+      assert.equal(toHex(place), `ee${toHex(hash(message))}ee`);
+    }
+  }
+});
+
 Deno.test("native digests are not changed by later calls", () => {
   const first = native.sha256(toUtf8("first"));
   const before = toHex(first);

@@ -52,8 +52,9 @@ const CONSTANTS_AT = 128;
 const MESSAGE_AT = 384;
 
 export interface ShortSha256 {
-  sha256(message: Uint8Array): Uint8Array;
-  hmacSha256(key: Uint8Array): (message: Uint8Array) => Uint8Array;
+  /** @param into where the digest is written; without it, in a new array */
+  sha256(message: Uint8Array, into?: Uint8Array): Uint8Array;
+  hmacSha256(key: Uint8Array): (message: Uint8Array, into?: Uint8Array) => Uint8Array;
 }
 
 /** A fresh instance; calls of different instances do not touch each other's memory. */
@@ -75,17 +76,22 @@ export function createShortSha256(): ShortSha256 {
     compress(fromAt, paddedEnd, toAt);
   }
 
-  const digest = () => bytes.slice(DIGEST_AT, DIGEST_AT + DIGEST_BYTES);
+  const last = bytes.subarray(DIGEST_AT, DIGEST_AT + DIGEST_BYTES);
+  function digest(into: Uint8Array | undefined): Uint8Array {
+    if (into === undefined) return last.slice();
+    into.set(last);
+    return into;
+  }
 
   function put(message: Uint8Array): void {
     assert(message.length <= MAX_SHORT_MESSAGE_BYTES, "A message hashed here is short");
     bytes.set(message, MESSAGE_AT);
   }
 
-  function sha256(message: Uint8Array): Uint8Array {
+  function sha256(message: Uint8Array, into?: Uint8Array): Uint8Array {
     put(message);
     finish(INITIAL_AT, message.length, 0, DIGEST_AT);
-    return digest();
+    return digest(into);
   }
 
   /** The chaining value behind one block that the key and a constant make. */
@@ -94,7 +100,7 @@ export function createShortSha256(): ShortSha256 {
     key.forEach((byte, i) => block[i]! ^= byte);
     put(block);
     compress(INITIAL_AT, MESSAGE_AT + BLOCK_BYTES, DIGEST_AT);
-    return digest();
+    return digest(undefined);
   }
 
   return {
@@ -103,13 +109,13 @@ export function createShortSha256(): ShortSha256 {
       const shortKey = key.length > BLOCK_BYTES ? sha256(key) : key;
       const inner = keyedState(shortKey, 0x36);
       const outer = keyedState(shortKey, 0x5c);
-      return (message) => {
+      return (message, into) => {
         put(message);
         bytes.set(inner, KEYED_AT);
         finish(KEYED_AT, message.length, BLOCK_BYTES, MESSAGE_AT);
         bytes.set(outer, KEYED_AT);
         finish(KEYED_AT, DIGEST_BYTES, BLOCK_BYTES, DIGEST_AT);
-        return digest();
+        return digest(into);
       };
     },
   };

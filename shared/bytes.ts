@@ -91,9 +91,10 @@ export class Writer {
   #view: DataView;
   #length = 0;
 
-  constructor(capacity = 256) {
-    this.#bytes = new Uint8Array(capacity);
-    this.#view = new DataView(this.#bytes.buffer);
+  /** @param place how many bytes there is room for at first; or where to write, for as long as it fits there */
+  constructor(place: number | Uint8Array = 256) {
+    this.#bytes = typeof place === "number" ? new Uint8Array(place) : place;
+    this.#view = new DataView(this.#bytes.buffer, this.#bytes.byteOffset, this.#bytes.length);
   }
 
   get length(): number {

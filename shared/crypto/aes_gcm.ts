@@ -14,7 +14,7 @@
  */
 
 import { assert, FormatError } from "../assert.ts";
-import { concat, Reader, type Writer } from "../bytes.ts";
+import { concat, Reader, Writer } from "../bytes.ts";
 import { MAX_VIEW } from "../limits.ts";
 import type { Seqno, View } from "../tx_id.ts";
 import type { Primitives } from "./primitives.ts";
@@ -76,15 +76,15 @@ export interface GcmHeader extends EntryIv {
 const SNAPSHOT_BIT = 0x8000_0000;
 
 /** The 12 bytes of an entry's IV. */
-export function entryIv({ seqno, view, isSnapshot }: EntryIv): Uint8Array {
+export function entryIv(fields: EntryIv): Uint8Array {
+  const writer = new Writer(GCM_IV_BYTES);
+  writeIv(writer, fields);
+  return writer.finish();
+}
+
+function writeIv(writer: Writer, { seqno, view, isSnapshot }: EntryIv): void {
   assert(view >= 0 && view <= MAX_VIEW, "A view fits the 31 bits that the IV has for it");
-  assert(Number.isSafeInteger(seqno) && seqno >= 0, "A seqno in an IV is a safe, non-negative integer");
-  const iv = new Uint8Array(GCM_IV_BYTES);
-  const data = new DataView(iv.buffer);
-  data.setUint32(0, seqno >>> 0, true);
-  data.setUint32(4, Math.floor(seqno / 0x1_0000_0000), true);
-  data.setUint32(8, isSnapshot ? view + SNAPSHOT_BIT : view, true);
-  return iv;
+  writer.u64(seqno).u32(isSnapshot ? view + SNAPSHOT_BIT : view);
 }
 
 /** Reads the 28 bytes of a header. @throws FormatError where they run out or the seqno is over 2^53 */
@@ -98,5 +98,6 @@ export function readGcmHeader(reader: Reader): GcmHeader {
 
 export function writeGcmHeader(writer: Writer, header: GcmHeader): void {
   assert(header.tag.length === GCM_TAG_BYTES, "A tag is 16 bytes");
-  writer.bytes(header.tag).bytes(entryIv(header));
+  writer.bytes(header.tag);
+  writeIv(writer, header);
 }

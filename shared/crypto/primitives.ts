@@ -20,11 +20,12 @@ export type Random = (length: number) => Uint8Array;
 export type CurveName = "P-256" | "P-384" | "P-521";
 
 export interface Primitives {
-  sha256(message: Uint8Array): Uint8Array;
+  /** @param into where the digest is written; without it, in a new array */
+  sha256(message: Uint8Array, into?: Uint8Array): Uint8Array;
   /** SHA-256 of a message that comes part by part. */
   sha256Stream(): Sha256Stream;
-  /** HMAC-SHA256 under a fixed key: the key's own two blocks are hashed once, here. */
-  hmacSha256(key: Uint8Array): (message: Uint8Array) => Uint8Array;
+  /** HMAC-SHA256 under a fixed key: the key's own two blocks are hashed once, here. `into` as for `sha256`. */
+  hmacSha256(key: Uint8Array): (message: Uint8Array, into?: Uint8Array) => Uint8Array;
   /** AES-256-GCM. Answers ciphertext and 16-byte tag apart, since CCF stores the tag in front. */
   gcmSeal(
     key: Uint8Array,
@@ -68,7 +69,7 @@ export interface Sha256Stream {
 export const NOBLE_CURVES = { "P-256": p256, "P-384": p384, "P-521": p521 } as const;
 
 export const noblePrimitives: Primitives = {
-  sha256: (message) => sha256(message),
+  sha256: (message, into) => written(sha256(message), into),
 
   sha256Stream() {
     const hash = sha256.create();
@@ -77,7 +78,7 @@ export const noblePrimitives: Primitives = {
 
   hmacSha256(key) {
     const keyed = hmac.create(sha256, key);
-    return (message) => keyed.clone().update(message).digest();
+    return (message, into) => written(keyed.clone().update(message).digest(), into);
   },
 
   gcmSeal(key, iv, additionalData, plaintext) {
@@ -105,3 +106,9 @@ export const noblePrimitives: Primitives = {
 
   rsaOaepDecrypt: (privateKey, ciphertext, label) => rsaOaepDecrypt(parseRsaPrivateKey(privateKey), ciphertext, label),
 };
+
+function written(digest: Uint8Array, into: Uint8Array | undefined): Uint8Array {
+  if (into === undefined) return digest;
+  into.set(digest);
+  return into;
+}

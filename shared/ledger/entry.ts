@@ -305,13 +305,11 @@ export class LedgerEntry {
     return primitives.sha256(this.frame.bytes);
   }
 
-  /** The entry's leaf in the Merkle tree. */
-  leaf(primitives: Primitives): Uint8Array {
-    return leafOf(primitives, {
-      writeSetDigest: this.writeSetDigest(primitives),
-      commitEvidenceDigest: this.commitEvidenceDigest,
-      claimsDigest: this.claimsDigest,
-    });
+  /** The entry's leaf in the Merkle tree. @param into where it is written; without it, in a new array */
+  leaf(primitives: Primitives, into?: Uint8Array): Uint8Array {
+    const { commitEvidenceDigest, claimsDigest } = this;
+    const writeSetDigest = primitives.sha256(this.frame.bytes, into);
+    return leafOf(primitives, { writeSetDigest, commitEvidenceDigest, claimsDigest }, into);
   }
 }
 
@@ -337,10 +335,11 @@ export function sealEntry(primitives: Primitives, key: Uint8Array, content: Entr
   const frame = layOutFrame(flags, { ...txId, isSnapshot: false }, publicBytes, serialisedLength(privateTables));
   const { bytes, publicAt, privateAt } = frame;
   assert(bytes.length <= MAX_ENTRY_BYTES, "An entry written is one that can be read back");
-  const header = new Writer(PUBLIC_HEADER_BYTES).u8(EntryType.evidenceAndClaims).u64(txId.seqno);
+  const tablesAt = publicAt + PUBLIC_HEADER_BYTES;
+  const header = new Writer(bytes.subarray(publicAt, tablesAt)).u8(EntryType.evidenceAndClaims).u64(txId.seqno);
   header.bytes(claimsDigest).bytes(commitEvidenceDigest).u64(0);
-  bytes.set(header.finish(), publicAt);
-  const publicEnd = serialiseTablesInto(bytes, publicAt + PUBLIC_HEADER_BYTES, publicTables);
+  assert(header.length === PUBLIC_HEADER_BYTES, "The header fits the place that it has");
+  const publicEnd = serialiseTablesInto(bytes, tablesAt, publicTables);
   const privateEnd = serialiseTablesInto(bytes, privateAt, privateTables);
   assert(publicEnd === privateAt && privateEnd === bytes.length, "An entry has the size its header states");
   return sealFrame(primitives, frame, key);

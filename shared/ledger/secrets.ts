@@ -21,11 +21,12 @@ const HEX_DIGITS = toUtf8("0123456789abcdef");
 /** Room for the longest: view and seqno have at most 10 and 16 digits. */
 const evidence = new Uint8Array(128);
 evidence.set(EVIDENCE_PREFIX);
+const nonce = new Uint8Array(32);
 
 /** One ledger secret: an AES-256 key, used as it is, and the root of commit evidence. */
 export class LedgerSecret {
   readonly #primitives: Primitives;
-  #nonceOf: ((message: Uint8Array) => Uint8Array) | undefined;
+  #nonceOf: ((message: Uint8Array, into: Uint8Array) => Uint8Array) | undefined;
 
   constructor(
     primitives: Primitives,
@@ -46,9 +47,9 @@ export class LedgerSecret {
     return toByteString(this.#evidenceBytes(id));
   }
 
-  /** sha256 of the commit evidence, as it stands in the entry. */
-  commitEvidenceDigest(id: TxId): Uint8Array {
-    return this.#primitives.sha256(this.#evidenceBytes(id));
+  /** sha256 of the commit evidence, as it stands in the entry. @param into where it is written, if not in a new array */
+  commitEvidenceDigest(id: TxId, into?: Uint8Array): Uint8Array {
+    return this.#primitives.sha256(this.#evidenceBytes(id), into);
   }
 
   /**
@@ -64,7 +65,7 @@ export class LedgerSecret {
     const txId = formatTxId(id);
     const txIdEnd = EVIDENCE_PREFIX.length + txId.length;
     for (let i = 0; i < txId.length; i++) evidence[EVIDENCE_PREFIX.length + i] = txId.charCodeAt(i);
-    const nonce = this.#nonceOf(evidence.subarray(EVIDENCE_PREFIX.length, txIdEnd));
+    this.#nonceOf(evidence.subarray(EVIDENCE_PREFIX.length, txIdEnd), nonce);
     evidence[txIdEnd] = COLON;
     let at = txIdEnd + 1;
     for (let i = 0; i < nonce.length; i++) {

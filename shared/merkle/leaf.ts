@@ -24,8 +24,12 @@ export const NO_CLAIMS: Uint8Array = new Uint8Array(32);
 const all = new Uint8Array(96);
 const two = all.subarray(0, 64);
 
-/** sha256 over the digests that are there; a write-set digest that stands alone is the leaf itself. */
-export function leafOf(primitives: Primitives, components: LeafComponents): Uint8Array {
+/**
+ * sha256 over the digests that are there; a write-set digest that stands alone is the leaf itself.
+ *
+ * @param into where the leaf is written; without it, in an array that is no other's
+ */
+export function leafOf(primitives: Primitives, components: LeafComponents, into?: Uint8Array): Uint8Array {
   const { writeSetDigest, commitEvidenceDigest, claimsDigest } = components;
   const second = commitEvidenceDigest ?? claimsDigest;
   if (second === undefined) return writeSetDigest;
@@ -34,8 +38,8 @@ export function leafOf(primitives: Primitives, components: LeafComponents): Uint
   // This runs once a transaction, and small buffers are what it would spend its time on: these two are reused.
   all.set(writeSetDigest);
   all.set(second, 32);
-  if (third === undefined) return primitives.sha256(two);
+  if (third === undefined) return primitives.sha256(two, into);
   assert(third.length === 32, "Digests of a leaf are 32 bytes");
   all.set(third, 64);
-  return primitives.sha256(all);
+  return primitives.sha256(all, into);
 }

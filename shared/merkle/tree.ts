@@ -26,6 +26,7 @@ export class MerkleTree {
   readonly #primitives: Primitives;
   readonly #levels: Level[] = [];
   readonly #pair = new Uint8Array(2 * NODE_BYTES);
+  readonly #node = new Uint8Array(NODE_BYTES);
   #first = 0;
   #size = 0;
 
@@ -45,7 +46,7 @@ export class MerkleTree {
     return this.#first;
   }
 
-  /** Appends the leaf of transaction `size`. */
+  /** Appends the leaf of transaction `size`, and keeps a copy of it. */
   append(leaf: Uint8Array): void {
     assert(leaf.length === NODE_BYTES, "A leaf is 32 bytes");
     this.#level(0).push(leaf);
@@ -53,7 +54,7 @@ export class MerkleTree {
     for (let depth = 0; index % 2 === 1; depth++) {
       const pair = this.#level(depth).pairEndingAt(index);
       index = (index - 1) / 2;
-      this.#level(depth + 1).push(this.#primitives.sha256(pair));
+      this.#level(depth + 1).push(this.#primitives.sha256(pair, this.#node));
     }
   }
 

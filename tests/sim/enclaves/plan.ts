@@ -18,6 +18,8 @@ export interface Plan {
   readonly signatures: { readonly txCount: number; readonly delayMs: number; readonly quietMs?: number };
   readonly snapshotTxCount: number;
   readonly messageLimit: number;
+  /** 0: none. */
+  readonly maxUncommitted: number;
   readonly durationMs: number;
 
   readonly lost: number;
@@ -35,6 +37,8 @@ export interface Plan {
   /** Partitions that cut one way only. */
   readonly oneWay: number;
   readonly crash: number;
+  /** Nodes whose operators stop them in peace, instead of a crash. */
+  readonly stop: number;
   /** A process that stops for a while and then finds that much time has passed. */
   readonly pause: number;
   readonly pauseMs: Span;
@@ -80,6 +84,7 @@ export function drawPlan(random: SeededRandom): Plan {
     ]),
     snapshotTxCount: random.pick([20, 50, 10_000]),
     messageLimit: random.pick([200, 1000, 100_000]),
+    maxUncommitted: random.pick([0, 0, 30]),
     durationMs: random.between(2000, 8000),
 
     lost: random.pick([0, 0, 0.02, 0.1, 0.3]),
@@ -93,6 +98,7 @@ export function drawPlan(random: SeededRandom): Plan {
     heal: random.pick([0.01, 0.02, 0.05]),
     oneWay: random.pick([0, 0.3, 1]),
     crash: sometimes(0.003),
+    stop: random.pick([0, 0.5]),
     pause: sometimes(0.005),
     pauseMs: random.pick([[50, 300], [200, 1500]] as const),
     leap: sometimes(0.005),

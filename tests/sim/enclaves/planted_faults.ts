@@ -113,10 +113,10 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
     name: "a historical query trusts the host",
     file: "enclave/historical_cache.ts",
     changes: [
-      { find: "if (secret === undefined || privateTables === undefined) {", replace: "if (secret === undefined) {" },
+      { find: "    if (privateTables === undefined) {\n", replace: "    if (false as boolean) {\n" },
       {
-        find: "      privateTables,\n      commitEvidence",
-        replace: "      privateTables: privateTables ?? [],\n      commitEvidence",
+        find: "return { entry, privateTables, commitEvidence",
+        replace: "return { entry, privateTables: privateTables ?? [], commitEvidence",
       },
     ],
     caughtBy: ["ReceiptsHold"],
@@ -168,5 +168,44 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
       replace: "VersionedTable.load(name, 0, entries, snapshot.version)",
     }],
     caughtBy: ["StateMachineEquality", "NodesGoOn"],
+  },
+  {
+    name: "a joiner forgets secrets that it was told, where its log goes back",
+    file: "enclave/join.ts",
+    changes: [{ find: "      path.secrets.keepAll();\n", replace: "" }],
+    caughtBy: ["Liveness"],
+  },
+  {
+    name: "a joiner asks for ever where it was once sent to",
+    file: "enclave/join.ts",
+    changes: [{
+      find: "    this.#target = this.#config.targetAddress;\n    this.node.log",
+      replace: "    this.node.log",
+    }],
+    caughtBy: ["Liveness"],
+  },
+  {
+    name: "a backup takes an entry with changed flags",
+    file: "enclave/commit_path.ts",
+    changes: [{
+      find: "if ((entry.flags & ~flagsOf(publicTables, committable)) !== 0)",
+      replace: "if (false as boolean)",
+    }],
+    caughtBy: ["StateMachineEquality"],
+  },
+  {
+    name: "a replay wants no secrets sent to a node that is marked as retired",
+    file: "shared/ledger/replay/secrets.ts",
+    changes: [
+      {
+        find: "const { status } = NODE_SHAPE(",
+        replace: "const { status, retired_committed } = parseJsonBytes(value) as any; NODE_SHAPE(",
+      },
+      {
+        find: `status === "Trusted" || status === "Retired";`,
+        replace: `status === "Trusted" || (status === "Retired" && retired_committed !== true);`,
+      },
+    ],
+    caughtBy: ["LedgersVerify"],
   },
 ];

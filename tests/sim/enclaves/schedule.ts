@@ -31,6 +31,8 @@ const MAX_MEMBERS = 5;
 const MAX_NODES = 12;
 /** Share of moments at which the tables of nodes are compared; they are compared at the end in any case. */
 const STATE_CHECKS = 0.01;
+/** A process that is asked to stop has ended by then. */
+const STOP_MS = 100;
 /** What begins in peace is done within so long. */
 const PEACE_MS = 20_000;
 
@@ -81,6 +83,8 @@ class EnclaveSchedule {
   /** Of nodes that crashed, for others to find. */
   readonly #left: Directory[] = [];
   #crashed = 0;
+  /** About to end. */
+  readonly #stopping = new Set<string>();
   /** Members that the last decision on nodes leads to, while it may still be on its way. */
   #planned: readonly string[] = [];
 
@@ -184,6 +188,7 @@ class EnclaveSchedule {
     const awake = world.alive.filter(({ isPaused }) => !isPaused);
     if (awake.length === 0) return;
     if (random.chance(crash)) this.#crash(random.pick(awake));
+    if (random.chance(crash)) random.pick(awake).give({ kind: "stopNotice" });
     if (random.chance(pause)) {
       const host = random.pick(awake);
       host.pausedUntilMs = world.nowMs() + random.between(...pauseMs);
@@ -215,10 +220,24 @@ class EnclaveSchedule {
 
   #crash(host: Host): void {
     if (!this.#canLose([host.name])) return;
+    this.#crashed++;
+    if (this.#random.chance(this.#plan.stop)) return this.#stop(host);
     this.#world.note(`${host.name} CRASHES`);
     this.#left.push(host.disk.leftBehind(this.#random));
     host.die();
-    this.#crashed++;
+  }
+
+  /** What is not signed is signed, and another is asked to lead; then the process ends. */
+  #stop(host: Host): void {
+    this.#world.note(`${host.name} STOPS`);
+    this.#stopping.add(host.name);
+    if (this.#random.chance(0.5)) host.give({ kind: "stopNotice" });
+    host.give({ kind: "stop" });
+    this.#world.after(STOP_MS, () => {
+      if (host.isDead) return;
+      this.#left.push(host.disk.leftBehind(this.#random));
+      host.die();
+    });
   }
 
   // What members and operators do.
@@ -274,7 +293,9 @@ class EnclaveSchedule {
     // A node that is removed before it has got the service's keys never gets them, and cannot agree to its removal.
     const outside = leaving.filter((name) => !world.hosts.some((host) => host.name === name && host.takesPart));
     if (!this.#canLose(outside)) return;
-    const living = staying.filter((name) => world.alive.some((host) => host.name === name));
+    const living = staying.filter((name) =>
+      !this.#stopping.has(name) && world.alive.some((host) => host.name === name)
+    );
     if (living.length < quorumOf(staying) || staying.length === 0) return;
     const waiting = world.alive.filter(({ name, enclave }) =>
       enclave.node?.state === "Pending" && !members.includes(name)
@@ -348,7 +369,8 @@ class EnclaveSchedule {
     const world = this.#world;
     const committed = world.committed;
     const gone = retiredIn(committed);
-    const isAlive = (name: string) => !names.includes(name) && world.alive.some((host) => host.name === name);
+    const isAlive = (name: string) =>
+      !names.includes(name) && !this.#stopping.has(name) && world.alive.some((host) => host.name === name);
     const inForce = [...world.pictures.values()].flatMap(({ configurations }: NodePicture) =>
       configurations.filter(({ seqno }) => seqno > committed.length)
     );

@@ -72,7 +72,10 @@ export function rpcAddressOf(number: number): string {
   return `127.0.0.1:${8000 + number}`;
 }
 
-function nodeConfig({ curve, signatures, snapshotTxCount, messageLimit }: Plan, number: number): CommonConfig {
+function nodeConfig(
+  { curve, signatures, snapshotTxCount, messageLimit, maxUncommitted }: Plan,
+  number: number,
+): CommonConfig {
   const address = `127.0.0.1:${10_000 + number}`;
   const rpcAddress = rpcAddressOf(number);
   return {
@@ -92,7 +95,7 @@ function nodeConfig({ curve, signatures, snapshotTxCount, messageLimit }: Plan, 
     consensus: {
       messageTimeoutMs: MESSAGE_TIMEOUT_MS,
       electionTimeoutMs: ELECTION_TIMEOUT_MS,
-      maxUncommittedTransactions: 0,
+      maxUncommittedTransactions: maxUncommitted,
     },
     nodeToNodeMessageLimit: messageLimit,
     logLevel: "info",

@@ -9,7 +9,7 @@ import { Enclave } from "../../../enclave/enclave.ts";
 import type { EnclaveOutput, HttpRequest, HttpResponse } from "../../../enclave/messages.ts";
 import { parseRaftMessage, raftHeaderBytes } from "../../../shared/consensus/messages.ts";
 import type { NodeId } from "../../../shared/consensus/messages.ts";
-import { concat } from "../../../shared/bytes.ts";
+import { concat, fromUtf8 } from "../../../shared/bytes.ts";
 import { entryBytes, LedgerEntry } from "../../../shared/ledger/entry.ts";
 import { isSignature } from "../../../shared/ledger/signature.ts";
 import type { Property, Step } from "../picture.ts";
@@ -348,6 +348,17 @@ export class EnclaveWorld implements Surroundings {
     return this.isCalm ? 0 : this.random.between(0, 5);
   }
 
+  /** Whoever is told secrets was trusted by some entry, whatever became of it; a node cannot wait for its own commit. */
+  #requireTrusted({ name }: Host, response: HttpResponse | undefined): void {
+    if (response?.status !== 200 || this.tree.everTrusted.has(name)) return;
+    if (JSON.parse(fromUtf8(response.body)).network_info !== undefined) {
+      throw new Violation(
+        "SecretsGoToTrustedNodes",
+        `${name} was sent the secrets of the service, and nobody trusts it`,
+      );
+    }
+  }
+
   /** A joiner asks a node over TLS. */
   askNode(from: Host, { id, address, request }: Question): void {
     const target = address === SERVICE_ADDRESS
@@ -366,6 +377,7 @@ export class EnclaveWorld implements Surroundings {
     const session = target.openSession(from.nodeCertificate);
     this.exchange(target, session, request, (response) => {
       target.closeSession(session);
+      this.#requireTrusted(from, response);
       if (!this.cut.has(`${target.name} ${from.name}`)) end(response);
     });
   }

@@ -40,6 +40,8 @@ export interface NetworkOptions {
   readonly chunkSize?: string;
   /** Of the node that starts the service. */
   readonly firstLedgerDirectory?: string;
+  /** Where each node runs, in the order in which they start; on 127.0.0.1 without. */
+  readonly machines?: readonly Machine[];
   /** The default is the one linked into the enclave. */
   readonly app?: "native" | "js";
   /** Changes the configuration of every node before it starts. */
@@ -47,6 +49,13 @@ export interface NetworkOptions {
   readonly configure?: (config: any) => void;
   /** How long a node, or what members decide, may take; the default is for tests. */
   readonly patienceMs?: number;
+}
+
+/** A host of its own, as a network namespace is. */
+export interface Machine {
+  readonly address: string;
+  /** The command by which another one is run there. */
+  readonly enter: readonly string[];
 }
 
 export interface JoinOptions {
@@ -87,9 +96,16 @@ export class RunningNode {
   readonly #process: Deno.ChildProcess;
   readonly #status: Promise<Deno.CommandStatus>;
 
-  constructor(readonly files: SandboxNode, readonly ledger: string, readonly proxy: FaultProxy | undefined) {
-    this.#process = new Deno.Command("deno", {
+  constructor(
+    readonly files: SandboxNode,
+    readonly ledger: string,
+    readonly proxy: FaultProxy | undefined,
+    enter: readonly string[] = [],
+  ) {
+    const [program, ...before] = [...enter, "deno"];
+    this.#process = new Deno.Command(program!, {
       args: [
+        ...before,
         "run",
         "--quiet",
         "--no-prompt",
@@ -190,7 +206,7 @@ export class RunningNetwork implements AsyncDisposable {
     this.#folder = folder;
     this.electionTimeoutMs = options.electionTimeoutMs ?? 1000;
     this.#sandbox = createSandbox(
-      this.#sandboxOptions,
+      this.#sandboxOptions(0),
       (count) => crypto.getRandomValues(new Uint8Array(count)),
       Date.now(),
     );
@@ -200,10 +216,10 @@ export class RunningNetwork implements AsyncDisposable {
     return this.#options.patienceMs ?? PATIENCE_MS;
   }
 
-  get #sandboxOptions() {
+  #sandboxOptions(number: number) {
     return {
       workspace: join(this.#folder, "workspace"),
-      host: "127.0.0.1",
+      host: this.#options.machines?.[number]?.address ?? "127.0.0.1",
       port: 0,
       members: 1,
       users: 1,
@@ -333,15 +349,12 @@ export class RunningNetwork implements AsyncDisposable {
     });
   }
 
-  /** Lets the member ask for a snapshot, and waits until the primary has it with its receipt. @returns its seqno */
+  /** Lets the member ask for a snapshot, and waits until whoever leads then has it with its receipt. @returns its seqno */
   async takeSnapshot(): Promise<number> {
-    const primary = await this.primary();
-    const before = primary.newestSnapshot();
-    await this.govern(
-      [{ name: "trigger_snapshot", args: {} }],
-      () => Promise.resolve(primary.newestSnapshot() > before),
-    );
-    return primary.newestSnapshot();
+    const newest = () => Math.max(...this.live.map((node) => node.newestSnapshot()));
+    const before = newest();
+    await this.govern([{ name: "trigger_snapshot", args: {} }], () => Promise.resolve(newest() > before));
+    return newest();
   }
 
   /** Starts a node that asks to join; it waits for members if the service is open. */
@@ -349,7 +362,7 @@ export class RunningNetwork implements AsyncDisposable {
     const target = await this.primary();
     const old = options.inPlaceOf;
     const number = old === undefined ? ++this.#joiners : Number(old.name.slice("node".length));
-    const files = createJoiner(this.#sandboxOptions, number, new URL(target.url).host);
+    const files = createJoiner(this.#sandboxOptions(number), number, new URL(target.url).host);
     if (old !== undefined) {
       old.foundFiles = true;
       // As its operator does: a node that was killed leaves its mark, and no other starts beside it.
@@ -424,7 +437,8 @@ export class RunningNetwork implements AsyncDisposable {
     }
     this.#options.configure?.(config);
     Deno.writeTextFileSync(files.configFile, JSON.stringify(config));
-    const node = new RunningNode(files, config.ledger.directory, proxy);
+    const machine = this.#options.machines?.[Number(files.name.slice("node".length))];
+    const node = new RunningNode(files, config.ledger.directory, proxy, machine?.enter);
     node.foundFiles = options.inPlaceOf !== undefined || options.ledgerDirectory !== undefined;
     this.nodes.push(node);
     await this.eventually(`${node.name} answers`, () => {

@@ -34,7 +34,7 @@ function plant(target: string, { name, file, changes }: PlantedFault): void {
   Deno.writeTextFileSync(join(target, file), text);
 }
 
-async function simulate(target: string): Promise<{ readonly code: number; readonly output: string }> {
+async function simulate(target: string, seed: number): Promise<{ readonly code: number; readonly output: string }> {
   const { code, stdout, stderr } = await new Deno.Command("deno", {
     args: [
       "run",
@@ -44,7 +44,7 @@ async function simulate(target: string): Promise<{ readonly code: number; readon
       "--allow-env=NO_COLOR,FORCE_COLOR,CI,TERM",
       `--config=${join(repository, "deno.json")}`,
       join(target, "tests/sim/main.ts"),
-      "--seed=1",
+      `--seed=${seed}`,
       `--schedules=${SCHEDULES}`,
     ],
   }).output();
@@ -58,12 +58,12 @@ Deno.test("every planted fault of whole nodes is caught by the property that it 
   const left = [...PLANTED_FAULTS];
   await Promise.all(Array.from({ length: AT_ONCE }, async () => {
     for (let fault = left.shift(); fault !== undefined; fault = left.shift()) {
-      const { name, caughtBy } = fault;
+      const { name, caughtBy, seed } = fault;
       const target = Deno.makeTempDirSync({ prefix: "quorate-fault-" });
       try {
         for (const folder of SOURCES) copySources(target, folder);
         plant(target, fault);
-        const { code, output } = await simulate(target);
+        const { code, output } = await simulate(target, seed);
         await t.step({
           name,
           fn: () => {

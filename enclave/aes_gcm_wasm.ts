@@ -38,7 +38,7 @@ import {
 } from "./wasm_code.ts";
 
 /** Additional data and text together. Above this `node:crypto` is faster: it uses the processor's own instructions. */
-export const MAX_SHORT_GCM_BYTES = 768;
+export const MAX_SHORT_GCM_BYTES = 1024;
 
 const BLOCK_BYTES = 16;
 /** Blocks that are encrypted at once, one for each bit of a byte. */

@@ -190,13 +190,6 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
     seed: 1,
   },
   {
-    name: "a joiner forgets secrets that it was told, where its log goes back",
-    file: "enclave/join.ts",
-    changes: [{ find: "      path.secrets.keepAll();\n", replace: "" }],
-    caughtBy: ["Liveness"],
-    seed: 1,
-  },
-  {
     name: "a joiner asks for ever where it was once sent to",
     file: "enclave/join.ts",
     changes: [{

@@ -275,12 +275,10 @@ class EnclaveSchedule {
   #trust(): void {
     const world = this.#world;
     const members = this.#latestMembers();
-    const waiting = world.alive.filter(({ name, enclave }) =>
-      enclave.node?.state === "Pending" && !members.includes(name)
-    );
+    const waiting = this.#waiting(members);
     if (waiting.length === 0 || members.length >= MAX_MEMBERS) return;
-    const { nodeId } = this.#random.pick(waiting);
-    this.#planned = [];
+    const { nodeId, name } = this.#random.pick(waiting);
+    this.#planned = [...members, name];
     this.#consortium.decide([this.#trustAction(nodeId)]);
   }
 
@@ -297,15 +295,20 @@ class EnclaveSchedule {
       !this.#stopping.has(name) && world.alive.some((host) => host.name === name)
     );
     if (living.length < quorumOf(staying) || staying.length === 0) return;
-    const waiting = world.alive.filter(({ name, enclave }) =>
-      enclave.node?.state === "Pending" && !members.includes(name)
-    );
+    const waiting = this.#waiting(members);
     const coming = random.chance(0.5) ? waiting.slice(0, 1) : [];
-    this.#planned = staying;
+    this.#planned = [...staying, ...coming.map(({ name }) => name)];
     this.#consortium.decide([
       ...coming.map(({ nodeId }) => this.#trustAction(nodeId)),
       ...leaving.map((name) => ({ name: "remove_node", args: { node_id: this.#idOf(name) } })),
     ]);
+  }
+
+  /** Nodes that members may trust. */
+  #waiting(members: readonly string[]): Host[] {
+    return this.#world.alive.filter(({ name, enclave }) =>
+      enclave.node?.state === "Pending" && !members.includes(name) && !this.#stopping.has(name)
+    );
   }
 
   #trustAction(nodeId: string) {

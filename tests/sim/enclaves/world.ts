@@ -10,7 +10,7 @@ import type { EnclaveOutput, HttpRequest, HttpResponse } from "../../../enclave/
 import { parseRaftMessage, raftHeaderBytes } from "../../../shared/consensus/messages.ts";
 import type { NodeId } from "../../../shared/consensus/messages.ts";
 import { concat, fromUtf8 } from "../../../shared/bytes.ts";
-import { entryBytes, LedgerEntry } from "../../../shared/ledger/entry.ts";
+import { ENTRY_HEADER_BYTES, entryBytes, LedgerEntry } from "../../../shared/ledger/entry.ts";
 import { isSignature } from "../../../shared/ledger/signature.ts";
 import type { Property, Step } from "../picture.ts";
 import type { SeededRandom } from "../random.ts";
@@ -314,7 +314,9 @@ export class EnclaveWorld implements Surroundings {
    */
   #flip(bytes: Uint8Array, entriesAt: number): Uint8Array {
     const flipped = bytes.slice();
-    let at = this.random.below(bytes.length);
+    // The first bytes of an entry are few, and are not sealed.
+    const isHeader = entriesAt + ENTRY_HEADER_BYTES <= bytes.length && this.random.chance(0.3);
+    let at = isHeader ? entriesAt + this.random.below(ENTRY_HEADER_BYTES) : this.random.below(bytes.length);
     if (isFlagsOfSignature(bytes.subarray(entriesAt), at - entriesAt)) at++;
     if (flipped.length > 0) flipped[at]! ^= 1 << this.random.below(8);
     return flipped;

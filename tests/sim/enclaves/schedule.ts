@@ -273,7 +273,6 @@ class EnclaveSchedule {
   }
 
   #trust(): void {
-    const world = this.#world;
     const members = this.#latestMembers();
     const waiting = this.#waiting(members);
     if (waiting.length === 0 || members.length >= MAX_MEMBERS) return;

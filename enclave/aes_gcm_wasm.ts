@@ -22,6 +22,7 @@
 import { assert } from "../shared/assert.ts";
 import { equalBytes } from "../shared/bytes.ts";
 import { GCM_KEY_BYTES, GCM_TAG_BYTES } from "../shared/crypto/aes_gcm.ts";
+import type { Sealed } from "../shared/crypto/primitives.ts";
 import {
   add,
   binary,
@@ -70,7 +71,8 @@ export interface ShortAesGcm {
     iv: Uint8Array,
     additionalData: Uint8Array,
     plaintext: Uint8Array,
-  ): { readonly ciphertext: Uint8Array; readonly tag: Uint8Array };
+    into?: Sealed,
+  ): Sealed;
   /** As `Primitives.gcmOpen`. */
   open(
     key: Uint8Array,
@@ -156,7 +158,7 @@ export function createShortAesGcm(): ShortAesGcm {
   }
 
   return {
-    seal(key, iv, additionalData, plaintext) {
+    seal(key, iv, additionalData, plaintext, into) {
       const slot = slotOf(key);
       putFirstCounter(iv, slot);
       const textEnd = putText(plaintext);
@@ -164,10 +166,12 @@ export function createShortAesGcm(): ShortAesGcm {
       const end = TEXT_AT + BLOCK_BYTES + plaintext.length;
       hashAll(slot, additionalData, plaintext.length, pad(end, TEXT_AT));
       for (let i = 0; i < GCM_TAG_BYTES; i++) bytes[TEXT_AT + i]! ^= bytes[HASH_AT + i]!;
-      return {
-        tag: bytes.slice(TEXT_AT, TEXT_AT + GCM_TAG_BYTES),
-        ciphertext: bytes.slice(TEXT_AT + BLOCK_BYTES, end),
-      };
+      const ciphertext = bytes.subarray(TEXT_AT + BLOCK_BYTES, end);
+      const tag = bytes.subarray(TEXT_AT, TEXT_AT + GCM_TAG_BYTES);
+      if (into === undefined) return { ciphertext: ciphertext.slice(), tag: tag.slice() };
+      into.ciphertext.set(ciphertext);
+      into.tag.set(tag);
+      return into;
     },
 
     open(key, iv, additionalData, ciphertext, tag) {

@@ -62,10 +62,10 @@ export function loadNativePrimitives(): Primitives {
       };
     },
 
-    gcmSeal(key, iv, additionalData, plaintext) {
+    gcmSeal(key, iv, additionalData, plaintext, into) {
       assertGcm(key, iv);
       const isShort = additionalData.length + plaintext.length <= MAX_SHORT_GCM_BYTES && iv.length <= GCM_IV_BYTES;
-      return (isShort ? shortGcm.seal : gcmSeal)(key, iv, additionalData, plaintext);
+      return (isShort ? shortGcm.seal : gcmSeal)(key, iv, additionalData, plaintext, into);
     },
 
     gcmOpen(key, iv, additionalData, ciphertext, tag) {
@@ -88,12 +88,16 @@ function assertGcm(key: Uint8Array, iv: Uint8Array): void {
   );
 }
 
-const gcmSeal: Primitives["gcmSeal"] = (key, iv, additionalData, plaintext) => {
+const gcmSeal: Primitives["gcmSeal"] = (key, iv, additionalData, plaintext, into) => {
   const cipher = createCipheriv(CIPHER, key, iv);
   cipher.setAAD(additionalData);
   const ciphertext = plaintext.length === 0 ? new Uint8Array() : plain(cipher.update(plaintext));
   cipher.final();
-  return { ciphertext, tag: plain(cipher.getAuthTag()) };
+  const tag = plain(cipher.getAuthTag());
+  if (into === undefined) return { ciphertext, tag };
+  into.ciphertext.set(ciphertext);
+  into.tag.set(tag);
+  return into;
 };
 
 const gcmOpen: Primitives["gcmOpen"] = (key, iv, additionalData, ciphertext, tag) => {

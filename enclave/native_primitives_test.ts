@@ -8,6 +8,7 @@ import { type CurveName, NOBLE_CURVES, noblePrimitives } from "../shared/crypto/
 import { MAX_KNOWN_KEYS } from "../shared/limits.ts";
 import { PRIMITIVE_SETS, testOnBoth } from "../tests/primitive_sets.ts";
 import { loadNativePrimitives } from "./native_primitives.ts";
+import { MAX_SHORT_GCM_BYTES } from "./aes_gcm_wasm.ts";
 import { MAX_SHORT_MESSAGE_BYTES } from "./sha256_wasm.ts";
 
 const native = loadNativePrimitives();
@@ -184,6 +185,19 @@ testOnBoth("gcmSeal() and gcmOpen() agree with the GCM specification and with re
     assert.equal(toHex(ciphertext), vector.ciphertext);
     assert.equal(toHex(tag), vector.tag);
     assert.deepEqual(primitives.gcmOpen(key, iv, data, ciphertext, tag), plaintext);
+  }
+});
+
+testOnBoth("gcmSeal() writes where it is told to, also over the plaintext", (primitives) => {
+  const key = new Uint8Array(32).fill(1);
+  const iv = new Uint8Array(12).fill(2);
+  for (const length of [0, 1, 100, MAX_SHORT_GCM_BYTES + 1]) {
+    const place = Uint8Array.from({ length: length + 18 }, (_, i) => i);
+    const into = { tag: place.subarray(1, 17), ciphertext: place.subarray(17, 17 + length) };
+    const expected = primitives.gcmSeal(key, iv, key, into.ciphertext.slice());
+    assert.equal(primitives.gcmSeal(key, iv, key, into.ciphertext, into), into);
+    const around = [toHex(new Uint8Array([0])), toHex(new Uint8Array([length + 17]))];
+    assert.equal(toHex(place), around.join(toHex(expected.tag) + toHex(expected.ciphertext)));
   }
 });
 

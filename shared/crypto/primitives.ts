@@ -26,13 +26,19 @@ export interface Primitives {
   sha256Stream(): Sha256Stream;
   /** HMAC-SHA256 under a fixed key: the key's own two blocks are hashed once, here. `into` as for `sha256`. */
   hmacSha256(key: Uint8Array): (message: Uint8Array, into?: Uint8Array) => Uint8Array;
-  /** AES-256-GCM. Answers ciphertext and 16-byte tag apart, since CCF stores the tag in front. */
+  /**
+   * AES-256-GCM.
+   *
+   * @param into where ciphertext and tag are written, the ciphertext in the plaintext's own place if one likes; without it,
+   * in new arrays
+   */
   gcmSeal(
     key: Uint8Array,
     iv: Uint8Array,
     additionalData: Uint8Array,
     plaintext: Uint8Array,
-  ): { ciphertext: Uint8Array; tag: Uint8Array };
+    into?: Sealed,
+  ): Sealed;
   /** AES-256-GCM; undefined where the tag does not match. */
   gcmOpen(
     key: Uint8Array,
@@ -60,6 +66,13 @@ export interface Primitives {
   rsaOaepDecrypt(privateKey: Uint8Array, ciphertext: Uint8Array, label?: Uint8Array): Uint8Array | undefined;
 }
 
+/** Apart, since CCF stores the tag in front. */
+export interface Sealed {
+  readonly ciphertext: Uint8Array;
+  /** 16 bytes. */
+  readonly tag: Uint8Array;
+}
+
 export interface Sha256Stream {
   update(part: Uint8Array): void;
   /** Ends it. */
@@ -81,9 +94,13 @@ export const noblePrimitives: Primitives = {
     return (message, into) => written(keyed.clone().update(message).digest(), into);
   },
 
-  gcmSeal(key, iv, additionalData, plaintext) {
+  gcmSeal(key, iv, additionalData, plaintext, into) {
     const sealed = gcm(key, iv, additionalData).encrypt(plaintext);
-    return { ciphertext: sealed.subarray(0, plaintext.length), tag: sealed.subarray(plaintext.length) };
+    const parts = { ciphertext: sealed.subarray(0, plaintext.length), tag: sealed.subarray(plaintext.length) };
+    if (into === undefined) return parts;
+    into.ciphertext.set(parts.ciphertext);
+    into.tag.set(parts.tag);
+    return into;
   },
 
   gcmOpen(key, iv, additionalData, ciphertext, tag) {

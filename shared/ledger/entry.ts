@@ -160,14 +160,10 @@ export function sealFrame(
   { bytes, publicAt, privateAt }: UnsealedFrame,
   key: Uint8Array,
 ): Uint8Array {
-  const sealed = primitives.gcmSeal(
-    key,
-    bytes.subarray(IV_AT, IV_AT + GCM_IV_BYTES),
-    bytes.subarray(publicAt, privateAt),
-    bytes.subarray(privateAt),
-  );
-  bytes.set(sealed.tag, TAG_AT);
-  bytes.set(sealed.ciphertext, privateAt);
+  const ciphertext = bytes.subarray(privateAt);
+  const into = { ciphertext, tag: bytes.subarray(TAG_AT, TAG_AT + GCM_TAG_BYTES) };
+  const iv = bytes.subarray(IV_AT, IV_AT + GCM_IV_BYTES);
+  primitives.gcmSeal(key, iv, bytes.subarray(publicAt, privateAt), ciphertext, into);
   return bytes;
 }
 

@@ -3,12 +3,21 @@ import { join } from "node:path";
 import { runCompare } from "../../node/commands/ledger_compare.ts";
 import { listLedger } from "../../node/ledger_listing.ts";
 import { RecordedOutput } from "../recorded_output.ts";
+import { walkLedger } from "../../node/ledger_scan.ts";
 import { stopAndVerify } from "./network_ledgers.ts";
 import { Load } from "./network_load.ts";
 import { parseTx, RunningNetwork, type RunningNode } from "./network_nodes.ts";
 
 function namesIn(folder: string): string[] {
   return [...Deno.readDirSync(folder)].map(({ name }) => name).sort();
+}
+
+/** Of the last whole entry in its files. */
+function lastSeqno(folder: string): number {
+  const { files } = listLedger(folder);
+  let seqno = files[0]!.name.first - 1;
+  for (const { kind } of walkLedger(files, seqno + 1)) if (kind === "entry") seqno++;
+  return seqno;
 }
 
 Deno.test("who starts a node again where a primary died with a tail of its own gets a new node, without that tail", async () => {
@@ -28,6 +37,14 @@ Deno.test("who starts a node again where a primary died with a tail of its own g
     if (status === 200) tail.push(headers.get("x-ms-ccf-transaction-id")!);
   }
   assert(tail.length > 0);
+  // A tail that is not signed is given up when the primary steps down, which may be soon.
+  await network.eventually("it has signed some of its tail", async () => {
+    const { last_signed_seqno } = await network.json(old, "/node/state");
+    return last_signed_seqno > parseTx(tail[0]!).seqno ? true : undefined;
+  });
+  await network.eventually("that is on its disk", () => {
+    return Promise.resolve(lastSeqno(old.ledger) > parseTx(tail[0]!).seqno ? true : undefined);
+  });
   await old.kill();
   for (const { proxy } of others) proxy!.heal();
   await network.primary();

@@ -60,11 +60,14 @@ function addressOf({ node_to_node_interface: door, nodehost, nodeport }: NodeInf
   return door === undefined ? `${nodehost}:${nodeport}` : door.published_address ?? door.bind_address;
 }
 
+const NODE_ID = /^[0-9a-f]{64}$/;
+
 /** Rows that were written. A constitution may write anything there; what is no row of a node changes nothing. */
 function* rowsOf({ writes }: TableWrites): Generator<readonly [NodeId, NodeInfo]> {
   for (const [keyBytes, valueBytes] of writes) {
     try {
-      yield [NODES_INFO.key.decode(keyBytes), NODES_INFO.value.decode(valueBytes)];
+      const id = NODES_INFO.key.decode(keyBytes);
+      if (NODE_ID.test(id)) yield [id, NODES_INFO.value.decode(valueBytes)];
     } catch (error) {
       if (!(error instanceof FormatError)) throw error;
     }

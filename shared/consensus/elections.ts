@@ -68,10 +68,9 @@ function becomePreVoteCandidate<Entry>(state: RaftState<Entry>): void {
   askForVotes(state, "request pre-vote");
 }
 
-/** Runs in a new view. Without a configuration nothing happens. */
+/** Runs in a new view. Without a configuration nothing happens, nor where somebody has used up the views. */
 export function becomeCandidate<Entry>(state: RaftState<Entry>): void {
-  if (state.configurations.length === 0) return;
-  assert(state.view < MAX_VIEWS, "Elections do not use up the views");
+  if (state.configurations.length === 0 || state.view >= MAX_VIEWS) return;
   state.leadership = "Candidate";
   state.leaderId = undefined;
   state.votedFor = state.id;

@@ -9,6 +9,7 @@ import {
   TestCluster,
   TestNode,
 } from "../../tests/raft_nodes.ts";
+import { MAX_VIEWS } from "../limits.ts";
 import type { RequestVote, RequestVoteResponse } from "./messages.ts";
 import type { RaftTrace } from "./state.ts";
 
@@ -513,4 +514,13 @@ Deno.test("a leader nominates the peer that has most, else the newest member, el
 
   node.receive("d", { kind: "propose request vote", view: 2 });
   assert.ok(node.raft.isPrimary, "a leader does not run against itself");
+});
+
+Deno.test("where somebody has used up the views, nobody runs, and nobody stops", () => {
+  const node = followerOf(ABC);
+  node.receive("c", request(MAX_VIEWS, 0));
+  assert.equal(node.raft.view, MAX_VIEWS);
+  node.raft.periodic(100);
+  node.receive("c", { kind: "request pre-vote response", view: MAX_VIEWS, granted: true });
+  assert.equal(node.raft.view, MAX_VIEWS);
 });

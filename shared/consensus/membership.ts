@@ -94,10 +94,8 @@ export function setRetiredCommitted<Entry>(state: RaftState<Entry>, id: NodeId):
     if (state.retired.size > MAX_RETIRED_NODES) state.retired.delete(state.retired.values().next().value!);
     return;
   }
-  assert(
-    state.retirementPhase === "Completed" || state.retirementPhase === "RetiredCommitted",
-    "A node's removal is committed before an entry that says so",
-  );
+  // Whoever began behind a snapshot of after its own removal has seen no phase of it, and is as much not needed.
+  state.membership = "Retired";
   if (state.isLeader) nominateSuccessor(state);
   state.retirementPhase = "RetiredCommitted";
   state.leadership = "None";

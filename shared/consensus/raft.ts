@@ -110,6 +110,8 @@ export class Raft<Entry> {
    */
   receive(from: NodeId, message: RaftMessage, entries: readonly Entry[] | undefined): void {
     assert(from !== this.#state.id, "A node says nothing to itself");
+    // It may not know that it is not needed any more. Where that is known it decides nothing: see `receiveRequestVote`.
+    if (this.#state.retired.has(from) && !message.kind.startsWith("request")) return;
     switch (message.kind) {
       case "append entries":
         return receiveAppendEntries(this.#state, from, message, entries);

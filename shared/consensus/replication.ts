@@ -75,9 +75,20 @@ export function receiveAppendEntries<Entry>(
     if (entries === undefined || entries.length > message.last - message.previous) return refuse(state, from);
     if (!execute(state, message, entries, next)) return refuse(state, from);
   }
-  commitUpTo(state, message.committed);
+  commitUpTo(state, Math.min(message.committed, agreedUpTo(state, message)));
   // Of what comes after the message's last entry nobody knows yet whether it is the leader's too.
   answer(state, from, { kind: "append entries response", view: state.view, last: message.last, success: true });
+}
+
+/**
+ * How far the log is the leader's for certain.
+ *
+ * A log that ends in the leader's view has it all from this leader. One that ends in an older view may go on behind the
+ * message with entries that the leader never had, signed ones too: `committed` does not speak of those. CCF does not ask
+ * (§10, step 7), and commits them where a refusal of an earlier view makes the leader begin too low.
+ */
+function agreedUpTo<Entry>(state: RaftState<Entry>, message: AppendEntries): Seqno {
+  return state.viewOf(state.last) === state.view ? state.last : message.last;
 }
 
 /** The first entry of a message that is not in the log, or is another one there; the one after its last if all are. */

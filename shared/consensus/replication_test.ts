@@ -550,3 +550,16 @@ Deno.test("append() is for leaders, in order", () => {
   assert.throws(() => node.raft.append(4, 1, { committable: false }), { name: "AssertionFailed" });
   assert.throws(() => node.raft.append(6, 1, { committable: false }), { name: "AssertionFailed" });
 });
+
+Deno.test("a commit index says nothing of entries behind the message that the leader never had", () => {
+  const node = followerOf(ABC); // 1 to 4, of view 2, committed
+  const inView3 = { view: 3, viewOfEntries: 3 };
+  node.receive("c", appendEntries(4, 6, inView3), entries(3, 5, "entry", "sign")); // which nobody else has
+  assert.equal(node.raft.lastCommittable, 6);
+  // The leader of view 4 has other entries from 5 on, and begins too low, because of a refusal that came late.
+  node.receive("a", appendEntries(4, 4, { view: 4, committed: 7 }), []);
+  assert.equal(node.raft.committedSeqno, 4);
+  const inView4 = { view: 4, viewOfEntries: 4, committed: 7 };
+  node.receive("a", appendEntries(4, 7, inView4), entries(4, 5, "entry", "entry", "sign"));
+  assert.deepEqual([node.raft.committedSeqno, node.ledger.at(-1)!.view], [7, 4]);
+});

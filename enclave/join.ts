@@ -15,7 +15,7 @@ import { isSignedBy, parseCertificatePem, publicKeyOf } from "../shared/crypto/x
 import { validityOfDays } from "../shared/crypto/x509_build.ts";
 import { LedgerSecret } from "../shared/ledger/secrets.ts";
 import type { Snapshot } from "../shared/ledger/snapshot.ts";
-import { MAX_JOIN_REDIRECTS, MAX_QUOTED_ANSWER_CHARACTERS } from "../shared/limits.ts";
+import { JOIN_LOG_REPEAT_MS, MAX_JOIN_REDIRECTS, MAX_QUOTED_ANSWER_CHARACTERS } from "../shared/limits.ts";
 import { createNodeIdentity, privateKeyPem, type ServiceIdentity } from "./identity.ts";
 import { type NetworkInfo, parseJoinResponse, serialiseJoinRequest } from "./join_request.ts";
 import type { EnclaveOutput, HttpResponse, JoinConfig } from "./messages.ts";
@@ -39,6 +39,8 @@ export class Joining {
   /** By the steady clock of the node. */
   #nextAskMs = 0;
   #isDone = false;
+  /** The last that was logged. */
+  #told: { readonly message: string; readonly atMs: number } | undefined;
 
   /** @throws FormatError where the configuration or the snapshot cannot be used */
   constructor(
@@ -145,7 +147,15 @@ export class Joining {
   /** From the beginning: whoever was pointed to may be gone, while the configured address leads to those who are there. */
   #retry(why: string): void {
     this.#target = this.#config.targetAddress;
-    this.node.log("fail", "join", `An error occurred while joining the network: ${why}`);
+    this.#tell("fail", `An error occurred while joining the network: ${why}`);
+  }
+
+  /** What is the same at each attempt is told once a minute. */
+  #tell(level: "info" | "fail", message: string): void {
+    const { steadyMs } = this.node;
+    if (message === this.#told?.message && steadyMs - this.#told.atMs < JOIN_LOG_REPEAT_MS) return;
+    this.#told = { message, atMs: steadyMs };
+    this.node.log(level, "join", message);
   }
 
   #accept(body: Uint8Array): void {
@@ -153,8 +163,7 @@ export class Joining {
     try {
       const { nodeStatus, networkInfo } = parseJoinResponse(body);
       if (networkInfo === undefined) {
-        this.node.log("info", "join", `This node is ${nodeStatus}: members of the service have to trust it`);
-        return;
+        return this.#tell("info", `This node is ${nodeStatus}: members of the service have to trust it`);
       }
       this.#becomeMember(networkInfo);
     } catch (error) {

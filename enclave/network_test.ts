@@ -200,6 +200,12 @@ Deno.test("a primary that retires hands over at once, and never leads again", as
   assert.equal(first.enclave.node!.path.raft.retirementPhase, "RetiredCommitted");
   network.advance(30_000);
   assert.equal(first.enclave.node!.isPrimary, false);
+  first.reconnect();
+  assert.equal(network.request(first, { method: "GET", target: "/node/ready/app" }).status, 503);
+  const late = { method: "POST", target: "/app/log/private", certificate: started.service.userCertificate };
+  const { status, body } = network.request(first, { ...late, body: { id: 1, msg: "to nobody" } });
+  assert.equal(status, 503);
+  assert.match(fromUtf8(body), /This node was removed from the service/);
 });
 
 Deno.test("a snapshot that is not of the service is refused", async () => {

@@ -112,6 +112,8 @@ export const MAX_QUOTED_NAME_CHARACTERS = 200;
 // Joining.
 /** Redirects that a joining node follows before it begins again with the node that it was told of. */
 export const MAX_JOIN_REDIRECTS = 20;
+/** After which a joining node logs again what has not changed. */
+export const JOIN_LOG_REPEAT_MS = 60_000;
 /** Characters of another node's answer that a log repeats. */
 export const MAX_QUOTED_ANSWER_CHARACTERS = 1000;
 
@@ -215,8 +217,12 @@ export const MAX_INDEX_RESULTS = 10_000;
 // Channels between nodes (nodes-and-attestation.md §1.2, §1.3).
 /** One message of a key exchange: a certificate in PEM, and little more. */
 export const MAX_KEY_EXCHANGE_BYTES = 128 * KIB;
-/** Of one kind, inits say; each takes a millisecond or more. */
+/** Of each of three kinds of connections (enclave/channels/check_budget.ts); each check takes a few milliseconds. */
 export const MAX_KEY_EXCHANGE_CHECKS_PER_SECOND = 50;
+/** On one connection. An honest one needs one or two in two seconds. */
+export const MAX_KEY_EXCHANGE_CHECKS_OF_CONNECTION = 10;
+/** Connections whose checks are counted, also when they have been closed. */
+export const MAX_CHECKED_CONNECTIONS = 1024;
 /** Nodes that showed an endorsed certificate, or that this node speaks to. */
 export const MAX_CHANNELS = 128;
 /** Nodes of which nothing has come but frames with their ID, which anybody can send. */
@@ -271,7 +277,9 @@ export const MAX_UNWRITTEN_SNAPSHOT_BYTES = 8 * MIB;
 /** Ledger secrets that a joining node takes: one for each rekey and recovery of its service. */
 export const MAX_JOIN_SECRETS = 100_000;
 /** Nodes that have asked to join and that members have not decided on. */
-export const MAX_PENDING_NODES = 1000;
+export const MAX_PENDING_NODES = 64;
+/** Of the body of a request to join. Evidence of hardware, with its certificates, has 20 KB. */
+export const MAX_JOIN_REQUEST_BYTES = 128 * KIB;
 /** Evidence of a node's platform: a report of SEV-SNP has 1184 bytes, one of SGX came with its certificates. */
 export const MAX_EVIDENCE_BYTES = 64 * KIB;
 /** All that comes with evidence to endorse it: three certificates, or a signed statement. */
@@ -296,8 +304,15 @@ export const MAX_PEER_FRAME_BYTES = MAX_ENTRY_BYTES + MIB;
 export const PEER_FRAME_ROOM_BYTES = MIB;
 /** Unfinished messages of all incoming connections together. */
 export const MAX_PEER_UNFINISHED_BYTES = 2 * MAX_PEER_FRAME_BYTES;
-/** Incoming connections; for one more, that which has been silent longest is closed. */
-export const MAX_PEER_CONNECTIONS = 128;
+/** Incoming connections; and those from one address of which nothing has proved that they are a node's. */
+export const MAX_PEER_CONNECTIONS = 256;
+export const MAX_PEER_CONNECTIONS_OF_ADDRESS = 64;
+/** An incoming connection may prove that it is a node's for so long before it makes room for another. */
+export const PEER_PROOF_MS = 5000;
+/** Connections taken from one address: so many a second, after so many at once; and the addresses counted. */
+export const MAX_PEER_ACCEPTS_PER_SECOND = 16;
+export const MAX_PEER_ACCEPTS_AT_ONCE = 128;
+export const MAX_PEER_ADDRESSES = 1024;
 /** An incoming connection that completes no message in so long is closed: idle, or sending one byte at a time. */
 export const MAX_PEER_FRAME_MS = 60_000;
 /** Messages to one node that wait to be sent, and their bytes without entries, which are read when they leave. */

@@ -28,9 +28,10 @@ import {
   type ServiceInfo,
 } from "../../shared/governance/tables.ts";
 import type { Transaction } from "../../shared/kv/transaction.ts";
-import { MAX_PENDING_NODES } from "../../shared/limits.ts";
+import { MAX_JOIN_REQUEST_BYTES, MAX_PENDING_NODES } from "../../shared/limits.ts";
 import { type Endpoint, endpoint, type EndpointContext } from "../frontend/endpoint.ts";
 import { OdataError } from "../frontend/odata_error.ts";
+import { redirectAddress } from "../forwarding/redirections.ts";
 import { json } from "../frontend/replies.ts";
 import { endorseNode, privateKeyPem } from "../identity.ts";
 import { judgeEvidence, REFUSALS } from "../join_policy.ts";
@@ -65,7 +66,7 @@ function join(context: EndpointContext): JoinResponse {
     throw new OdataError(500, "InternalError", "No service is available to accept new node.");
   }
   const joiner = joinerOf(context);
-  const known = knownNode(tx, joiner.publicKeyPem);
+  const known = knownNode(tx, joiner);
   const trustsAtOnce = service.status === "Opening" || service.status === "Recovering";
   if (known?.info.status === "Trusted") {
     const endorsedPem = tx.open(NODES_ENDORSED_CERTIFICATES).get(known.id);
@@ -83,7 +84,13 @@ function join(context: EndpointContext): JoinResponse {
   return addNode(node, tx, service, joiner, request, trustsAtOnce ? "Trusted" : "Pending");
 }
 
+/** Anybody may send one, and what is Pending stays in the ledger: it must not be large. */
 function readRequest({ request }: EndpointContext): JoinRequest {
+  if (request.body.length > MAX_JOIN_REQUEST_BYTES) {
+    const message =
+      `A request to join has at most ${MAX_JOIN_REQUEST_BYTES} bytes, and this one ${request.body.length}`;
+    throw new OdataError(400, "InvalidInput", message);
+  }
   return orRefuse("InvalidInput", () => parseJoinRequest(request.body));
 }
 
@@ -120,39 +127,21 @@ function joinerOf({ certificate }: EndpointContext): Joiner {
   });
 }
 
-/** A node is the same as long as its key is. */
+/** A node is the same as long as its key is, by which its row is found. */
 function knownNode(
   tx: Transaction,
-  publicKeyPem: string,
+  { certificate, publicKeyPem }: Joiner,
 ): { readonly id: string; readonly info: NodeInfo } | undefined {
-  for (const [id, info] of listed(tx, NODES_INFO)) if (info.public_key === publicKeyPem) return { id, info };
-  return undefined;
+  const id = nodeIdOf(certificate.spki);
+  const info = tx.open(NODES_INFO).get(id);
+  return info?.public_key === publicKeyPem ? { id, info } : undefined;
 }
 
 function redirectToPrimary({ node, tx, interfaceName }: EndpointContext): OdataError {
-  const { primaryId } = node;
-  if (primaryId === undefined) return new OdataError(500, "InternalError", "Primary unknown");
-  const info = tx.open(NODES_INFO).get(primaryId);
-  if (info === undefined) {
-    const message = `Cannot find node info to produce redirect response for node ${primaryId}`;
-    return new OdataError(500, "InternalError", message);
-  }
-  const door = info.rpc_interfaces?.[interfaceName];
-  if (door === undefined) {
-    return new OdataError(
-      500,
-      "InternalError",
-      `Cannot redirect request. Received on RPC interface ${interfaceName}, which is not present on target node ${primaryId}`,
-    );
-  }
-  const location = `https://${door.published_address ?? door.bind_address}/node/join`;
-  return new OdataError(
-    308,
-    "NodeCannotHandleRequest",
-    "Node is not primary; cannot handle write",
-    [],
-    [["location", location]],
-  );
+  if (node.primaryId === undefined) return new OdataError(500, "InternalError", "Primary unknown");
+  const location = `https://${redirectAddress(tx, node.primaryId, interfaceName)}/node/join`;
+  const message = "Node is not primary; cannot handle write";
+  return new OdataError(308, "NodeCannotHandleRequest", message, [], [["location", location]]);
 }
 
 function addNode(

@@ -14,7 +14,7 @@ import {
   SERVICE_INFO,
 } from "../../shared/governance/tables.ts";
 import { LedgerEntry } from "../../shared/ledger/entry.ts";
-import { MAX_PENDING_NODES } from "../../shared/limits.ts";
+import { MAX_JOIN_REQUEST_BYTES, MAX_PENDING_NODES } from "../../shared/limits.ts";
 import { bodyText, odataError, serviceTest } from "../../tests/inline_app.ts";
 import type { InlineService } from "../../tests/inline_service.ts";
 import { decide } from "../../tests/members.ts";
@@ -196,6 +196,11 @@ serviceTest("two nodes cannot have one address, unless the other is retired", "n
   assert.equal(join(service, other, { nodeToNodeInterface }).nodeStatus, "Pending");
 });
 
+serviceTest("a request to join that is too large for the ledger is refused before it is read", "native", (service) => {
+  const nodeData = "x".repeat(MAX_JOIN_REQUEST_BYTES);
+  assert.match(refusal(service, { nodeData }), /^400 InvalidInput A request to join has at most 131072 bytes/);
+});
+
 serviceTest("no more nodes than members can look through wait for them", "native", (service) => {
   const own = reader(service).open(NODES_INFO).get(service.node.nodeId)!;
   service.node.write((tx) => {
@@ -205,7 +210,7 @@ serviceTest("no more nodes than members can look through wait for them", "native
       tx.open(NODES_INFO).put(i.toString(16).padStart(64, "0"), row);
     }
   });
-  assert.match(refusal(service), /^503 TooManyRequests 1000 nodes wait for the members' decision/);
+  assert.match(refusal(service), /^503 TooManyRequests 64 nodes wait for the members' decision/);
   service.node.write((tx) => tx.open(NODES_INFO).remove("0".repeat(64)));
   assert.equal(join(service).nodeStatus, "Pending");
   assert.equal(join(service).nodeStatus, "Pending", "who waits already may ask on");
@@ -251,7 +256,7 @@ serviceTest(
         unverified,
         /not that of the virtual/,
       ],
-      ["oversized", quote(" ".repeat(100_000) + JSON.stringify(claims)), unverified, /longer than 65536 bytes/],
+      ["oversized", quote(" ".repeat(66_000) + JSON.stringify(claims)), unverified, /longer than 65536 bytes/],
     ];
     as(service, "config", { ...nodeOf(service).config, logLevel: "info" });
     for (const [name, change, answer, reason] of table) {

@@ -297,7 +297,7 @@ function getJwtRefreshMetrics(): unknown {
   return { attempts: 0, failures: 0, successes: 0 };
 }
 
-/** What nodes ask of each other; a service of one has nobody who could. */
+/** What comes with the authentication by tokens. */
 function notYet({ endpoint: { method, path } }: EndpointContext): HttpResponse {
   throw new OdataError(501, "NotImplemented", `${method} ${path} is not available in this version`);
 }

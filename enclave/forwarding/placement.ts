@@ -73,6 +73,10 @@ function forward(node: Node, session: Session, isHttp2: boolean): Forward {
     throw new OdataError(501, "NotImplemented", "Request cannot be forwarded to primary on HTTP/2 interface.");
   }
   if (session.isForwarded) throw new OdataError(503, "RequestAlreadyForwarded", "RPC was already forwarded.");
+  // The primary takes nothing from it any more, and the client need not wait to learn so.
+  if (node.isRetired) {
+    throw new OdataError(503, "InternalError", "This node was removed from the service; use another.");
+  }
   session.requireConsistencyWithPrimary(node);
   if (node.primaryId === undefined || node.primaryId === node.id) {
     // A primary whose retirement is complete may write no more, and nobody else leads yet.

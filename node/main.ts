@@ -11,6 +11,7 @@ import { ExitCode, UsageError } from "./commands/exit.ts";
 import { ledgerCommand } from "./commands/ledger.ts";
 import { memberCommand } from "./commands/member.ts";
 import { nodeCommand } from "./commands/node.ts";
+import { Unreachable } from "./commands/node_client.ts";
 import { receiptCommand } from "./commands/receipt.ts";
 import { StartFailure } from "./start_failure.ts";
 import { StorageError } from "./storage_error.ts";
@@ -47,6 +48,10 @@ async function run(args: readonly string[]): Promise<number> {
     ) {
       console.error(error.message);
       return ExitCode.usage;
+    }
+    if (error instanceof Unreachable) {
+      console.error(error.message);
+      return ExitCode.unreachable;
     }
     throw error;
   }

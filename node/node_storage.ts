@@ -76,7 +76,7 @@ export class NodeStorage {
     const { directory, readOnlyDirectories } = config.ledger;
     if (command.type === "Start") await requireEmpty([directory, ...readOnlyDirectories]);
     const snapshots = new SnapshotFiles(config.snapshots.directory, config.snapshots.readOnlyDirectory);
-    await snapshots.removeDrafts();
+    await snapshots.prepare();
     const start = command.type === "Join" ? await startSnapshot(command, snapshots, options) : null;
     const ledger = await LedgerFiles.open({
       directory,

@@ -74,14 +74,20 @@ export class SnapshotFiles {
     await writer.commit(formatSnapshotName({ ...parsed, committed: true }));
   }
 
-  /** Removes drafts of a node that was killed: before a node begins any of its own. @throws StorageError */
-  async removeDrafts(): Promise<void> {
+  /**
+   * Before a node begins: makes the directory, which whoever audits may look into at any time, and removes drafts of a node
+   * that was killed.
+   *
+   * @throws StorageError
+   */
+  async prepare(): Promise<void> {
     try {
+      await this.#fileSystem.makeDirectory(this.#directory);
       for (const name of await this.#fileSystem.list(this.#directory) ?? []) {
         if (DRAFT_NAME.test(name)) await this.#fileSystem.remove(join(this.#directory, name));
       }
     } catch (error) {
-      throw storageError(`remove drafts from the snapshots directory ${JSON.stringify(this.#directory)}`, error);
+      throw storageError(`prepare the snapshots directory ${JSON.stringify(this.#directory)}`, error);
     }
   }
 

@@ -160,12 +160,13 @@ Deno.test("SnapshotFiles.writer() takes the place of what a killed node has begu
     for (const seqno of [7, 12]) Deno.writeFileSync(`${directory}/snapshot_${seqno}.draft`, bytes.subarray(0, 100));
     Deno.writeFileSync(`${directory}/notes.draft`, bytes);
     await snapshots.write("snapshot_12_14", bytes.subarray(0, 50));
-    await snapshots.removeDrafts();
+    await snapshots.prepare();
     assert.deepEqual(
       directoryContent(directory),
       new Map([["notes.draft", bytes], ["snapshot_12_14.committed", bytes.subarray(0, 50)]]),
     );
-    await new SnapshotFiles(`${directory}/absent`).removeDrafts();
+    await new SnapshotFiles(`${directory}/absent`).prepare();
+    assert.deepEqual([...Deno.readDirSync(`${directory}/absent`)], []);
   });
 });
 

@@ -39,8 +39,8 @@ export class Joining {
   /** By the steady clock of the node. */
   #nextAskMs = 0;
   #isDone = false;
-  /** The last that was logged. */
-  #told: { readonly message: string; readonly atMs: number } | undefined;
+  /** The last that was logged, of where the node is sent and of what comes of it. */
+  readonly #told = new Map<"address" | "outcome", { readonly message: string; readonly atMs: number }>();
 
   /** @throws FormatError where the configuration or the snapshot cannot be used */
   constructor(
@@ -141,20 +141,21 @@ export class Joining {
       return this.#retry(`${MAX_JOIN_REDIRECTS} redirects in a row led to nobody who could answer`);
     }
     this.#target = address;
-    this.node.log("info", "join", `The service is joined through ${address}, which leads it`);
+    this.#tell("address", "info", `The service is joined through ${address}, which leads it`);
   }
 
   /** From the beginning: whoever was pointed to may be gone, while the configured address leads to those who are there. */
   #retry(why: string): void {
     this.#target = this.#config.targetAddress;
-    this.#tell("fail", `An error occurred while joining the network: ${why}`);
+    this.#tell("outcome", "fail", `An error occurred while joining the network: ${why}`);
   }
 
   /** What is the same at each attempt is told once a minute. */
-  #tell(level: "info" | "fail", message: string): void {
+  #tell(about: "address" | "outcome", level: "info" | "fail", message: string): void {
     const { steadyMs } = this.node;
-    if (message === this.#told?.message && steadyMs - this.#told.atMs < JOIN_LOG_REPEAT_MS) return;
-    this.#told = { message, atMs: steadyMs };
+    const last = this.#told.get(about);
+    if (message === last?.message && steadyMs - last.atMs < JOIN_LOG_REPEAT_MS) return;
+    this.#told.set(about, { message, atMs: steadyMs });
     this.node.log(level, "join", message);
   }
 
@@ -163,7 +164,7 @@ export class Joining {
     try {
       const { nodeStatus, networkInfo } = parseJoinResponse(body);
       if (networkInfo === undefined) {
-        return this.#tell("info", `This node is ${nodeStatus}: members of the service have to trust it`);
+        return this.#tell("outcome", "info", `This node is ${nodeStatus}: members of the service have to trust it`);
       }
       this.#becomeMember(networkInfo);
     } catch (error) {

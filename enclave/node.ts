@@ -273,11 +273,17 @@ export class Node {
   }
 
   get isReadyForApp(): boolean {
-    return !this.stopNotice && this.govIsOpen && this.#appIsOpen;
+    return this.isReadyForGov && this.#appIsOpen;
   }
 
   get isReadyForGov(): boolean {
-    return !this.stopNotice && this.govIsOpen;
+    return !this.stopNotice && this.govIsOpen && !this.isRetired;
+  }
+
+  /** Whether members have removed this node, as far as it knows: nothing new need reach it any more. */
+  get isRetired(): boolean {
+    const { retirementPhase } = this.path.raft;
+    return retirementPhase === "Completed" || retirementPhase === "RetiredCommitted";
   }
 
   get tooManyUncommitted(): boolean {

@@ -280,6 +280,8 @@ export const MAX_JOIN_SECRETS = 100_000;
 export const MAX_PENDING_NODES = 64;
 /** Of the body of a request to join. Evidence of hardware, with its certificates, has 20 KB. */
 export const MAX_JOIN_REQUEST_BYTES = 128 * KIB;
+/** What the operator of a node says of it, as JSON. */
+export const MAX_NODE_DATA_BYTES = 16 * KIB;
 /** Evidence of a node's platform: a report of SEV-SNP has 1184 bytes, one of SGX came with its certificates. */
 export const MAX_EVIDENCE_BYTES = 64 * KIB;
 /** All that comes with evidence to endorse it: three certificates, or a signed statement. */

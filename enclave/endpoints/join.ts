@@ -27,11 +27,12 @@ import {
   SERVICE_INFO,
   type ServiceInfo,
 } from "../../shared/governance/tables.ts";
+import { stableJsonBytes } from "../../shared/json.ts";
 import type { Transaction } from "../../shared/kv/transaction.ts";
-import { MAX_JOIN_REQUEST_BYTES, MAX_PENDING_NODES } from "../../shared/limits.ts";
+import { MAX_JOIN_REQUEST_BYTES, MAX_NODE_DATA_BYTES, MAX_PENDING_NODES } from "../../shared/limits.ts";
+import { redirectAddress } from "../forwarding/redirections.ts";
 import { type Endpoint, endpoint, type EndpointContext } from "../frontend/endpoint.ts";
 import { OdataError } from "../frontend/odata_error.ts";
-import { redirectAddress } from "../forwarding/redirections.ts";
 import { json } from "../frontend/replies.ts";
 import { endorseNode, privateKeyPem } from "../identity.ts";
 import { judgeEvidence, REFUSALS } from "../join_policy.ts";
@@ -45,7 +46,6 @@ import {
 } from "../join_request.ts";
 import { secretsForJoiner } from "../network_secrets.ts";
 import type { Node, NodeStartupState } from "../node.ts";
-import { listed } from "./map_order.ts";
 
 export const joinEndpoint: Endpoint = endpoint("POST", "/join", "read-write", (context) => {
   return json(joinResponseJson(join(context)));
@@ -91,7 +91,13 @@ function readRequest({ request }: EndpointContext): JoinRequest {
       `A request to join has at most ${MAX_JOIN_REQUEST_BYTES} bytes, and this one ${request.body.length}`;
     throw new OdataError(400, "InvalidInput", message);
   }
-  return orRefuse("InvalidInput", () => parseJoinRequest(request.body));
+  const parsed = orRefuse("InvalidInput", () => parseJoinRequest(request.body));
+  const { length } = stableJsonBytes(parsed.nodeData ?? null);
+  if (length > MAX_NODE_DATA_BYTES) {
+    const message = `"/node_data" has at most ${MAX_NODE_DATA_BYTES} bytes of JSON, and this one ${length}`;
+    throw new OdataError(400, "InvalidInput", message);
+  }
+  return parsed;
 }
 
 /** Secrets of before this node's own snapshot may be missing here. */
@@ -134,7 +140,10 @@ function knownNode(
 ): { readonly id: string; readonly info: NodeInfo } | undefined {
   const id = nodeIdOf(certificate.spki);
   const info = tx.open(NODES_INFO).get(id);
-  return info?.public_key === publicKeyPem ? { id, info } : undefined;
+  if (info === undefined) return undefined;
+  if (info.public_key === publicKeyPem) return { id, info };
+  // Only a constitution can have written such a row; it must not be overwritten, Trusted or Retired as it may be.
+  throw new OdataError(500, "InternalError", `The record of node ${id} has another public key than its ID is of`);
 }
 
 function redirectToPrimary({ node, tx, interfaceName }: EndpointContext): OdataError {
@@ -187,7 +196,7 @@ function addNode(
 function requirePlace(tx: Transaction, { nodeToNodeInterface }: JoinRequest): void {
   const address = nodeToNodeInterface.published_address;
   let pending = 0;
-  for (const [id, { status, node_to_node_interface }] of listed(tx, NODES_INFO)) {
+  for (const [id, { status, node_to_node_interface }] of tx.open(NODES_INFO).entries()) {
     if (status === "Pending") pending++;
     if (status === "Retired" || node_to_node_interface?.published_address !== address) continue;
     throw new OdataError(

@@ -14,7 +14,7 @@ import {
   SERVICE_INFO,
 } from "../../shared/governance/tables.ts";
 import { LedgerEntry } from "../../shared/ledger/entry.ts";
-import { MAX_JOIN_REQUEST_BYTES, MAX_PENDING_NODES } from "../../shared/limits.ts";
+import { MAX_JOIN_REQUEST_BYTES, MAX_NODE_DATA_BYTES, MAX_PENDING_NODES } from "../../shared/limits.ts";
 import { bodyText, odataError, serviceTest } from "../../tests/inline_app.ts";
 import type { InlineService } from "../../tests/inline_service.ts";
 import { decide } from "../../tests/members.ts";
@@ -199,6 +199,23 @@ serviceTest("two nodes cannot have one address, unless the other is retired", "n
 serviceTest("a request to join that is too large for the ledger is refused before it is read", "native", (service) => {
   const nodeData = "x".repeat(MAX_JOIN_REQUEST_BYTES);
   assert.match(refusal(service, { nodeData }), /^400 InvalidInput A request to join has at most 131072 bytes/);
+});
+
+serviceTest("what an operator says of a node is as small as what members can read", "native", (service) => {
+  const nodeData = "x".repeat(MAX_NODE_DATA_BYTES - 2); // without its quotes
+  assert.match(
+    refusal(service, { nodeData: `${nodeData}x` }),
+    /^400 InvalidInput "\/node_data" has at most 16384 bytes/,
+  );
+  assert.equal(join(service, joiner, { nodeData }).nodeStatus, "Pending");
+});
+
+serviceTest("a record under a node's ID that is not of its key is left as it is", "native", (service) => {
+  join(service);
+  const row: NodeInfo = { ...rowOf(service, joiner)!, public_key: other.publicKeyPem, status: "Retired" };
+  service.node.write((tx) => tx.open(NODES_INFO).put(joiner.id, row));
+  assert.match(refusal(service), /^500 InternalError The record of node [0-9a-f]{64} has another public key/);
+  assert.deepEqual(rowOf(service, joiner), row);
 });
 
 serviceTest("no more nodes than members can look through wait for them", "native", (service) => {

@@ -64,7 +64,13 @@ Deno.test("unpackOutputs() gives back what packOutputs() took, in order, also th
 
 Deno.test("transferOf() hands over what is large and has a buffer of its own, and leaves the rest where it is", () => {
   const bytesOf = (length: number) => Uint8Array.from({ length }, (_, i) => i % 251);
-  const inbound = (payload: Uint8Array): EnclaveInput => ({ kind: "nodeInbound", from: "a", messageType: 1, payload });
+  const inbound = (payload: Uint8Array): EnclaveInput => ({
+    kind: "nodeInbound",
+    connection: 1,
+    from: "a",
+    messageType: 1,
+    payload,
+  });
   const [large, small, view] = [bytesOf(100_000), bytesOf(100), bytesOf(200_000).subarray(50_000)];
   const entries: EnclaveInput = { kind: "ledgerEntries", from: 1, to: 2, entries: bytesOf(100_000) };
   const inputs = [inbound(large), inbound(small), inbound(view), entries];

@@ -69,7 +69,7 @@ export class Enclave {
         this.#joining?.tick();
         return this.#node?.tick();
       case "nodeInbound":
-        return this.#node?.receive(input.from, input.messageType, input.payload);
+        return this.#node?.receive(input.connection, input.from, input.messageType, input.payload);
       case "httpResult":
         return this.#start(() => {
           this.#joining?.answered(input.id, input.response ?? input.reason ?? "there was no answer");

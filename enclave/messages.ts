@@ -72,9 +72,13 @@ export type EnclaveInput =
     readonly config: JoinConfig;
     readonly snapshot: { readonly name: string; readonly file: Uint8Array } | null;
   }
-  /** What another node's host sent, with the ID that it claims (nodes-and-attestation.md §1.1). */
+  /**
+   * What another node's host sent, with the ID that it claims (nodes-and-attestation.md §1.1). `connection`: the host's
+   * number for the TCP connection, never used for another.
+   */
   | {
     readonly kind: "nodeInbound";
+    readonly connection: number;
     readonly from: string;
     readonly messageType: NodeMessageType;
     readonly payload: Uint8Array;
@@ -118,6 +122,16 @@ export type EnclaveOutput =
   }
   /** Where another node is reached ("host:port"); null: the connection is closed and forgotten. */
   | { readonly kind: "peerAddress"; readonly nodeId: string; readonly address: string | null }
+  /**
+   * Signed or authenticated messages of this node come on that connection. `isProved`: none of them can be an old one that
+   * somebody sends again.
+   */
+  | {
+    readonly kind: "peerConnection";
+    readonly nodeId: string;
+    readonly connection: number;
+    readonly isProved: boolean;
+  }
   /**
    * Ask another node over TLS; answer with `httpResult`. The server must show a certificate that this service certificate
    * issued; the client's is the self-signed one of this node (`tlsIdentity` of authority Node).

@@ -152,6 +152,7 @@ export class Node {
       servicePem: () => this.service.certificatePem,
       send: (to, messageType, payload, entries) =>
         emit({ kind: "nodeOutbound", to, messageType, payload, ...(entries !== undefined && { entries }) }),
+      heardOn: (connection, nodeId, isProved) => emit({ kind: "peerConnection", nodeId, connection, isProved }),
       log: (level, message) => this.log(level, "channels", message),
       messageLimit: config.nodeToNodeMessageLimit,
       idleMs: CHANNEL_IDLE_ELECTION_TIMEOUTS * config.consensus.electionTimeoutMs,
@@ -343,9 +344,9 @@ export class Node {
   }
 
   /** Takes what another node's host sent; whose it is, the channel finds out. */
-  receive(from: string, messageType: NodeMessageType, payload: Uint8Array): void {
+  receive(connection: number, from: string, messageType: NodeMessageType, payload: Uint8Array): void {
     if (this.#membership === undefined) return;
-    const received = this.channels.receive(from, messageType, payload, this.steadyMs);
+    const received = this.channels.receive(connection, from, messageType, payload, this.steadyMs);
     if (received === undefined) return;
     if (received.kind === "forwarded") {
       // Who has retired holds its certificate still, and speaks for nobody's clients any more.

@@ -233,8 +233,8 @@ export class Host {
     const peers = this.#peers = await Peers.listen({
       hostname,
       port,
-      onMessage: (from, messageType, payload) => {
-        enclave.send({ kind: "nodeInbound", from, messageType, payload });
+      onMessage: (from, messageType, payload, connection) => {
+        enclave.send({ kind: "nodeInbound", connection, from, messageType, payload });
         return enclave.caughtUp();
       },
       readEntries: (from, to) => storage.entriesFor(from, to),
@@ -314,6 +314,8 @@ export class Host {
         );
       case "peerAddress":
         return this.#peers?.setAddress(output.nodeId, output.address);
+      case "peerConnection":
+        return this.#peers?.heardOn(output.connection, output.nodeId, output.isProved);
       case "httpRequest":
         return void this.#askNode(output);
       case "response":

@@ -1,12 +1,21 @@
 /**
  * What comes from other nodes: on connections that they open, as anybody may, and on those that this one has opened.
  *
- * In: an address. Out: messages, in the order of each connection. Who really sent one, the enclave finds out.
+ * In: an address; which connections the enclave believes to be a node's. Out: messages, in the order of each connection,
+ * with its number. Who really sent one, the enclave finds out.
  * A stranger may hold a connection for a while and some memory, both within limits, and the log says why one was cut off.
+ * Connections that are proved to be a node's never make room for others.
+ * What remains: strangers with many addresses can hold all places but those. Then new connections are refused until one
+ * of the strangers has been there for PEER_PROOF_MS; whoever asks first gets its place.
  */
 
 import { FormatError } from "../shared/assert.ts";
-import { MAX_PEER_CONNECTIONS, MAX_PEER_UNFINISHED_BYTES } from "../shared/limits.ts";
+import {
+  MAX_PEER_ACCEPTS_PER_SECOND,
+  MAX_PEER_ADDRESSES,
+  MAX_PEER_CONNECTIONS,
+  MAX_PEER_UNFINISHED_BYTES,
+} from "../shared/limits.ts";
 import { FrameReader, type PeerFrame } from "./peer_frames.ts";
 import type { PeerLog } from "./peer_log.ts";
 import { StartFailure } from "./start_failure.ts";
@@ -17,14 +26,23 @@ export interface PeerListenerOptions {
   /** 0: the operating system chooses. */
   readonly port: number;
   /** Where it returns a promise, nothing more is read from that connection before it is fulfilled. */
-  readonly onFrame: (frame: PeerFrame) => void | Promise<void>;
+  readonly onFrame: (frame: PeerFrame, connection: number) => void | Promise<void>;
   readonly log: PeerLog;
   /** A connection that completes no message in so long is closed. */
   readonly frameMs: number;
+  /** So long it may take to prove that it is a node's, before it makes room. */
+  readonly proofMs: number;
+  /** From one address, unproved. */
+  readonly connectionsOfAddress: number;
+  readonly acceptsAtOnce: number;
 }
 
 interface Incoming {
+  /** Never used for another. */
+  readonly number: number;
   readonly connection: Deno.TcpConn;
+  readonly remoteHost: string;
+  readonly openedMs: number;
   /** Opened by this node, which may be silent for as long as the other likes. */
   readonly isOwn: boolean;
   /** What the last message said of its sender; "" before the first. */
@@ -46,7 +64,12 @@ const ACCEPT_PAUSE_MS = 100;
 export class PeerListener {
   readonly #options: PeerListenerOptions;
   readonly #listener: Deno.TcpListener;
-  readonly #incoming = new Set<Incoming>();
+  /** In the order in which they were opened, by their numbers. */
+  readonly #incoming = new Map<number, Incoming>();
+  /** By the ID of a node: the connection on which the enclave last believed that it came. */
+  readonly #heard = new Map<string, { readonly incoming: Incoming; readonly isProved: boolean }>();
+  readonly #accepts: AcceptRate;
+  #lastNumber = 0;
   readonly #serving = new Set<Promise<void>>();
   readonly #accepting: Promise<void>;
   readonly #sweep: ReturnType<typeof setInterval>;
@@ -56,6 +79,7 @@ export class PeerListener {
   /** Listens. @throws StartFailure where the address cannot be had */
   constructor(options: PeerListenerOptions) {
     this.#options = options;
+    this.#accepts = new AcceptRate(options.acceptsAtOnce);
     const { hostname, port, frameMs } = options;
     try {
       this.#listener = Deno.listen({ hostname, port });
@@ -73,16 +97,35 @@ export class PeerListener {
     return this.#listener.addr.port;
   }
 
-  /** The connection on which a node, or whoever says to be it, has opened and sent a message last. */
+  /**
+   * The enclave has found a message of a node that came on a connection to be signed or authenticated. `isProved`: it was
+   * not an old one that anybody may send again. One connection of a node counts: the last, but proved ones before others.
+   */
+  heardOn(connection: number, nodeId: string, isProved: boolean): void {
+    const incoming = this.#incoming.get(connection);
+    if (incoming === undefined || incoming.isOwn) return;
+    if (!isProved && this.#heard.get(nodeId)?.isProved === true) return;
+    this.#forget(incoming);
+    this.#heard.set(nodeId, { incoming, isProved });
+  }
+
+  /**
+   * The connection that a node has opened, on which it is answered while its address is not known.
+   *
+   * As long as nothing is proved, it may be that of somebody who sends an old message of the node's again, or who claims
+   * its ID when nothing else has come: then an answer is lost to the node, which asks again two seconds later. It is
+   * sealed, or says what everybody may know.
+   */
   connectionFrom(nodeId: string): Deno.TcpConn | undefined {
-    return [...this.#incoming].findLast(({ isOwn, from }) => !isOwn && from === nodeId)?.connection;
+    const claiming = () => [...this.#incoming.values()].findLast(({ isOwn, from }) => !isOwn && from === nodeId);
+    return (this.#heard.get(nodeId)?.incoming ?? claiming())?.connection;
   }
 
   async stop(): Promise<void> {
     this.#isStopped = true;
     clearInterval(this.#sweep);
     this.#listener.close();
-    for (const incoming of this.#incoming) this.#close(incoming);
+    for (const incoming of this.#incoming.values()) this.#close(incoming);
     await this.#accepting;
     await Promise.all(this.#serving);
   }
@@ -91,7 +134,12 @@ export class PeerListener {
     while (!this.#isStopped) {
       try {
         const connection = await this.#listener.accept();
-        this.#makeRoom();
+        const refusal = this.#refusal(connection.remoteAddr.hostname);
+        if (refusal !== undefined) {
+          this.#options.log("info", `A connection from ${connection.remoteAddr.hostname} is refused: ${refusal}`);
+          closeQuietly(connection);
+          continue;
+        }
         const serving = this.serve(connection, false).finally(() => this.#serving.delete(serving));
         this.#serving.add(serving);
       } catch (error) {
@@ -104,8 +152,12 @@ export class PeerListener {
 
   /** Takes what comes on a connection until it ends, and closes it. */
   async serve(connection: Deno.TcpConn, isOwn: boolean): Promise<void> {
+    this.#lastNumber += 1;
     const incoming: Incoming = {
+      number: this.#lastNumber,
       connection,
+      remoteHost: connection.remoteAddr.hostname,
+      openedMs: performance.now(),
       isOwn,
       from: "",
       reader: new FrameReader(),
@@ -114,7 +166,7 @@ export class PeerListener {
       isBusy: false,
       isClosed: false,
     };
-    this.#incoming.add(incoming);
+    this.#incoming.set(incoming.number, incoming);
     const buffer = new Uint8Array(READ_BYTES);
     try {
       for (;;) {
@@ -154,7 +206,7 @@ export class PeerListener {
     for (const frame of frames) {
       if (this.#isStopped) return;
       incoming.from = frame.from;
-      const taken = this.#options.onFrame(frame);
+      const taken = this.#options.onFrame(frame, incoming.number);
       if (taken instanceof Promise) await taken;
     }
     incoming.isBusy = false;
@@ -163,7 +215,7 @@ export class PeerListener {
 
   #cutOffSilent(): void {
     const since = performance.now() - this.#options.frameMs;
-    for (const incoming of this.#incoming) {
+    for (const incoming of this.#incoming.values()) {
       if (incoming.isBusy || incoming.lastFrameMs > since) continue;
       if (incoming.reader.isWithinFrame) {
         this.#cutOff(incoming, `its message is not finished after ${this.#options.frameMs} ms`);
@@ -173,12 +225,38 @@ export class PeerListener {
     }
   }
 
-  /** For one more connection that somebody else has opened. */
-  #makeRoom(): void {
-    const others = [...this.#incoming].filter(({ isOwn }) => !isOwn);
-    if (others.length < MAX_PEER_CONNECTIONS) return;
-    const silent = others.reduce((most, other) => other.lastFrameMs < most.lastFrameMs ? other : most);
-    this.#cutOff(silent, `there are ${MAX_PEER_CONNECTIONS} connections, and it has been silent longest`);
+  /** Makes room for one more connection that somebody else has opened. @returns why it is not taken, if it is not */
+  #refusal(remoteHost: string): string | undefined {
+    if (!this.#accepts.take(remoteHost, performance.now())) return "there were too many from there a moment ago";
+    const others = [...this.#incoming.values()].filter(({ isOwn }) => !isOwn);
+    const heard = [...this.#heard.values()];
+    const proved = new Set(heard.filter(({ isProved }) => isProved).map(({ incoming }) => incoming));
+    const unproved = others.filter((incoming) => !proved.has(incoming));
+    const ofAddress = unproved.filter((incoming) => incoming.remoteHost === remoteHost);
+    const { connectionsOfAddress } = this.#options;
+    if (ofAddress.length >= connectionsOfAddress) {
+      return this.#makeRoom(ofAddress, `there are ${connectionsOfAddress} connections from there`);
+    }
+    if (others.length >= MAX_PEER_CONNECTIONS) {
+      return this.#makeRoom(unproved, `there are ${MAX_PEER_CONNECTIONS} connections`);
+    }
+    return undefined;
+  }
+
+  /** Cuts off one of these that had time enough to prove itself: a stranger's, which may well send messages. */
+  #makeRoom(unproved: readonly Incoming[], reason: string): string | undefined {
+    const since = performance.now() - this.#options.proofMs;
+    const late = unproved.filter(({ openedMs }) => openedMs <= since);
+    const [first, ...rest] = late;
+    if (first === undefined) return reason;
+    const silent = rest.reduce((most, other) => other.lastFrameMs < most.lastFrameMs ? other : most, first);
+    this.#cutOff(silent, `${reason}, and it has been silent longest of those not proved to be a node's`);
+    return undefined;
+  }
+
+  /** A connection is one node's. */
+  #forget(incoming: Incoming): void {
+    for (const [nodeId, heard] of this.#heard) if (heard.incoming === incoming) this.#heard.delete(nodeId);
   }
 
   #cutOff(incoming: Incoming, reason: string): void {
@@ -190,9 +268,34 @@ export class PeerListener {
   #close(incoming: Incoming): void {
     if (incoming.isClosed) return;
     incoming.isClosed = true;
-    this.#incoming.delete(incoming);
+    this.#incoming.delete(incoming.number);
+    this.#forget(incoming);
     this.#unfinishedBytes -= incoming.heldBytes;
     closeQuietly(incoming.connection);
+  }
+}
+
+/** How fast each address may open connections. */
+class AcceptRate {
+  readonly #atOnce: number;
+  /** What is left to each; the one that came last is the last. */
+  readonly #left = new Map<string, { readonly left: number; readonly atMs: number }>();
+
+  constructor(atOnce: number) {
+    this.#atOnce = atOnce;
+  }
+
+  take(host: string, nowMs: number): boolean {
+    const before = this.#left.get(host) ?? { left: this.#atOnce, atMs: nowMs };
+    const gained = (nowMs - before.atMs) * MAX_PEER_ACCEPTS_PER_SECOND / 1000;
+    const left = Math.min(this.#atOnce, before.left + gained);
+    if (!this.#left.delete(host) && this.#left.size >= MAX_PEER_ADDRESSES) {
+      const [longestAgo] = this.#left.keys();
+      this.#left.delete(longestAgo!);
+    }
+    const isTaken = left >= 1;
+    this.#left.set(host, { left: isTaken ? left - 1 : left, atMs: nowMs });
+    return isTaken;
   }
 }
 

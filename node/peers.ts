@@ -7,7 +7,14 @@
  */
 
 import { assert } from "../shared/assert.ts";
-import { MAX_PEER_CONNECT_MS, MAX_PEER_FRAME_MS, MAX_PEER_SILENCE_MS } from "../shared/limits.ts";
+import {
+  MAX_PEER_ACCEPTS_AT_ONCE,
+  MAX_PEER_CONNECT_MS,
+  MAX_PEER_CONNECTIONS_OF_ADDRESS,
+  MAX_PEER_FRAME_MS,
+  MAX_PEER_SILENCE_MS,
+  PEER_PROOF_MS,
+} from "../shared/limits.ts";
 import type { Seqno } from "../shared/tx_id.ts";
 import type { NodeMessageType } from "../enclave/messages.ts";
 import { PeerLink, type ReadEntries } from "./peer_link.ts";
@@ -20,9 +27,14 @@ export interface PeersOptions {
   readonly port: number;
   /**
    * A message has come; `from` is what the sender says. `payload` has a buffer of its own. Where it returns a promise,
-   * nothing more is read from that connection before it is fulfilled.
+   * nothing more is read from that connection, which has this number for ever, before it is fulfilled.
    */
-  readonly onMessage: (from: string, messageType: NodeMessageType, payload: Uint8Array) => void | Promise<void>;
+  readonly onMessage: (
+    from: string,
+    messageType: NodeMessageType,
+    payload: Uint8Array,
+    connection: number,
+  ) => void | Promise<void>;
   /** Called when a message with entries is about to leave. What it throws is logged, and the message is not sent. */
   readonly readEntries: ReadEntries;
   readonly log: PeerLog;
@@ -30,6 +42,9 @@ export interface PeersOptions {
   readonly frameMs?: number;
   readonly connectMs?: number;
   readonly silenceMs?: number;
+  readonly proofMs?: number;
+  readonly connectionsOfAddress?: number;
+  readonly acceptsAtOnce?: number;
 }
 
 export class Peers {
@@ -42,17 +57,28 @@ export class Peers {
   readonly #closing = new Set<Promise<void>>();
 
   private constructor(options: PeersOptions) {
-    const { hostname, port, onMessage, frameMs = MAX_PEER_FRAME_MS } = options;
+    const {
+      hostname,
+      port,
+      onMessage,
+      frameMs = MAX_PEER_FRAME_MS,
+      proofMs = PEER_PROOF_MS,
+      connectionsOfAddress = MAX_PEER_CONNECTIONS_OF_ADDRESS,
+      acceptsAtOnce = MAX_PEER_ACCEPTS_AT_ONCE,
+    } = options;
     this.#options = options;
     this.#log = boundedLog(options.log);
     this.#listener = new PeerListener({
       hostname,
       port,
       frameMs,
+      proofMs,
+      connectionsOfAddress,
+      acceptsAtOnce,
       log: this.#log,
-      onFrame: ({ from, messageType, payload }) => {
+      onFrame: ({ from, messageType, payload }, connection) => {
         this.#links.get(from)?.heard();
-        return onMessage(from, messageType, payload);
+        return onMessage(from, messageType, payload, connection);
       },
     });
   }
@@ -65,6 +91,11 @@ export class Peers {
   /** The port in use. */
   get port(): number {
     return this.#listener.port;
+  }
+
+  /** The enclave has believed a message of a node on that connection: see PeerListener. */
+  heardOn(connection: number, nodeId: string, isProved: boolean): void {
+    this.#listener.heardOn(connection, nodeId, isProved);
   }
 
   /** Where a node is reached, "host:port"; null: it is forgotten, with all that waits for it. */

@@ -1,6 +1,11 @@
 import { strict as assert } from "node:assert";
 import { concat, fromUtf8, toUtf8 } from "../shared/bytes.ts";
-import { MAX_PEER_CONNECTIONS, MAX_PEER_LOG_LINES, MAX_PEER_QUEUE_MESSAGES } from "../shared/limits.ts";
+import {
+  MAX_PEER_CONNECTIONS,
+  MAX_PEER_CONNECTIONS_OF_ADDRESS,
+  MAX_PEER_LOG_LINES,
+  MAX_PEER_QUEUE_MESSAGES,
+} from "../shared/limits.ts";
 import type { NodeMessageType } from "../enclave/messages.ts";
 import { eventually } from "./listener_fixtures.ts";
 import { FrameReader, type PeerFrame, serialiseFrameHead } from "./peer_frames.ts";
@@ -330,26 +335,123 @@ Deno.test("Peers close an idle connection, and cut off one that sends a message 
   assert.deepEqual(b.received, []);
 });
 
-Deno.test("Peers close the connection that was silent longest when there are too many", async () => {
-  await using b = await start(B);
+/** Strangers' connections to a node; each says something first. */
+async function strangers(b: TestPeers, count: number, from = C): Promise<Deno.TcpConn[]> {
   const connections: Deno.TcpConn[] = [];
-  const speak = async (connection: Deno.TcpConn) => {
-    const before = b.received.length;
-    await connection.write(concat(serialiseFrameHead(C, 1, 2), toUtf8("hi")));
-    await eventually(() => b.received.length > before);
-  };
-  for (let i = 0; i < MAX_PEER_CONNECTIONS; i++) {
+  for (let i = 0; i < count; i++) {
     connections.push(await Deno.connect({ hostname: "127.0.0.1", port: b.peers.port }));
-    await speak(connections[i]!);
+    await speak(b, connections[i]!, from);
   }
-  await speak(connections[0]!);
-  connections.push(await Deno.connect({ hostname: "127.0.0.1", port: b.peers.port }));
-  await eventually(() => b.log.length === 1);
-  assert.match(b.log[0]!, /there are 128 connections, and it has been silent longest/);
-  await speak(connections[0]!);
-  await speak(connections.at(-1)!);
-  assert.equal(await connections[1]!.read(new Uint8Array(1)).catch(() => null), null);
+  return connections;
+}
+
+async function speak(b: TestPeers, connection: Deno.TcpConn, from = C): Promise<void> {
+  const before = b.received.length;
+  await connection.write(concat(serialiseFrameHead(from, 1, 2), toUtf8("hi")));
+  await eventually(() => b.received.length > before);
+}
+
+const isCutOff = async (connection: Deno.TcpConn) =>
+  await connection.read(new Uint8Array(1)).catch(() => null) === null;
+
+function closeAll(connections: readonly Deno.TcpConn[]): void {
   for (const connection of connections) connection.close();
+}
+
+Deno.test("Peers number connections, and never again the same", async () => {
+  const numbers: number[] = [];
+  await using b = await start(B, { onMessage: (_from, _type, _payload, connection) => void numbers.push(connection) });
+  const frame = concat(serialiseFrameHead(A, 1, 0), serialiseFrameHead(C, 1, 0));
+  for (let round = 1; round <= 3; round++) {
+    using connection = await Deno.connect({ hostname: "127.0.0.1", port: b.peers.port });
+    await connection.write(frame);
+    await eventually(() => numbers.length === 2 * round);
+  }
+  assert.deepEqual(numbers, [1, 1, 2, 2, 3, 3]);
+});
+
+Deno.test("Peers take only so many connections from one address, and give each its time to prove itself", async () => {
+  await using b = await start(B);
+  const connections = await strangers(b, MAX_PEER_CONNECTIONS_OF_ADDRESS);
+  const refused = await Deno.connect({ hostname: "127.0.0.1", port: b.peers.port });
+  assert.equal(await isCutOff(refused), true);
+  assert.deepEqual(b.log, ["info A connection from 127.0.0.1 is refused: there are 64 connections from there"]);
+  for (const connection of connections) await speak(b, connection);
+  // Proved ones do not count: there is room for another.
+  b.peers.heardOn(1, C, true);
+  const taken = await strangers(b, 1, A);
+  assert.equal(b.log.length, 1);
+  closeAll([...connections, ...taken, refused]);
+});
+
+Deno.test("Peers make room by closing what has not proved to be a node's in time, but never what has", async () => {
+  for (const connectionsOfAddress of [MAX_PEER_CONNECTIONS_OF_ADDRESS, 2 * MAX_PEER_CONNECTIONS]) {
+    const count = Math.min(connectionsOfAddress, MAX_PEER_CONNECTIONS);
+    await using b = await start(B, { proofMs: 0, connectionsOfAddress, acceptsAtOnce: 1000 });
+    const [node] = await strangers(b, 1, A);
+    b.peers.heardOn(1, A, true);
+    const connections = await strangers(b, count);
+    // With the node's there is one too many, where all are counted.
+    const isTotal = connectionsOfAddress > MAX_PEER_CONNECTIONS;
+    if (isTotal) assert.equal(await isCutOff(connections[0]!), true);
+    const second = isTotal ? 1 : 0;
+    await speak(b, connections[second]!);
+    const more = await strangers(b, 1);
+    assert.equal(await isCutOff(connections[second + 1]!), true, "it was silent longest");
+    for (const still of [node!, connections[second]!, ...more]) await speak(b, still);
+    for (let i = 0; i < 100; i++) more.push(...await strangers(b, 1));
+    await speak(b, node!, A);
+    assert.match(b.log.at(-1)!, /is cut off: there are \d+ connections.*, and it has been silent longest of those not/);
+    closeAll([node!, ...connections, ...more]);
+  }
+});
+
+Deno.test("Peers refuse an address that opens connections too fast, and take it again", async () => {
+  await using b = await start(B, { acceptsAtOnce: 3 });
+  const connections = await strangers(b, 3);
+  const frame = concat(serialiseFrameHead(A, 1, 2), toUtf8("hi"));
+  let refused = 0;
+  let isBack = false;
+  for (let i = 0; i < 1000 && !(refused > 0 && isBack); i++) {
+    const before = b.received.length;
+    try {
+      using connection = await Deno.connect({ hostname: "127.0.0.1", port: b.peers.port });
+      await connection.write(frame);
+      await new Promise((resolve) => setTimeout(resolve, refused === 0 ? 0 : 100));
+    } catch {
+      // Reset: it was refused.
+    }
+    isBack = refused > 0 && b.received.length > before;
+    refused = b.log.filter((line) => line.endsWith("refused: there were too many from there a moment ago")).length;
+  }
+  assert.ok(refused > 0 && isBack);
+  closeAll(connections);
+});
+
+Deno.test("Peers answer where the enclave has believed a node, whatever others claim", async () => {
+  await using b = await start(B);
+  const [honest] = await strangers(b, 1, A);
+  b.peers.heardOn(1, A, true);
+  const [claiming, replaying] = await strangers(b, 2, A);
+  b.peers.heardOn(3, A, false);
+  const answered = async (connection: Deno.TcpConn, text: string) => {
+    send(b, A, text);
+    const buffer = new Uint8Array(1000);
+    const count = await connection.read(buffer);
+    assert.equal(fromUtf8(buffer.subarray(count! - text.length, count!)), text);
+  };
+  await answered(honest!, "to the node");
+  honest!.close();
+  // It comes back: as long as nothing is proved, what is signed counts more than what is claimed.
+  const [again] = await strangers(b, 1, A);
+  await new Promise((resolve) => setTimeout(resolve, 10));
+  b.peers.heardOn(4, A, false);
+  const [third] = await strangers(b, 1, A);
+  await answered(again!, "to what was signed");
+  b.peers.heardOn(3, C, false);
+  b.peers.heardOn(99, A, true);
+  await answered(again!, "to what was signed");
+  closeAll([claiming!, replaying!, again!, third!]);
 });
 
 Deno.test("Peers.listen() says which address cannot be had", async () => {

@@ -53,6 +53,8 @@ export interface Frame {
   readonly messageType: NodeMessageType;
   readonly payload: Uint8Array;
   readonly entries: EntryRange | undefined;
+  /** That of the two nodes if there is none. */
+  readonly connection?: number;
 }
 
 /** Channels of several nodes. Nothing is delivered but by `deliver`. */
@@ -60,7 +62,9 @@ export class Network {
   readonly frames: Frame[] = [];
   readonly logs: { readonly id: NodeId; readonly level: string; readonly message: string }[] = [];
   readonly received: { readonly at: NodeId; readonly message: Received }[] = [];
+  readonly heardOn: { readonly at: NodeId; readonly from: NodeId; connection: number; isProved: boolean }[] = [];
   readonly #channels = new Map<NodeId, Channels>();
+  readonly #connections: string[] = [];
   nowMs = 1_000_000;
 
   add(node: NodeKeys, service: ServiceIdentity, change: Partial<ChannelOptions> = {}): Channels {
@@ -72,6 +76,7 @@ export class Network {
       servicePem: () => service.certificatePem,
       send: (to, messageType, payload, entries) =>
         this.frames.push({ from: node.id, to, messageType, payload, entries }),
+      heardOn: (connection, from, isProved) => this.heardOn.push({ at: node.id, from, connection, isProved }),
       log: (level, message) => this.logs.push({ id: node.id, level, message }),
       messageLimit: 1_000_000,
       idleMs: IDLE_MS,
@@ -81,10 +86,20 @@ export class Network {
     return channels;
   }
 
+  /** The number of the one connection from a node to another. */
+  connection(from: NodeId, to: NodeId): number {
+    const way = `${from} ${to}`;
+    if (!this.#connections.includes(way)) this.#connections.push(way);
+    return this.#connections.indexOf(way);
+  }
+
   /** Hands over one frame; what the host would put behind it too. */
-  deliver({ from, to, messageType, payload, entries }: Frame): Received | undefined {
+  deliver(
+    { from, to, messageType, payload, entries, connection = this.connection(from, to) }: Frame,
+  ): Received | undefined {
     const behind = entries === undefined ? [] : new Array<number>(entries.to - entries.from + 1).fill(0xee);
     const message = this.#channels.get(to)?.receive(
+      connection,
       from,
       messageType,
       Uint8Array.of(...payload, ...behind),

@@ -126,6 +126,7 @@ export class InlineNetwork {
         this.#queue.push(() => this.#hand(from, output));
         return;
       case "peerAddress":
+      case "peerConnection":
         return;
       case "httpRequest":
         this.#queue.push(() => this.#ask(from, output));
@@ -141,7 +142,8 @@ export class InlineNetwork {
     const whole = new Uint8Array(payload.length + attached.length);
     whole.set(payload);
     whole.set(attached, payload.length);
-    receiver.send({ kind: "nodeInbound", from: from.nodeId, messageType, payload: whole });
+    const connection = this.nodes.indexOf(from);
+    receiver.send({ kind: "nodeInbound", connection, from: from.nodeId, messageType, payload: whole });
   }
 
   #ask(from: InlineNode, { id, address, request }: OutsideOutput & { readonly kind: "httpRequest" }): void {

@@ -39,7 +39,9 @@ export interface InlineSnapshot {
 }
 
 /** Outputs that concern other nodes. */
-export type OutsideOutput = EnclaveOutput & { readonly kind: "nodeOutbound" | "peerAddress" | "httpRequest" };
+export type OutsideOutput = EnclaveOutput & {
+  readonly kind: "nodeOutbound" | "peerAddress" | "peerConnection" | "httpRequest";
+};
 
 export class InlineNode {
   readonly enclave: Enclave;
@@ -255,6 +257,7 @@ export class InlineNode {
         return;
       case "nodeOutbound":
       case "peerAddress":
+      case "peerConnection":
       case "httpRequest":
         return this.outside(output);
       case "tlsIdentity":

@@ -3,7 +3,8 @@
  *
  * In: headers and plaintexts for a node; frames that claim to come from one; the time. Out: frames; opened messages.
  * Knows nothing of what consensus and forwarding mean. Whoever reaches the node's port may send anything under any ID: that
- * makes no lasting channel, changes none, and fills neither memory nor log nor the processor's time.
+ * makes no lasting channel, changes none, and fills neither memory nor log. It takes a bounded part of the processor's
+ * time, for signatures: how strangers may delay new channels by that, and why not established ones, check_budget.ts says.
  * Format: nodes-and-attestation.md §1
  *
  * What the protocol itself allows, here as in CCF: a node that the service has endorsed can get another to sign its key
@@ -16,7 +17,7 @@ import { type NodeId, raftHeaderBytes } from "../../shared/consensus/messages.ts
 import type { EcPrivateKey } from "../../shared/crypto/ecdsa.ts";
 import type { Primitives, Random } from "../../shared/crypto/primitives.ts";
 import { type Certificate, parseCertificatePem } from "../../shared/crypto/x509.ts";
-import { MAX_CHANNELS, MAX_CLAIMED_CHANNELS, MAX_KEY_EXCHANGE_CHECKS_PER_SECOND } from "../../shared/limits.ts";
+import { MAX_CHANNELS, MAX_CLAIMED_CHANNELS } from "../../shared/limits.ts";
 import type { LogLevel, NodeMessageType } from "../messages.ts";
 import { BoundedLog } from "./bounded_log.ts";
 import {
@@ -27,6 +28,7 @@ import {
   KEY_EXCHANGE_RETRY_MS,
   type Refusal,
 } from "./channel.ts";
+import { CheckBudget } from "./check_budget.ts";
 import { forwardedHeaderBytes } from "./forwarded_header.ts";
 import { type KeyExchangeMessage, parseKeyExchange } from "./key_exchange.ts";
 import { readProtection } from "./message_key.ts";
@@ -41,6 +43,8 @@ export interface ChannelOptions {
   /** The certificate that must have issued those of peers. */
   readonly servicePem: () => string;
   readonly send: (to: NodeId, messageType: NodeMessageType, payload: Uint8Array, entries?: EntryRange) => void;
+  /** Where messages of a node come from that are not forged; `isProved`: nor an old one that somebody sends again. */
+  readonly heardOn: (connection: number, from: NodeId, isProved: boolean) => void;
   /** Bounded, whatever others send. */
   readonly log: (level: LogLevel, message: string) => void;
   /** Messages on one pair of keys, both directions together (`node_to_node_message_limit`). */
@@ -68,9 +72,7 @@ export class Channels {
   readonly #known = new Map<NodeId, Channel>();
   /** To IDs that somebody has claimed, the oldest first. */
   readonly #claimed = new Map<NodeId, Channel>();
-  /** Messages of each kind of which signatures were checked, since when. */
-  readonly #checks = new Map<KeyExchangeMessage["kind"], number>();
-  #checksStartMs = -Infinity;
+  readonly #checks = new CheckBudget();
   #service: { readonly pem: string; readonly certificate: Certificate } | undefined;
 
   constructor(options: ChannelOptions) {
@@ -104,23 +106,32 @@ export class Channels {
   /**
    * Takes what another node's host sent.
    *
+   * @param connection the host's number for that on which it came
    * @param from the ID that the frame claims
    * @returns undefined where nothing is left to do: a key exchange, or a message that was refused, which the log tells
    */
-  receive(from: string, messageType: NodeMessageType, payload: Uint8Array, nowMs: number): Received | undefined {
+  receive(
+    connection: number,
+    from: string,
+    messageType: NodeMessageType,
+    payload: Uint8Array,
+    nowMs: number,
+  ): Received | undefined {
     if (!NODE_ID.test(from) || from === this.#options.selfId) {
       this.#log.add("fail", "Refused a message between nodes: its sender is no node ID, or this node's own", nowMs);
       return undefined;
     }
     try {
       switch (messageType) {
-        case 0:
-          this.#refuse(from, messageType, this.#receiveKeyExchange(from, parseKeyExchange(payload), nowMs), nowMs);
+        case 0: {
+          const refusal = this.#receiveKeyExchange(connection, from, parseKeyExchange(payload), nowMs);
+          this.#refuse(from, messageType, refusal, nowMs);
           return undefined;
+        }
         case 1:
-          return this.#receiveConsensus(from, payload, nowMs);
+          return this.#proved(connection, this.#receiveConsensus(from, payload, nowMs));
         case 2:
-          return this.#receiveForwarded(from, payload, nowMs);
+          return this.#proved(connection, this.#receiveForwarded(from, payload, nowMs));
         default:
           throw new FormatError(`there are no messages of type ${messageType}`);
       }
@@ -143,6 +154,7 @@ export class Channels {
   close(id: NodeId): void {
     this.#known.delete(id);
     this.#claimed.delete(id);
+    this.#checks.forget(id);
   }
 
   /** How far a channel is; undefined where there is none. */
@@ -177,47 +189,54 @@ export class Channels {
     return { kind: "forwarded", from, header, plaintext: opened };
   }
 
-  #receiveKeyExchange(from: NodeId, message: KeyExchangeMessage, nowMs: number): Refusal | undefined {
+  #receiveKeyExchange(
+    connection: number,
+    from: NodeId,
+    message: KeyExchangeMessage,
+    nowMs: number,
+  ): Refusal | undefined {
     const channel = this.#find(from);
     switch (message.kind) {
       case "init": {
         if (channel?.settles(message, nowMs) === true) return undefined;
-        if (!this.#mayCheck("init", nowMs)) return TOO_MANY_CHECKS;
+        if (!this.#checks.mayCheck(connection, from, nowMs)) return TOO_MANY_CHECKS;
         const { primitives } = this.#options;
         const peerKey = endorsedNodeKey(primitives, message.certificate, from, this.#serviceCertificate());
         if (!isSignedBy(primitives, peerKey, message.signature, message.share)) {
           return { level: "fail", reason: "the init is not signed by its certificate's key" };
         }
         if (!this.#mayKnow(from)) return TOO_MANY;
+        this.#options.heardOn(connection, from, false);
         return this.#channelTo(from, nowMs).answer(message, peerKey, nowMs);
       }
       case "response": {
         if (channel?.status !== "INITIATED") return NOT_AWAITED;
         if (!this.#mayKnow(from)) return TOO_MANY;
-        if (!this.#mayCheck("response", nowMs)) return TOO_MANY_CHECKS;
+        if (!this.#checks.mayCheck(connection, from, nowMs)) return TOO_MANY_CHECKS;
         const refusal = channel.receiveResponse(message, nowMs);
-        if (refusal === undefined) this.#channelTo(from, nowMs);
+        if (refusal !== undefined) return refusal;
+        this.#channelTo(from, nowMs);
+        this.#prove(connection, from);
+        return undefined;
+      }
+      case "final": {
+        if (channel?.status !== "WAITING_FOR_FINAL") return NOT_AWAITED;
+        if (!this.#checks.mayCheck(connection, from, nowMs)) return TOO_MANY_CHECKS;
+        const refusal = channel.receiveFinal(message, nowMs);
+        if (refusal === undefined) this.#prove(connection, from);
         return refusal;
       }
-      case "final":
-        if (channel?.status !== "WAITING_FOR_FINAL") return NOT_AWAITED;
-        return this.#mayCheck("final", nowMs) ? channel.receiveFinal(message, nowMs) : TOO_MANY_CHECKS;
     }
   }
 
-  /**
-   * Whether the signatures of one more message may be checked in this second, which takes a millisecond or more. Where many
-   * are forged, honest ones are refused too and come again; channels that have keys go on.
-   */
-  #mayCheck(kind: KeyExchangeMessage["kind"], nowMs: number): boolean {
-    const age = nowMs - this.#checksStartMs;
-    if (age < 0 || age >= 1000) {
-      this.#checks.clear();
-      this.#checksStartMs = nowMs;
-    }
-    const checks = (this.#checks.get(kind) ?? 0) + 1;
-    this.#checks.set(kind, checks);
-    return checks <= MAX_KEY_EXCHANGE_CHECKS_PER_SECOND;
+  /** What was opened, as a response and a final, only the peer can have sent, and it does not count a second time. */
+  #proved(connection: number, received: Received | undefined): Received | undefined {
+    if (received !== undefined) this.#prove(connection, received.from);
+    return received;
+  }
+
+  #prove(connection: number, from: NodeId): void {
+    if (this.#checks.prove(connection, from)) this.#options.heardOn(connection, from, true);
   }
 
   #mayKnow(id: NodeId): boolean {
@@ -268,5 +287,5 @@ export class Channels {
 }
 
 const TOO_MANY: Refusal = { level: "fail", reason: "there are as many channels as there may be" };
-const TOO_MANY_CHECKS: Refusal = { level: "fail", reason: "too many signatures came to be checked in this second" };
+const TOO_MANY_CHECKS: Refusal = { level: "fail", reason: "too many signatures came to be checked" };
 const NOT_AWAITED: Refusal = { level: "debug", reason: "no exchange with that node waits for it" };

@@ -205,6 +205,7 @@ Deno.test("at half of the message limit keys are renewed while messages go on in
     a.sendConsensus(high.id, consensusHeader(i), network.nowMs);
     b.sendConsensus(low.id, consensusHeader(i), network.nowMs);
     sent++;
+    network.tick(100);
     // One frame at a time, so that messages cross the key exchange.
     for (let n = 0; n < 3; n++) {
       const frame = network.frames.shift();

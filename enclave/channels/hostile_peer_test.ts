@@ -6,6 +6,7 @@ import {
   MAX_CHANNEL_LOG_LINES,
   MAX_CHANNELS,
   MAX_CLAIMED_CHANNELS,
+  MAX_KEY_EXCHANGE_CHECKS_OF_CONNECTION,
   MAX_KEY_EXCHANGE_CHECKS_PER_SECOND,
 } from "../../shared/limits.ts";
 import {
@@ -31,6 +32,9 @@ const service = newService();
 const otherService = newService();
 const nodes = newNodes(service, 3);
 const [low, middle, high] = nodes as [typeof nodes[0], typeof nodes[0], typeof nodes[0]];
+
+/** The number of a connection of none of the nodes; others follow. */
+const STRANGER = 1000;
 
 /** The node with the lesser ID, so that it yields to every init, and an honest peer with whom it has keys. */
 function victim(): { network: Network; channels: Channels; peer: Channels; recorded: Frame[] } {
@@ -58,10 +62,17 @@ function assertWorks({ network, channels, peer }: ReturnType<typeof victim>, not
 }
 
 /** The first frame that a node with these keys sends to the victim: an init. */
-function initOf(node: ReturnType<typeof newNode>, issuer = service): Frame {
+function initOf(node: ReturnType<typeof newNode>, issuer = service, to = low): Frame {
   const network = new Network();
-  network.add(node, issuer).sendConsensus(low.id, consensusHeader(0), 0);
+  network.add(node, issuer).sendConsensus(to.id, consensusHeader(0), 0);
   return network.frames[0]!;
+}
+
+/** With a node's certificate, which anybody can read on the wire, and a signature that is not its. */
+function forgedInit(node = middle, to = low): Frame {
+  const forged = initOf(node, service, to);
+  forged.payload[3 * 8 + 98 + 8 + 30]! ^= 1;
+  return forged;
 }
 
 Deno.test("an init is refused where another service issued the certificate, or it is another node's", () => {
@@ -151,7 +162,7 @@ Deno.test("frames under the own ID, or under what is no ID, are refused", () => 
   const init = initOf(middle);
   for (const from of [low.id, "", "x", high.id.toUpperCase(), `${high.id}0`, "é".repeat(64)]) {
     for (const messageType of [0, 1, 2] as const) {
-      assert.equal(channels.receive(from, messageType, init.payload, network.nowMs), undefined);
+      assert.equal(channels.receive(STRANGER, from, messageType, init.payload, network.nowMs), undefined);
     }
   }
   assert.deepEqual([network.frames.length, channels.size], [0, 1]);
@@ -244,7 +255,7 @@ Deno.test("an exchange under way ends although forged messages come in between",
         for (const tag of [0, 1, 2]) {
           const changed = payload.slice();
           changed[0] = tag;
-          network.deliver({ from, to, messageType: 0, payload: changed, entries: undefined });
+          network.deliver({ from, to, messageType: 0, payload: changed, entries: undefined, connection: STRANGER });
         }
         network.deliver({ from, to, messageType: 1, payload: new Uint8Array(81), entries: undefined });
       }
@@ -287,7 +298,7 @@ Deno.test("a peer that sends nonsense for ever fills neither memory nor log, and
     for (let i = 0; i < 150; i++) {
       const from = i % 4 === 0 ? high.id : toHex(systemRandom(32));
       const { messageType, payload } = nonsense(150 * second + i);
-      assert.equal(channels.receive(from, messageType, payload, network.nowMs), undefined);
+      assert.equal(channels.receive(STRANGER, from, messageType, payload, network.nowMs), undefined);
       most = Math.max(most, channels.size);
     }
     network.frames.length = 0;
@@ -322,12 +333,15 @@ Deno.test("a flood of forged inits takes only so much of a second, and afterward
   network.settle();
   network.tick(1000);
   checks = 0;
-  const forged = { ...initOf(middle, service), from: middle.id };
-  forged.payload[3 * 8 + 98 + 8 + 30]! ^= 1; // in the signature
-  for (let i = 0; i < 1000; i++) network.deliver(forged);
-  assert.equal(channels.status(middle.id), undefined);
+  const forged = forgedInit();
+  for (let i = 0; i < 1000; i++) network.deliver({ ...forged, connection: STRANGER });
   // The chain's signature and its own.
-  assert.equal(checks, 2 * MAX_KEY_EXCHANGE_CHECKS_PER_SECOND);
+  assert.equal(checks, 2 * MAX_KEY_EXCHANGE_CHECKS_OF_CONNECTION);
+  for (const connections of [20, 200]) {
+    for (let i = 0; i < 2000; i++) network.deliver({ ...forged, connection: STRANGER + i % connections });
+  }
+  assert.equal(channels.status(middle.id), undefined);
+  assert.equal(checks, 2 * 2 * MAX_KEY_EXCHANGE_CHECKS_PER_SECOND, "the pools of fresh and of doubtful connections");
   assertWorks(all);
   network.tick(1000);
   network.add(middle, service).sendConsensus(low.id, consensusHeader(5), network.nowMs);
@@ -335,10 +349,78 @@ Deno.test("a flood of forged inits takes only so much of a second, and afterward
   assert.equal(network.receivedBy(low.id).at(-1), "05");
 });
 
+Deno.test("inits forged on some connections, or sent again from a record, do not keep nodes from a channel", () => {
+  const forged = [forgedInit(high, low), forgedInit(low, high)];
+  const played = [initOf(high), initOf(high)];
+  for (const connections of [1, 20]) {
+    const network = new Network();
+    const channels = network.add(low, service);
+    const peer = network.add(high, service);
+    let exchanged = 0;
+    for (let step = 0; step < 1500; step++) {
+      // Ten milliseconds on the way, each.
+      for (const frame of network.frames.splice(0)) network.deliver(frame);
+      // Whose certificate it shows makes no difference: anybody can read it on the wire. Both ends are flooded.
+      const connection = STRANGER + step % connections;
+      for (const frame of forged) network.deliver({ ...frame, connection });
+      network.deliver({ ...played[step % 2]!, connection });
+      // As after idle time, or the loss of an address.
+      if (step % 300 === 0) {
+        channels.close(high.id);
+        peer.close(low.id);
+      }
+      if (step % 10 === 5) {
+        if ([low.id, high.id].every((id) => network.receivedBy(id).length > 0)) exchanged += 1;
+        network.received.length = 0;
+        channels.sendConsensus(high.id, consensusHeader(1), network.nowMs);
+        peer.sendConsensus(low.id, consensusHeader(2), network.nowMs);
+      }
+      network.tick(10);
+    }
+    // Where an exchange is spoiled the next one comes two seconds later.
+    assert.ok(exchanged > (connections === 1 ? 140 : 40), `${exchanged} of 150 times messages came both ways`);
+  }
+});
+
+Deno.test("a connection that has proved whose it is gets its checks while strangers use up all others", () => {
+  const all = victim();
+  const { network, channels, peer } = all;
+  const forged = forgedInit(high);
+  for (let second = 0; second < 3; second++) {
+    for (let i = 0; i < 200; i++) network.deliver({ ...forged, connection: STRANGER + 200 * second + i });
+    // The node has forgotten its keys, and begins again.
+    peer.close(low.id);
+    peer.sendConsensus(low.id, consensusHeader(1), network.nowMs);
+    network.settle();
+    assertWorks(all, `in second ${second}`);
+    network.tick(1000);
+  }
+  const proofs = network.heardOn.filter(({ at, isProved }) => at === low.id && isProved);
+  assert.deepEqual(proofs, [{
+    at: low.id,
+    from: high.id,
+    connection: network.connection(high.id, low.id),
+    isProved: true,
+  }]);
+  // Once it has been removed it must prove itself anew.
+  channels.close(high.id);
+  peer.sendConsensus(low.id, consensusHeader(1), network.nowMs);
+  network.settle();
+  assertWorks(all);
+  assert.equal(network.heardOn.filter(({ at, isProved }) => at === low.id && isProved).length, 2);
+});
+
+Deno.test("an init sent again by a stranger proves nothing of its connection", () => {
+  const { network, recorded } = victim();
+  network.heardOn.length = 0;
+  for (const frame of recorded) network.deliver({ ...frame, connection: STRANGER });
+  assert.deepEqual(network.heardOn.filter(({ connection, isProved }) => connection === STRANGER && isProved), []);
+});
+
 Deno.test("claims by frames do not keep an endorsed node out, nor throw out one that this node speaks to", () => {
   const { network, channels, peer } = victim();
   for (let i = 0; i < 2 * MAX_CLAIMED_CHANNELS; i++) {
-    channels.receive(toHex(systemRandom(32)), 1, new Uint8Array(81), network.nowMs);
+    channels.receive(STRANGER, toHex(systemRandom(32)), 1, new Uint8Array(81), network.nowMs);
   }
   assert.equal(channels.size, 1 + MAX_CLAIMED_CHANNELS);
   network.frames.length = 0;
@@ -357,7 +439,7 @@ Deno.test("a node whose keys were forgotten here is told so, and one that was cl
   assert.equal(channels.status(high.id), "ESTABLISHED");
   network.tick(KEY_EXCHANGE_RETRY_MS);
   for (let i = 0; i < 2 * MAX_CLAIMED_CHANNELS; i++) {
-    channels.receive(toHex(systemRandom(32)), 1, new Uint8Array(81), network.nowMs);
+    channels.receive(STRANGER, toHex(systemRandom(32)), 1, new Uint8Array(81), network.nowMs);
   }
   assert.equal(channels.status(high.id), "ESTABLISHED");
 });
@@ -367,7 +449,7 @@ Deno.test("endorsed nodes that are gone, played back from a record, fill only so
   const gone = Array.from({ length: MAX_CHANNELS + 5 }, () => initOf(newNode(service, "P-256")));
   for (const [i, init] of gone.entries()) {
     if (i % MAX_KEY_EXCHANGE_CHECKS_PER_SECOND === 0) network.tick(1000);
-    network.deliver(init);
+    network.deliver({ ...init, connection: STRANGER + i });
   }
   assert.equal(channels.size, MAX_CHANNELS);
   assert.ok(network.logs.some(({ message }) => message.endsWith("there are as many channels as there may be")));

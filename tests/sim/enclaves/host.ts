@@ -175,6 +175,7 @@ export class Host {
       case "fatal":
         return this.#stop(output.message);
       case "peerAddress":
+      case "peerConnection":
       case "tlsIdentity":
       case "serviceOpened":
       case "stopped":

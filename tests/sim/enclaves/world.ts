@@ -301,7 +301,8 @@ export class EnclaveWorld implements Surroundings {
   #arrive(from: Host, to: NodeId, messageType: Message["messageType"], frame: Uint8Array): void {
     const receiver = this.alive.find(({ nodeId }) => nodeId === to);
     if (receiver === undefined || this.cut.has(`${from.name} ${receiver.name}`)) return;
-    receiver.give({ kind: "nodeInbound", from: from.nodeId, messageType, payload: frame.slice() });
+    const connection = from.number;
+    receiver.give({ kind: "nodeInbound", connection, from: from.nodeId, messageType, payload: frame.slice() });
   }
 
   /**

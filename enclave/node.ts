@@ -108,6 +108,8 @@ export class Node {
   #openedBy: TxId | undefined;
   #lastTickMs = 0;
   #wasPrimary = false;
+  /** As the log has told. */
+  #knownLeader: { readonly id: NodeId; readonly view: View } | undefined;
   /** What commits have brought, to be looked at when the batch is done. */
   #certificatesMayHaveChanged = false;
   #certificatesShown = false;
@@ -490,12 +492,20 @@ export class Node {
 
   /** A view begins with a signature, whatever else the batch brings: only so can all that was before be committed. */
   #noticeElection(): void {
+    this.#noticeLeader();
     if (this.isPrimary === this.#wasPrimary) return;
     this.#wasPrimary = this.isPrimary;
     if (!this.isPrimary) return;
     const evidence = this.store.beginReadOnly().open(SNAPSHOT_EVIDENCE).get();
     this.signer.resumeFrom(Math.max(evidence?.version ?? 0, this.startupSeqno));
     if (this.canReplicate && this.path.raft.shouldSign) this.sign();
+  }
+
+  #noticeLeader(): void {
+    const { primaryId, view } = this;
+    if (primaryId === undefined || (primaryId === this.#knownLeader?.id && view === this.#knownLeader.view)) return;
+    this.#knownLeader = { id: primaryId, view };
+    this.log("info", "consensus", `Node ${primaryId} leads view ${view}`);
   }
 
   #recordRetirements(): void {

@@ -190,16 +190,6 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
     seed: 1,
   },
   {
-    name: "a joiner asks for ever where it was once sent to",
-    file: "enclave/join.ts",
-    changes: [{
-      find: "    this.#target = this.#config.targetAddress;\n    this.node.log",
-      replace: "    this.node.log",
-    }],
-    caughtBy: ["Liveness"],
-    seed: 1,
-  },
-  {
     name: "a backup takes an entry with changed flags",
     file: "enclave/commit_path.ts",
     changes: [{

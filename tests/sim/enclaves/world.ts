@@ -279,12 +279,14 @@ export class EnclaveWorld implements Surroundings {
     const { lost, duplicated, flipped, delayMs, reordered } = this.plan;
     const { random } = this;
     const way = `${from.name} ${this.nameOf(to)}`;
-    const attached = entries === undefined ? new Uint8Array() : this.asRead(from.disk.read(entries.from, entries.to));
+    const read = entries === undefined ? new Uint8Array() : from.disk.read(entries.from, entries.to);
+    const attached = entries === undefined ? read : this.asRead(read);
     if (attached === null) return this.note(`${from.name} cannot attach entries ${entries?.from} to ${entries?.to}`);
     let frame = concat(payload, attached);
     const copies = this.isCalm ? 1 : (random.chance(lost) ? 0 : 1) + (random.chance(duplicated) ? 1 : 0);
     if (copies === 0) this.note(`${way} LOST ${describeFrame(messageType, payload)}`);
-    if (!this.isCalm && random.chance(flipped)) {
+    // What was read wrong is no longer what could be told apart from a signature.
+    if (!this.isCalm && attached === read && random.chance(flipped)) {
       frame = this.#flip(frame, payload.length);
       this.note(`${way} a bit FLIPPED in ${describeFrame(messageType, payload)}`);
     }

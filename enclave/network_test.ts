@@ -269,3 +269,18 @@ Deno.test("an entry whose flags were changed on the way is refused, and taken wh
   assert.equal(read(started, second, 1), "one");
   requireAgreement(started);
 });
+
+Deno.test("of more large entries than one message carries the first are taken, and the rest is asked for", async () => {
+  const started = await startNetwork();
+  const { network } = started;
+  const [first, second, third] = network.nodes as [InlineNode, InlineNode, InlineNode];
+  const readEntries = first.readEntries;
+  first.readEntries = (from, to) => readEntries(from, Math.min(to, from + 1));
+  network.isolate(third);
+  for (let i = 0; i < 9; i++) write(started, first, i, `message ${i}`);
+  network.advance(1100);
+  network.cut.clear();
+  network.advance(4000);
+  assert.deepEqual([second.committed, third.committed], [first.committed, first.committed]);
+  requireAgreement(started);
+});

@@ -19,7 +19,7 @@ import {
 import type { Store } from "../shared/kv/store.ts";
 import type { Transaction } from "../shared/kv/transaction.ts";
 import type { WriteSet } from "../shared/kv/write_set.ts";
-import { splitEntries } from "../shared/ledger/entry.ts";
+import { splitEntriesUpTo } from "../shared/ledger/entry.ts";
 import { LedgerSecret, LedgerSecrets } from "../shared/ledger/secrets.ts";
 import type { Seqno, TxId, TxStatus, View } from "../shared/tx_id.ts";
 import type { AppEngine } from "./app_engine.ts";
@@ -358,7 +358,7 @@ export class Node {
     try {
       const message = parseRaftMessage(received.header);
       const count = message.kind === "append entries" ? message.last - message.previous : 0;
-      this.path.raft.receive(from, message, splitEntries(received.entries, count));
+      this.path.raft.receive(from, message, splitEntriesUpTo(received.entries, count));
     } catch (error) {
       if (!(error instanceof FormatError)) throw error;
       this.log("fail", "consensus", `Cannot use a message of node ${from}: ${error.message}`);

@@ -115,22 +115,17 @@ export class NodeStorage {
     this.#recent.truncate(seqno);
   }
 
-  /** Entries back to back, for another node: at once where they were appended not long ago; undefined where one is not here. */
+  /**
+   * Entries back to back, for another node, at once where they were appended not long ago; of many large ones the first
+   * that one message carries. Undefined where the first is not here.
+   */
   entriesFor(from: Seqno, to: Seqno): Uint8Array | undefined | Promise<Uint8Array | undefined> {
-    return this.#recent.range(from, to) ?? this.entries(from, to);
+    return this.#recent.range(from, to) ?? this.#logged(async () => (await this.#ledger.read(from, to))?.bytes);
   }
 
   /** The entries that one reading gives to the enclave; undefined where the first is not here, or cannot be read. */
   read(from: Seqno, to: Seqno): Promise<LedgerRange | undefined> {
     return this.#logged(() => this.#ledger.read(from, to, MAX_HISTORICAL_READ_BYTES));
-  }
-
-  /** Entries back to back; undefined where one of them is not here, or cannot be read, which is logged. */
-  async entries(from: Seqno, to: Seqno): Promise<Uint8Array | undefined> {
-    return await this.#logged(async () => {
-      const range = await this.#ledger.read(from, to);
-      return range?.to === to ? range.bytes : undefined;
-    });
   }
 
   /**

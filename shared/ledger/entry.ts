@@ -187,12 +187,18 @@ function readHeader(reader: Reader, maxBytes: number): { flags: number; entryByt
  * @returns undefined where there are not exactly so many
  */
 export function splitEntries(bytes: Uint8Array, count: number): Uint8Array[] | undefined {
+  const entries = splitEntriesUpTo(bytes, count);
+  return entries?.length === count ? entries : undefined;
+}
+
+/** The same where fewer may have come. @returns undefined where there are more, or the bytes are not entries */
+export function splitEntriesUpTo(bytes: Uint8Array, max: number): Uint8Array[] | undefined {
   const entries: Uint8Array[] = [];
   let at = 0;
   try {
-    for (let i = 0; i < count; i++) {
+    while (at < bytes.length) {
       const length = entryBytes(bytes.subarray(at));
-      if (at + length > bytes.length) return undefined;
+      if (entries.length === max || at + length > bytes.length) return undefined;
       entries.push(bytes.subarray(at, at + length));
       at += length;
     }
@@ -200,7 +206,7 @@ export function splitEntries(bytes: Uint8Array, count: number): Uint8Array[] | u
     if (!(error instanceof FormatError)) throw error;
     return undefined;
   }
-  return at === bytes.length ? entries : undefined;
+  return entries;
 }
 
 /** One transaction as the ledger holds it. The bytes are kept as they are; tables are parsed when asked for. */

@@ -198,8 +198,7 @@ function escapeValue(text: string): string {
     .replace(/[\\",+<>;]/g, "\\$&")
     // deno-lint-ignore no-control-regex -- control characters are what is looked for
     .replace(/[\x00-\x1f\x7f]/g, (control) => `\\${toHex(toUtf8(control))}`)
-    .replace(/^[ #]/, "\\$&")
-    .replace(/ $/, "\\ ");
+    .replace(/^[ #]|(?<!^) $/g, "\\$&");
 }
 
 function isAscii(text: string): boolean {

@@ -109,6 +109,9 @@ Deno.test("nameToText() shows other string types as text and anything else as he
 });
 
 Deno.test("nameFromText() reads back what nameToText() wrote", () => {
+  for (const spaces of ["\\20", "\\20\\20", "\\20a\\20"]) {
+    assert.deepEqual(nameFromText(nameToText(nameFromText(`CN=${spaces}`))), nameFromText(`CN=${spaces}`));
+  }
   const value = fc.string({ unit: "grapheme", minLength: 1, maxLength: 12 })
     .map((text) => text.replace(/[\ud800-\udfff]/gu, "")).filter((text) => text.length > 0);
   const pair = fc.tuple(fc.constantFrom("CN", "O", "OU", "1.2.3"), value);

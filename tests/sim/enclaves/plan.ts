@@ -82,15 +82,15 @@ export function drawPlan(random: SeededRandom): Plan {
       { txCount: 100, delayMs: 100, quietMs: 20 },
       { txCount: 5, delayMs: 200 },
     ]),
-    snapshotTxCount: random.pick([20, 50, 10_000]),
+    snapshotTxCount: random.pick([20, 20, 50, 10_000]),
     messageLimit: random.pick([200, 1000, 100_000]),
     maxUncommitted: random.pick([0, 0, 30]),
-    durationMs: random.between(2000, 8000),
+    durationMs: random.between(3000, 9000),
 
     lost: random.pick([0, 0, 0.02, 0.1, 0.3]),
     duplicated: random.pick([0, 0, 0.05, 0.2]),
     flipped: sometimes(0.01),
-    delayMs: random.pick([[0, 2], [0, 20], [0, 20], [20, 80], [0, 250]] as const),
+    delayMs: random.pick([[0, 2], [0, 20], [0, 20], [20, 80], [0, 120]] as const),
     reordered: random.chance(0.3),
 
     busyMs: random.pick([[0, 0], [0, 3], [0, 30]] as const),
@@ -116,8 +116,8 @@ export function drawPlan(random: SeededRandom): Plan {
     reconnect: random.pick([0, 0.05, 0.3]),
 
     decision: random.pick([0, 0.01, 0.04]),
-    addNode: random.pick([0, 0.003, 0.01]),
+    addNode: random.pick([0, 0.005, 0.02]),
     removeNode: random.pick([0, 0.003, 0.01]),
-    fromSnapshot: random.pick([0, 0.5, 1]),
+    fromSnapshot: random.pick([0, 1, 1]),
   };
 }

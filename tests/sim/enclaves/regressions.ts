@@ -1,12 +1,11 @@
 /**
- * Seeds of schedules in which something once was wrong, with what it was. They are run again for good: each still makes
- * the service go through much the same, though what is drawn later may have changed.
+ * Seeds of schedules in which nodes once failed, or fail if what was wrong is put back, with what it was. They are run again
+ * for good, and each makes the service go through what it took.
  */
 
 export const REGRESSIONS: readonly (readonly [seed: number, what: string])[] = [
-  [9, "a primary dropped its unsigned tail in its own view, and sessions went on without what they had seen"],
-  [17, "a backup that knew of a new view read the end of the one before, which the new primary did not have"],
-  [30, "a joiner went on asking a primary that had stopped"],
-  [51, "a view began with the record of a retirement and not with a signature"],
-  [65, "a secret sent to a node just before its retirement was committed was refused by a strict replay"],
+  [1, "a primary dropped its unsigned tail in its own view, and sessions went on without what they had seen"],
+  [5, "a view began with the record of a retirement and not with a signature"],
+  [15, "a backup that knew of a new view read the end of the one before, which the new primary did not have"],
+  [94, "an entry with a changed flag was taken, and no signature after it"],
 ];

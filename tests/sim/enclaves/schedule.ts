@@ -29,6 +29,8 @@ const TURN_MS = 10;
 const MAX_MEMBERS = 5;
 /** Nodes that one schedule may make. */
 const MAX_NODES = 12;
+/** Share of moments at which members look who waits for them, where nodes are added at all. */
+const TRUST = 0.03;
 /** Share of moments at which the tables of nodes are compared; they are compared at the end in any case. */
 const STATE_CHECKS = 0.01;
 /** A process that is asked to stop has ended by then. */
@@ -249,7 +251,8 @@ class EnclaveSchedule {
     if (random.chance(addNode)) this.#add();
     if (this.#consortium.isDeciding) return;
     if (random.chance(removeNode)) return this.#remove();
-    if (random.chance(addNode)) return this.#trust();
+    if (addNode > 0 && random.chance(TRUST)) this.#trust();
+    if (this.#consortium.isDeciding) return;
     if (random.chance(decision)) this.#decide();
   }
 
@@ -261,7 +264,7 @@ class EnclaveSchedule {
     const left = this.#left.length > 0 && random.chance(this.#plan.staleDirectory)
       ? this.#left.splice(random.below(this.#left.length), 1)[0]!
       : EMPTY_DIRECTORY;
-    const known = [...target.disk.snapshots, ...left.snapshots].sort((a, b) => b.seqno - a.seqno);
+    const known = [...hosts.flatMap(({ disk }) => disk.snapshots), ...left.snapshots].sort((a, b) => b.seqno - a.seqno);
     // Entries before a snapshot may be missing on the node that would have to send them.
     const isNeeded = world.hosts.some(({ enclave }) => (enclave.node?.startupSeqno ?? 0) > 0);
     const snapshot = isNeeded || random.chance(this.#plan.fromSnapshot) ? known[0] : undefined;

@@ -103,18 +103,6 @@ networkTest("a request is forwarded once", (network) => {
   assert.deepEqual(odataError(answer), { code: "RequestAlreadyForwarded", message: "RPC was already forwarded." });
 });
 
-networkTest(
-  "a read that follows a write to the primary is not answered by one that is deposed meanwhile",
-  (network) => {
-    const session = client();
-    assert.equal(network.result(session, "POST /app/w?mine"), "200 true");
-    const { id } = network.backup.send(session, "GET /app/r");
-    Object.assign(network.primary.role, { canReplicate: false, primaryId: undefined });
-    network.deliver();
-    assert.equal(odataError(network.backup.answers.get(id)!).code, "RequestAlreadyForwarded");
-  },
-);
-
 networkTest("where no primary is known, or it is not reached, the client is told", (network) => {
   const session = client();
   network.channelIsOpen = false;

@@ -40,9 +40,7 @@ export function placeElsewhere(
     return redirect(node, tx, rpcInterface.redirections, endpoint, interfaceName ?? PRIMARY_RPC_INTERFACE, target);
   }
   if (node.canReplicate || endpoint.forwarding === "never") return undefined;
-  // A request that another node has sent here is for the primary, also where clients of this node are answered: what they
-  // saw there this node may have dropped. (CCF answers it here.)
-  if (endpoint.forwarding === "sometimes" && !session.isForwarding && !session.isForwarded) return undefined;
+  if (endpoint.forwarding === "sometimes" && !session.isForwarding) return undefined;
   return forward(node, session, rpcInterface?.app_protocol === "HTTP2");
 }
 

@@ -42,22 +42,29 @@ export const registerModel: Model<string | undefined, RegisterOperation> = {
   },
 };
 
-/** States must be values that are equal (===) where they are the same, or print differently in JSON. */
+/** Where more than so many beginnings of an order were tried, nobody will wait for an answer, nor has the memory. */
+const MAX_TRIED = 20_000;
+
+/**
+ * States must print differently in JSON where they differ.
+ *
+ * @param calls are tried in the order given: whoever knows in which one they took effect is answered at once
+ * @throws Error where it cannot be told within `MAX_TRIED` tries; a right order that is given is found long before
+ */
 export function isLinearizable<State, Operation>(
   { initial, apply }: Model<State, Operation>,
   calls: readonly Call<Operation>[],
 ): boolean {
-  const sorted = calls.toSorted((a, b) => a.invoked - b.invoked);
-  const isDone = new Array<boolean>(sorted.length).fill(false);
+  const isDone = new Array<boolean>(calls.length).fill(false);
   const tried = new Set<string>();
 
   /** Calls may come next if no other that is to come ended before they began. */
   const next = (): number[] => {
     let firstEnd = Infinity;
-    sorted.forEach(({ completed }, at) => {
+    calls.forEach(({ completed }, at) => {
       if (!isDone[at]) firstEnd = Math.min(firstEnd, completed);
     });
-    return sorted.flatMap(({ invoked }, at) => !isDone[at] && invoked <= firstEnd ? [at] : []);
+    return calls.flatMap(({ invoked }, at) => !isDone[at] && invoked <= firstEnd ? [at] : []);
   };
 
   // Depth first, without recursion: histories are longer than stacks are deep.
@@ -73,7 +80,7 @@ export function isLinearizable<State, Operation>(
       ({ candidates, state } = back);
       continue;
     }
-    const outcome = apply(state, sorted[at]!.operation);
+    const outcome = apply(state, calls[at]!.operation);
     if (outcome === undefined) continue;
     isDone[at] = true;
     const key = `${isDone.map((done) => done ? 1 : 0).join("")} ${JSON.stringify(outcome.state)}`;
@@ -82,6 +89,9 @@ export function isLinearizable<State, Operation>(
       continue;
     }
     tried.add(key);
+    if (tried.size > MAX_TRIED) {
+      throw new Error(`${MAX_TRIED} beginnings of an order of ${calls.length} calls lead nowhere`);
+    }
     path.push({ done: at, candidates, state });
     state = outcome.state;
     candidates = next();

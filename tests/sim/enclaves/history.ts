@@ -139,12 +139,9 @@ export class History {
     this.#checkWrites(ledger);
     for (const key of new Set(this.operations.map((operation) => operation.key))) {
       const calls = this.#calls(key, ledger);
-      if (!isLinearizable(registerModel, calls)) {
-        throw new Violation(
-          "Linearizable",
-          `what clients did to ${key} cannot be put in an order: ${JSON.stringify(calls)}`,
-        );
-      }
+      if (isLinearizable(registerModel, calls)) continue;
+      const what = `what clients did to ${key} cannot be put in an order: ${JSON.stringify(calls)}`;
+      throw new Violation("Linearizable", what);
     }
   }
 
@@ -168,33 +165,30 @@ export class History {
   }
 
   /**
-   * Calls on one record that are on the ledger: those without an answer took effect some time after they began. Reads may
-   * be late (§24, `AllCommittedObservedRoInv`), but for those made once all is quiet.
+   * Calls on one record that are on the ledger, in its order: those without an answer took effect some time after they
+   * began. Reads may be late (§24, `AllCommittedObservedRoInv`), but for those made once all is quiet.
    */
   #calls(key: string, ledger: readonly TreeEntry[]): Call<RegisterOperation>[] {
+    const operations = this.operations.filter((operation) => operation.key === key);
+    const unanswered = operations.filter(({ kind, entry }) => kind !== "read" && entry === undefined);
+    const byEntry = new Map(
+      operations.flatMap((of) => of.kind === "read" || !of.entry ? [] : [[of.entry, of] as const]),
+    );
     const calls: Call<RegisterOperation>[] = [];
-    const unanswered: Operation[] = [];
-    const claimed = new Set<TreeEntry>();
-    for (const operation of this.operations) {
-      const { kind, value, invoked, completed = Infinity, entry, observed } = operation;
-      if (operation.key !== key) continue;
-      if (entry === undefined) unanswered.push(operation);
-      if (kind === "read" && operation.isLast) calls.push({ operation: { kind, value: observed }, invoked, completed });
-      if (kind === "read" || entry === undefined || ledger[entry.seqno - 1] !== entry) continue;
-      claimed.add(entry);
-      calls.push({ operation: kind === "write" ? { kind, value: value! } : { kind }, invoked, completed });
-    }
     for (const entry of ledger) {
-      if (claimed.has(entry)) continue;
       for (const { value } of entry.records.filter((record) => record.key === key)) {
         // Of removals without an answer nobody knows which one it was; the first began before all others.
-        const operation = unanswered.find(({ kind, ...of }) => kind !== "read" && of.value === value);
+        const operation = byEntry.get(entry) ?? unanswered.find((one) => one.value === value);
         if (operation === undefined) {
           throw new Violation("UniqueTxRequestsInv", `nobody asked for ${formatTxId(entry)}`);
         }
+        const { invoked, completed = Infinity } = operation;
         const what: RegisterOperation = value === undefined ? { kind: "remove" } : { kind: "write", value };
-        calls.push({ operation: what, invoked: operation.invoked, completed: Infinity });
+        calls.push({ operation: what, invoked, completed });
       }
+    }
+    for (const { kind, isLast, observed, invoked, completed = Infinity } of operations) {
+      if (kind === "read" && isLast) calls.push({ operation: { kind, value: observed }, invoked, completed });
     }
     return calls;
   }

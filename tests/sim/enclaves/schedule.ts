@@ -71,7 +71,9 @@ export function runEnclaveSchedule(
     return new EnclaveSchedule(seed, machinery, print).run();
   } catch (error) {
     if (error instanceof Violation) throw new ScheduleFailure(seed, error);
-    throw error;
+    // Nodes answer what nobody expects, or the simulation is at a loss: it is to be replayed too.
+    const what = error instanceof Error ? error.stack ?? error.message : String(error);
+    throw new ScheduleFailure(seed, new Violation("Exception", what, { cause: error }));
   }
 }
 
@@ -367,8 +369,8 @@ class EnclaveSchedule {
   /**
    * Whether nodes may be lost, for good: every configuration that may still have a say keeps a majority that lives.
    *
-   * A configuration has none any more once a node that it lost is retired for good, or another was committed after it. What
-   * nodes that died had in their logs may be on its way, or with another node.
+   * A configuration has none any more once a node that it lost is retired for good. What nodes that died had in their logs
+   * may be on its way, or with another node, unless a later configuration is committed.
    */
   #canLose(names: readonly string[]): boolean {
     const world = this.#world;
@@ -376,8 +378,9 @@ class EnclaveSchedule {
     const gone = retiredIn(committed);
     const isAlive = (name: string) =>
       !names.includes(name) && !this.#stopping.has(name) && world.alive.some((host) => host.name === name);
-    const inForce = [...world.pictures.values()].flatMap(({ configurations }: NodePicture) =>
-      configurations.filter(({ seqno }) => seqno > committed.length)
+    const inForce = [...world.pictures.values()].flatMap(({ id, configurations }: NodePicture) =>
+      // A node that lives may not know that a later one is committed, and still need this one for that.
+      configurations.filter(({ seqno }) => seqno > committed.length || isAlive(id))
     );
     const latest = [committed.at(-1)!.trusted, this.#latestMembers(), this.#planned];
     return [...latest, ...inForce.map(({ members }) => members)].every((members) =>

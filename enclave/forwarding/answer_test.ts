@@ -103,6 +103,22 @@ networkTest("a request is forwarded once", (network) => {
   assert.deepEqual(odataError(answer), { code: "RequestAlreadyForwarded", message: "RPC was already forwarded." });
 });
 
+networkTest(
+  "a read that follows a write to the primary is not answered by one that was deposed on the way, in the same view",
+  (network) => {
+    const session = client();
+    assert.equal(network.ask(session, "POST /app/w?mine").status, 201);
+    const { id, response } = network.backup.send(session, "GET /app/r");
+    assert.equal(response, undefined, "it follows the write");
+    Object.assign(network.primary.role, { canReplicate: false, primaryId: undefined });
+    network.deliver();
+    const answer = network.backup.answers.get(id)!;
+    assert.deepEqual([answer.status, odataError(answer).code], [503, "RequestAlreadyForwarded"]);
+    // What may run anywhere, of its own clients, it still answers.
+    assert.equal(bodyText(network.primary.ask(client(), "GET /app/r")!), "mine");
+  },
+);
+
 networkTest("where no primary is known, or it is not reached, the client is told", (network) => {
   const session = client();
   network.channelIsOpen = false;

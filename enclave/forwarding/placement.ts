@@ -40,7 +40,9 @@ export function placeElsewhere(
     return redirect(node, tx, rpcInterface.redirections, endpoint, interfaceName ?? PRIMARY_RPC_INTERFACE, target);
   }
   if (node.canReplicate || endpoint.forwarding === "never") return undefined;
-  if (endpoint.forwarding === "sometimes" && !session.isForwarding) return undefined;
+  // What another node has sent here is for the primary, also where a client of this node would be answered: this one led
+  // until a moment ago, and may have dropped what the session saw. (CCF answers it here.)
+  if (endpoint.forwarding === "sometimes" && !session.isForwarding && !session.isForwarded) return undefined;
   return forward(node, session, rpcInterface?.app_protocol === "HTTP2");
 }
 

@@ -14,14 +14,27 @@
 
 import { FormatError } from "../assert.ts";
 import { asArray, asBytes, asMap, type CborMap, CborTag, type CborValue, decodeCbor, encodeCbor } from "./cbor.ts";
-import { type EcdsaVerifier, ecdsaVerify, type EcPublicKey } from "./ecdsa.ts";
+import { type EcdsaVerifier, ecdsaVerify } from "./ecdsa.ts";
+import type { HashName } from "./hashes.ts";
 import type { CurveName } from "./primitives.ts";
+import type { PublicKey } from "./public_key.ts";
+import { rsaVerifyPss } from "./rsa.ts";
 
 /** Labels of header parameters (RFC 9052 §3.1, RFC 9360, RFC 9597, draft-ietf-cose-merkle-tree-proofs). */
 export const COSE_LABELS = { alg: 1, kid: 4, cwtClaims: 15, x5chain: 33, vds: 395, vdp: 396 } as const;
 
 /** The algorithm that goes with a curve: ES256, ES384, ES512 (RFC 9053 §2.1). */
 export const COSE_ALGORITHMS: Readonly<Record<CurveName, number>> = { "P-256": -7, "P-384": -35, "P-521": -36 };
+
+/** RSASSA-PSS with one hash for message and mask, and a salt as long as it: PS256, PS384, PS512 (RFC 8230 §2). */
+export const COSE_PSS_ALGORITHMS: Readonly<Record<HashName, number>> = {
+  "SHA-256": -37,
+  "SHA-384": -38,
+  "SHA-512": -39,
+};
+/** Shorter RSA keys sign nothing here (RFC 8230 §6.1). */
+const MIN_RSA_BITS = 2048;
+const PSS_HASHES: readonly HashName[] = ["SHA-256", "SHA-384", "SHA-512"];
 
 export interface CoseSign1 {
   /** The protected header as it was received: the signature covers these bytes. Empty where there is no parameter. */
@@ -67,20 +80,27 @@ export function withSignature(
 }
 
 /**
- * Whether this key signed this message. The algorithm must be the one that goes with the key's curve.
+ * Whether this key signed this message. The algorithm must be the one that goes with an elliptic key's curve, or one of
+ * PSS for an RSA key.
  *
  * @param detachedPayload must be given where the message does not carry its payload, and must not where it does
  */
 export function verifyCoseSign1(
   primitives: EcdsaVerifier,
-  key: EcPublicKey,
+  key: PublicKey,
   message: CoseSign1,
   detachedPayload?: Uint8Array,
 ): boolean {
   if ((message.payload === undefined) === (detachedPayload === undefined)) return false;
   const payload = message.payload ?? detachedPayload!;
-  if (message.protectedHeader.get(COSE_LABELS.alg) !== COSE_ALGORITHMS[key.curve]) return false;
-  return ecdsaVerify(primitives, key, toBeSigned(message.protectedBytes, payload), message.signature);
+  const algorithm = message.protectedHeader.get(COSE_LABELS.alg);
+  const signed = toBeSigned(message.protectedBytes, payload);
+  if (key.kind === "EC") {
+    return algorithm === COSE_ALGORITHMS[key.curve] && ecdsaVerify(primitives, key, signed, message.signature);
+  }
+  const hashName = PSS_HASHES.find((name) => COSE_PSS_ALGORITHMS[name] === algorithm);
+  if (hashName === undefined || key.modulusBits < MIN_RSA_BITS) return false;
+  return rsaVerifyPss(key, hashName, signed, message.signature);
 }
 
 /**

@@ -1,5 +1,5 @@
 import { strict as assert } from "node:assert";
-import { createHash } from "node:crypto";
+import { constants, createHash, createSign, generateKeyPairSync } from "node:crypto";
 import fc from "fast-check";
 import { loadNativePrimitives } from "../../enclave/native_primitives.ts";
 import { join } from "../../tests/paths.ts";
@@ -20,6 +20,7 @@ import {
 } from "./cose.ts";
 import { ecdsaSign, type EcPublicKey, generateEcPrivateKey, parseEcPublicKey } from "./ecdsa.ts";
 import { noblePrimitives } from "./primitives.ts";
+import { parsePublicKey } from "./public_key.ts";
 import { parseCertificatePem, publicKeyOf } from "./x509.ts";
 
 // ledger-and-receipts.md §6.2: the signature at 2.27 of double_sealed_service, over the root of §5.5.
@@ -115,6 +116,31 @@ teamTest("verifyCoseSign1() agrees with a real node on signed requests", () => {
     else verified++;
   }
   assert(verified > 20 && refused >= 2, `${verified} verified, ${refused} refused`);
+});
+
+Deno.test("verifyCoseSign1() verifies PSS with each hash, of keys of 2048 bits and more, and nothing else of RSA", () => {
+  const payload = toUtf8("a payload");
+  const sign = (bits: number, alg: number, hashName: "SHA-256" | "SHA-384" | "SHA-512", saltLength: number) => {
+    const { privateKey, publicKey } = generateKeyPairSync("rsa", { modulusLength: bits });
+    const protectedBytes = encodeCbor(new Map([[1, alg]]));
+    const padding = constants.RSA_PKCS1_PSS_PADDING;
+    const signature = createSign(hashName.replace("-", "")).update(toBeSigned(protectedBytes, payload))
+      .sign({ key: privateKey, padding, saltLength });
+    const message = withSignature(protectedBytes, payload, new Uint8Array(signature));
+    const key = parsePublicKey(new Uint8Array(publicKey.export({ type: "spki", format: "der" })));
+    const other: CoseSign1 = { ...message, payload: toUtf8("b payload") };
+    assert.equal(verifyCoseSign1(noblePrimitives, key, other), false);
+    return verifyCoseSign1(noblePrimitives, key, message);
+  };
+  assert.deepEqual([sign(2048, -37, "SHA-256", 32), sign(3072, -38, "SHA-384", 48), sign(2048, -39, "SHA-512", 64)], [
+    true,
+    true,
+    true,
+  ]);
+  // Another hash than the header names; another salt; ES256, and RS256, on an RSA key; a short key.
+  assert.deepEqual([sign(2048, -38, "SHA-256", 32), sign(2048, -37, "SHA-256", 20)], [false, false]);
+  assert.deepEqual([sign(2048, -7, "SHA-256", 32), sign(2048, -257, "SHA-256", 32)], [false, false]);
+  assert.equal(sign(1024, -37, "SHA-256", 32), false);
 });
 
 Deno.test("verifyCoseSign1() wants a payload from one place and not from two", () => {

@@ -1,5 +1,5 @@
 /**
- * Certificate extensions: the five that CCF's certificates have.
+ * Certificate extensions: those that CCF's certificates have, and the purposes of a key.
  *
  * In: extensions as they stand in a certificate or request. Out: what they say, and the other way round.
  * An extension is read when somebody asks for it, so a strange one hurts nobody who does not.
@@ -9,6 +9,7 @@
 import { sha1 } from "@noble/hashes/legacy.js";
 import { assert, FormatError } from "../assert.ts";
 import { toByteString, toUtf8 } from "../bytes.ts";
+import { MAX_EXTENSIONS } from "../limits.ts";
 import {
   contextTag,
   DerReader,
@@ -87,6 +88,7 @@ export function readExtensions(list: DerReader): Extension[] {
     const critical = reader.peek() === TAG.boolean && reader.boolean("whether an extension is critical");
     const value = reader.octetString("the value of an extension");
     reader.end();
+    if (extensions.length === MAX_EXTENSIONS) throw list.error(`it has more than ${MAX_EXTENSIONS} extensions`);
     if (extensions.some((other) => other.oid === oid)) throw list.error(`its extension ${oid} is there twice`);
     extensions.push({ oid, critical, value });
   }
@@ -145,6 +147,26 @@ export function keyUsageExtension(...usages: readonly KeyUsage[]): Extension {
     oid: EXTENSION_OID.keyUsage,
     critical: true,
     value: writeBitString(Uint8Array.of(bits), unusedBits),
+  };
+}
+
+/** The purposes of a key as OBJECT IDENTIFIERs; undefined where there is no such extension. @throws FormatError */
+export function extendedKeyUsages(extensions: readonly Extension[]): string[] | undefined {
+  const value = valueOf(extensions, EXTENSION_OID.extendedKeyUsage);
+  if (value === undefined) return undefined;
+  const reader = readDer(value, "an extended key usage");
+  const purposes: string[] = [];
+  do purposes.push(reader.oid("a purpose")); while (!reader.done);
+  return purposes;
+}
+
+/** @param purposes OBJECT IDENTIFIERs, at least one */
+export function extendedKeyUsageExtension(...purposes: readonly string[]): Extension {
+  assert(purposes.length > 0, "An extended key usage written has a purpose");
+  return {
+    oid: EXTENSION_OID.extendedKeyUsage,
+    critical: false,
+    value: writeSequence(...purposes.map(writeOid)),
   };
 }
 

@@ -9,6 +9,8 @@ import {
   authorityKeyIdentifierExtension,
   basicConstraints,
   basicConstraintsExtension,
+  extendedKeyUsageExtension,
+  extendedKeyUsages,
   type Extension,
   EXTENSION_OID,
   keyIdentifierOf,
@@ -102,6 +104,24 @@ Deno.test("extension readers refuse what is malformed", () => {
     ],
   ];
   for (const [read, message] of table) assert.throws(read, { name: "FormatError", message });
+});
+
+Deno.test("extendedKeyUsages() reads purposes, and what extendedKeyUsageExtension() writes", () => {
+  // serverAuth and clientAuth (RFC 5280 §4.2.1.12)
+  const written = fromHex("3014 0608 2b06010505070301 0608 2b06010505070302".replaceAll(" ", ""));
+  const extension = extendedKeyUsageExtension("1.3.6.1.5.5.7.3.1", "1.3.6.1.5.5.7.3.2");
+  assert.deepEqual(extension, { oid: "2.5.29.37", critical: false, value: written });
+  assert.deepEqual(extendedKeyUsages([extension]), ["1.3.6.1.5.5.7.3.1", "1.3.6.1.5.5.7.3.2"]);
+  assert.equal(extendedKeyUsages([]), undefined);
+  assert.throws(() => extendedKeyUsages(saying(EXTENSION_OID.extendedKeyUsage, "3000")), {
+    name: "FormatError",
+    message: "Cannot read an extended key usage: a purpose is missing",
+  });
+  fuzzDecoder(
+    mutated(written),
+    (value) => extendedKeyUsages([{ ...extension, value }])!,
+    (purposes, value) => assert.deepEqual(extendedKeyUsageExtension(...purposes).value, value),
+  );
 });
 
 Deno.test("extension readers accept FALSE written out, as some authorities do", () => {

@@ -80,6 +80,27 @@ export function nameFromConfiguration(text: string): Uint8Array {
   return serialiseName([...byType.values()].sort((a, b) => a.type < b.type ? -1 : 1));
 }
 
+/** One attribute of a name that was read. */
+export interface NameAttribute {
+  readonly oid: string;
+  /** Undefined where the value is no text. */
+  readonly value: string | undefined;
+}
+
+/**
+ * The attributes of a name in the order of the DER, for whoever compares them.
+ *
+ * @throws FormatError where it is not a name, or holds text that is not UTF-8
+ */
+export function nameAttributes(name: Uint8Array): NameAttribute[] {
+  return readName(name).flatMap((set) => set.map(({ oid, der }) => ({ oid, value: attributeText(der, fromUtf8) })));
+}
+
+/** What the short or long name of an attribute stands for, e.g. `ST`. */
+export function attributeOid(name: string): string | undefined {
+  return BY_NAME.get(name)?.oid;
+}
+
 /**
  * A name as text, for people and messages. `nameFromText` reads it back, each value in the string type we write.
  * A value that is no text shows as `#` and the hex of its DER.
@@ -87,21 +108,28 @@ export function nameFromConfiguration(text: string): Uint8Array {
  * @throws FormatError where it is not a name
  */
 export function nameToText(name: Uint8Array): string {
-  const sets: string[] = [];
+  return readName(name).map((set) =>
+    set.map(({ oid, der }) => `${BY_OID.get(oid)?.names[0] ?? oid}=${valueToText(der)}`).join("+")
+  ).join(",");
+}
+
+/** Sets of attributes, each with the DER of its value. */
+function readName(name: Uint8Array): { oid: string; der: Uint8Array }[][] {
+  const sets: { oid: string; der: Uint8Array }[][] = [];
   const reader = readDer(name, "a distinguished name");
   while (!reader.done) {
     const set = reader.inside(TAG.set, "a set of attributes");
-    const attributes: string[] = [];
+    const attributes: { oid: string; der: Uint8Array }[] = [];
     do {
       const attribute = set.sequence("an attribute");
       const oid = attribute.oid("the type of an attribute");
-      const value = attribute.any("the value of an attribute");
+      const der = attribute.any("the value of an attribute");
       attribute.end();
-      attributes.push(`${BY_OID.get(oid)?.names[0] ?? oid}=${valueToText(value)}`);
+      attributes.push({ oid, der });
     } while (!set.done);
-    sets.push(attributes.join("+"));
+    sets.push(attributes);
   }
-  return sets.join(",");
+  return sets;
 }
 
 function serialiseName(attributes: readonly TextAttribute[]): Uint8Array {
@@ -172,18 +200,24 @@ function parseValue(text: string, start: number): { value: string; end: number }
 }
 
 function valueToText(der: Uint8Array): string {
+  const text = attributeText(der, fromUtf8Lenient);
+  return text === undefined ? `#${toHex(der)}` : escapeValue(text);
+}
+
+/** The text that a value is, or undefined where it is of a type that holds none. */
+function attributeText(der: Uint8Array, decodeUtf8: (bytes: Uint8Array) => string): string | undefined {
   const value = der.subarray(der.length - new DerReader(der, "a distinguished name").contents(der[0]!, "it").length);
   switch (der[0]) {
     case TAG.utf8String:
     case TAG.printableString:
     case TAG.ia5String:
-      return escapeValue(fromUtf8Lenient(value));
+      return decodeUtf8(value);
     case TAG.teletexString:
-      return escapeValue(toByteString(value)); // taken for Latin-1, as everybody does
+      return toByteString(value); // taken for Latin-1, as everybody does
     case TAG.bmpString:
-      return escapeValue(utf16BeToText(value));
+      return utf16BeToText(value);
     default:
-      return `#${toHex(der)}`;
+      return undefined;
   }
 }
 

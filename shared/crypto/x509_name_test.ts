@@ -5,7 +5,7 @@ import { CERTIFICATES, REQUEST_IN_LATIN1 } from "../../tests/openssl_fixtures.ts
 import { fuzzDecoder, mutated } from "../../tests/mutations.ts";
 import { parseCertificateRequest } from "./csr.ts";
 import { parseCertificate } from "./x509.ts";
-import { nameFromConfiguration, nameFromText, nameToText } from "./x509_name.ts";
+import { attributeOid, nameAttributes, nameFromConfiguration, nameFromText, nameToText } from "./x509_name.ts";
 
 Deno.test("nameFromText() writes the DER that OpenSSL writes, and nameToText() reads it", () => {
   const table: [text: string, hex: string][] = [
@@ -105,6 +105,26 @@ Deno.test("nameToText() shows other string types as text and anything else as he
   assert.equal(nameToText(fromHex("3000")), "");
   assert.throws(() => nameToText(fromHex("30023100")), {
     message: "Cannot read a distinguished name: an attribute is missing",
+  });
+});
+
+Deno.test("nameAttributes() lists types and values as they are, without escapes", () => {
+  const { subject } = parseCertificate(CERTIFICATES.many);
+  assert.deepEqual(nameAttributes(subject), [
+    { oid: "2.5.4.6", value: "CH" },
+    { oid: "2.5.4.10", value: "Gold, Silver + Co" },
+    { oid: "2.5.4.11", value: "Ledgers" },
+    { oid: "2.5.4.3", value: "x" },
+    { oid: "1.2.840.113549.1.9.1", value: "a@example.com" },
+  ]);
+  assert.deepEqual(nameAttributes(nameFromText("CN=a+O=b,1.2.3=\\ü")).map(({ value }) => value), ["a", "b", "ü"]);
+  assert.deepEqual(nameAttributes(fromHex("300c310a3008060355040302 0105".replaceAll(" ", ""))), [
+    { oid: "2.5.4.3", value: undefined },
+  ]);
+  assert.throws(() => nameAttributes(fromHex("300c310a300806035504030c01ff")), { name: "FormatError" });
+  assert.deepEqual(["CN", "ST", "STREET"].map(attributeOid), ["2.5.4.3", "2.5.4.8", undefined]);
+  fuzzDecoder(mutated(subject), nameAttributes, (attributes, name) => {
+    assert.equal(attributes.length > 0, nameToText(name) !== "");
   });
 });
 

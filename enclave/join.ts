@@ -22,7 +22,7 @@ import type { EnclaveOutput, HttpResponse, JoinConfig } from "./messages.ts";
 import { Node } from "./node.ts";
 import type { EnclavePowers } from "./powers.ts";
 import { openSnapshot, provenSnapshot } from "./snapshot_start.ts";
-import { virtualQuote } from "./virtual_platform.ts";
+import { virtualQuote } from "./platform/virtual.ts";
 
 export class Joining {
   readonly node: Node;

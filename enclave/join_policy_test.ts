@@ -11,7 +11,7 @@ import { parsePemBlock } from "../shared/crypto/pem.ts";
 import { ledgerDirectories, readEntries } from "../tests/services.ts";
 import { teamTest } from "../tests/team_data.ts";
 import { judgeEvidence, type Judgement } from "./join_policy.ts";
-import { VIRTUAL_CODE_DIGEST, VIRTUAL_MEASUREMENT, virtualQuote } from "./virtual_platform.ts";
+import { VIRTUAL_CODE_DIGEST, VIRTUAL_MEASUREMENT, virtualQuote } from "./platform/virtual.ts";
 
 const SPKI = toUtf8("some key");
 const HOST_DATA = "ab".repeat(32);

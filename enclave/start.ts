@@ -34,7 +34,7 @@ import { addressRows } from "./join_request.ts";
 import type { EnclaveOutput, StartConfig, StartMember } from "./messages.ts";
 import { Node } from "./node.ts";
 import type { EnclavePowers } from "./powers.ts";
-import { VIRTUAL_CODE_DIGEST, VIRTUAL_MEASUREMENT, virtualQuote } from "./virtual_platform.ts";
+import { VIRTUAL_CODE_DIGEST, VIRTUAL_MEASUREMENT, virtualQuote } from "./platform/virtual.ts";
 
 /** A new service starts here: consensus begins at view 0, and a forced primary adds 2 (ledger-and-receipts.md §1). */
 const STARTING_VIEW = 2;

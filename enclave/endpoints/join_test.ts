@@ -23,7 +23,7 @@ import { createNodeIdentity, type NodeIdentity } from "../identity.ts";
 import { type JoinRequest, type JoinResponse, parseJoinResponse, serialiseJoinRequest } from "../join_request.ts";
 import { loadNativePowers } from "../native_powers.ts";
 import { secretFromBroadcast } from "../network_secrets.ts";
-import { VIRTUAL_MEASUREMENT, virtualQuote } from "../virtual_platform.ts";
+import { VIRTUAL_MEASUREMENT, virtualQuote } from "../platform/virtual.ts";
 
 const powers = await loadNativePowers();
 const JOINER = { subjectName: "CN=Joiner", subjectAltNames: ["dNSName:joiner"], curve: "P-384" } as const;

@@ -5,7 +5,7 @@
  * Format: governance.md §7.
  */
 
-import { toBase64, toHex, toUtf8 } from "../shared/bytes.ts";
+import { toBase64, toHex, toUtf8 } from "../../shared/bytes.ts";
 
 export const VIRTUAL_MEASUREMENT = "Insecure hard-coded virtual measurement v1";
 

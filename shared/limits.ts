@@ -41,8 +41,15 @@ export const MAX_DER_DEPTH = 32;
 export const MAX_OID_BYTES = 64;
 export const MAX_PEM_BYTES = MIB;
 export const MAX_CERTIFICATE_BYTES = 64 * KIB;
+/** Extensions of one certificate, request or revocation list; the most that chips have is a dozen. */
+export const MAX_EXTENSIONS = 100;
+/** A list of revoked certificates, and how many it may name: Intel's and AMD's name a few hundred at most. */
+export const MAX_CRL_BYTES = 4 * MIB;
+export const MAX_CRL_ENTRIES = 50_000;
 /** Certificates from leaf to trusted one, both counted. CCF's own chains have at most three. */
 export const MAX_CERTIFICATE_CHAIN = 10;
+/** The same, where the chain arrives with evidence: chips have three, endorsements of utility VMs have three. */
+export const MAX_EVIDENCE_CHAIN = 6;
 /** Certificates offered to one chain check, trusted ones and intermediates together. */
 export const MAX_CHAIN_CERTIFICATES = 512;
 /** Signatures that one chain check may try, since many issuers may have one name. */
@@ -286,6 +293,8 @@ export const MAX_NODE_DATA_BYTES = 16 * KIB;
 export const MAX_EVIDENCE_BYTES = 64 * KIB;
 /** All that comes with evidence to endorse it: three certificates, or a signed statement. */
 export const MAX_ENDORSEMENTS_BYTES = 256 * KIB;
+/** Of the measurement that virtual evidence claims. */
+export const MAX_VIRTUAL_MEASUREMENT_CHARACTERS = 1024;
 
 // Between host and enclave.
 /** Messages to the enclave that are not answered yet; what comes meanwhile waits and travels together. */

@@ -1,0 +1,151 @@
+/**
+ * A node's evidence, checked: one door to the verifiers of all platforms.
+ *
+ * In: evidence as a node sends it and the ledger keeps it, a moment, trust anchors. Out: the steps of checking it, and
+ * what it says. Whether what it says is wanted is for others: `join_policy.ts`, or whoever relies on a node.
+ * Formats: nodes-and-attestation.md §8
+ */
+
+import { fromBase64 } from "../bytes.ts";
+import type { Primitives } from "../crypto/primitives.ts";
+import { MAX_ENDORSEMENTS_BYTES, MAX_EVIDENCE_BYTES } from "../limits.ts";
+import { type EvidenceStep, EvidenceSteps, type EvidenceVerdict, type ReasonCode } from "./evidence_steps.ts";
+import { parseVirtualEvidence, type VirtualClaims } from "./virtual_evidence.ts";
+
+/** As `quote_info` has it. */
+export interface QuotedEvidence {
+  readonly format: "OE_SGX_v1" | "Insecure_Virtual" | "AMD_SEV_SNP_v1";
+  /** Base64, as are the endorsements. */
+  readonly quote: string;
+  readonly endorsements: string;
+  readonly uvm_endorsements?: string;
+  /** Hex of the TCB version that the endorsements are for. */
+  readonly endorsed_tcb?: string;
+}
+
+/** Security versions of a processor's parts; `fmc` on Turin only. */
+export interface TcbComponents {
+  readonly boot_loader?: number;
+  readonly tee?: number;
+  readonly snp?: number;
+  readonly microcode?: number;
+  readonly fmc?: number;
+}
+
+/** What a report of AMD SEV-SNP says, as far as anybody decides by it. */
+export interface SnpClaims {
+  readonly platform: "snp";
+  /** 48 bytes. */
+  readonly measurement: Uint8Array;
+  /** 32 bytes. */
+  readonly hostData: Uint8Array;
+  /** 64 bytes. */
+  readonly reportData: Uint8Array;
+  readonly cpu: { readonly family: number; readonly model: number; readonly stepping: number };
+  readonly reportedTcb: TcbComponents;
+}
+
+/** An endorsement of a utility VM that came with the evidence. */
+export interface CheckedUvm {
+  readonly steps: readonly EvidenceStep[];
+  /** Undefined where it does not hold; then there is a reason. */
+  readonly claims?: { readonly did: string; readonly feed: string; readonly svn: number };
+  readonly code?: ReasonCode;
+  readonly reason?: string;
+}
+
+export interface CheckedEvidence {
+  /** "virtual": it is well formed, and nobody signed it. */
+  readonly outcome: "genuine" | "virtual" | "refused";
+  readonly steps: readonly EvidenceStep[];
+  /** What it says; perhaps also where it is refused. */
+  readonly claims?: VirtualClaims | SnpClaims;
+  /** Where one came along. That it does not hold does not make the evidence itself less genuine. */
+  readonly uvm?: CheckedUvm;
+  /** Of a refusal. */
+  readonly code?: ReasonCode;
+  readonly reason?: string;
+}
+
+export interface EvidenceOptions {
+  /** Milliseconds since 1970, at which certificates must be valid. */
+  readonly at: number;
+}
+
+/**
+ * Checks evidence by the rules of CCF's join path. Never throws.
+ *
+ * @param quote from anywhere
+ */
+export function verifyEvidence(
+  quote: QuotedEvidence,
+  _options: EvidenceOptions,
+  _primitives: Primitives,
+): CheckedEvidence {
+  const tooLong = lengthProblem(quote);
+  if (tooLong !== undefined) return refusedAtOnce("malformed", tooLong);
+  switch (quote.format) {
+    case "Insecure_Virtual":
+      return checkVirtual(quote);
+    case "AMD_SEV_SNP_v1":
+    case "OE_SGX_v1":
+      return refusedAtOnce(
+        "unsupported_tee_type",
+        `evidence of the format ${quote.format} cannot be judged by this version`,
+      );
+  }
+}
+
+/** Before anything is decoded. */
+function lengthProblem({ quote, endorsements, uvm_endorsements = "", endorsed_tcb = "" }: QuotedEvidence) {
+  // Four characters of base64 are three bytes.
+  if (quote.length > MAX_EVIDENCE_BYTES / 3 * 4) return `the evidence is longer than ${MAX_EVIDENCE_BYTES} bytes`;
+  if (endorsements.length + uvm_endorsements.length + endorsed_tcb.length > MAX_ENDORSEMENTS_BYTES / 3 * 4) {
+    return `the endorsements are longer than ${MAX_ENDORSEMENTS_BYTES} bytes`;
+  }
+  return undefined;
+}
+
+const VIRTUAL_RULES = {
+  form: "The evidence is JSON with a measurement, host data and 32 bytes of report data",
+  signature: "Hardware signed the evidence",
+} as const;
+
+function checkVirtual({ quote }: QuotedEvidence): CheckedEvidence {
+  const steps = new EvidenceSteps(VIRTUAL_RULES);
+  const claims = steps.read(
+    "form",
+    "malformed",
+    () => parseVirtualEvidence(fromBase64(quote)),
+    "it is of the virtual platform",
+  );
+  if (claims === undefined) {
+    const verdict = steps.end();
+    return {
+      ...refusalOf(verdict),
+      reason: `the evidence is not that of the virtual platform: ${verdict.steps[0]!.detail}`,
+    };
+  }
+  steps.skip("signature", "virtual evidence is signed by nobody: anybody can write it, about any code and for any key");
+  return { outcome: "virtual", steps: steps.end().steps, claims };
+}
+
+function refusedAtOnce(code: ReasonCode, reason: string): CheckedEvidence {
+  const steps = new EvidenceSteps({ evidence: "The evidence is of a known kind and size" });
+  steps.check("evidence", false, code, reason);
+  return { ...refusalOf(steps.end()), reason };
+}
+
+function refusalOf({ steps, code, reason }: EvidenceVerdict): CheckedEvidence {
+  return { outcome: "refused", steps, code: code!, reason: reason! };
+}
+
+/** "boot loader 4, tee 0, snp 24, microcode 219". */
+export function describeTcb(tcb: TcbComponents): string {
+  const names = { fmc: "fmc", boot_loader: "boot loader", tee: "tee", snp: "snp", microcode: "microcode" } as const;
+  const parts = Object.entries(names).flatMap(([key, name]) => {
+    const value = tcb[key as keyof TcbComponents];
+    return value === undefined ? [] : [`${name} ${value}`];
+  });
+  return parts.length === 0 ? "nothing" : parts.join(", ");
+}

@@ -1,0 +1,32 @@
+/**
+ * What members allow to join, as the tables have it.
+ *
+ * In: a transaction to read. Out: look-ups for `judgeJoiner()`. Tables: nodes-and-attestation.md §9
+ */
+
+import type { JoinPolicy } from "../attestation/join_policy.ts";
+import type { Transaction } from "../kv/transaction.ts";
+import {
+  SNP_HOST_DATA,
+  SNP_MEASUREMENTS,
+  SNP_TCB_VERSIONS,
+  SNP_UVM_ENDORSEMENTS,
+  VIRTUAL_HOST_DATA,
+  VIRTUAL_MEASUREMENTS,
+} from "./tables.ts";
+
+/** As of the transaction's version, and what it has written itself. */
+export function joinPolicyOf(tx: Transaction): JoinPolicy {
+  return {
+    hasVirtualMeasurement: (text) => tx.open(VIRTUAL_MEASUREMENTS).has(text),
+    hasVirtualHostData: (hex) => tx.open(VIRTUAL_HOST_DATA).has(hex),
+    hasSnpMeasurement: (hex) => tx.open(SNP_MEASUREMENTS).has(hex),
+    hasSnpHostData: (hex) => tx.open(SNP_HOST_DATA).has(hex),
+    uvmMinimumSvn: (did, feed) => {
+      const feeds = tx.open(SNP_UVM_ENDORSEMENTS).get(did) ?? {};
+      // A feed is text from an endorsement, and might be called like a method that every object has.
+      return Object.hasOwn(feeds, feed) ? feeds[feed]!.svn : undefined;
+    },
+    tcbMinimums: () => tx.open(SNP_TCB_VERSIONS).entries(),
+  };
+}

@@ -136,8 +136,13 @@ function readVersion(reader: DerReader): 1 | 2 | 3 {
   return version === 1 ? 2 : 3;
 }
 
-/** UTCTime or GeneralizedTime, to the second, in UTC: the only forms of RFC 5280 §4.1.2.5. */
-function readTime(reader: DerReader, field: string): number {
+/**
+ * UTCTime or GeneralizedTime, to the second, in UTC: the only forms of RFC 5280 §4.1.2.5.
+ *
+ * @returns milliseconds since 1970
+ * @throws FormatError
+ */
+export function readTime(reader: DerReader, field: string): number {
   const tag = reader.peek();
   const long = tag === TAG.generalizedTime;
   const text = fromUtf8Lenient(reader.contents(long ? TAG.generalizedTime : TAG.utcTime, field));

@@ -87,7 +87,7 @@ class Search {
   from(path: readonly Certificate[]): readonly Certificate[] | undefined {
     const tip = path[path.length - 1]!;
     const problem = this.#problemWith(tip);
-    if (problem !== undefined) return this.#fail(path, `${describe(tip)} ${problem}`);
+    if (problem !== undefined) return this.#fail(path, `${describeSubject(tip)} ${problem}`);
     if (this.#trusted.some(({ der }) => equalBytes(der, tip.der))) return path;
     if (path.length === MAX_CERTIFICATE_CHAIN) {
       return this.#fail(path, `no trusted certificate within ${MAX_CERTIFICATE_CHAIN} steps`);
@@ -98,41 +98,31 @@ class Search {
       }
       const refusal = this.#whyNotIssuer(candidate, path);
       if (refusal !== undefined) {
-        this.#fail([...path, candidate], `${describe(candidate)} ${refusal}`);
+        this.#fail([...path, candidate], `${describeSubject(candidate)} ${refusal}`);
         continue;
       }
       const found = this.from([...path, candidate]);
       if (found !== undefined) return found;
     }
-    return this.#fail(path, `no certificate that issued ${describe(tip)} is at hand`);
+    return this.#fail(path, `no certificate that issued ${describeSubject(tip)} is at hand`);
   }
 
   /** What is wrong with a certificate wherever it stands. */
   #problemWith(certificate: Certificate): string | undefined {
-    if (this.#nowMs !== "ignore dates" && !isValidAt(certificate, this.#nowMs)) {
-      return this.#nowMs < certificate.notBeforeMs ? "is not valid yet" : "has expired";
-    }
-    const strange = certificate.extensions.find(({ oid, critical }) => critical && !UNDERSTOOD.has(oid));
-    return strange === undefined ? undefined : `has a critical extension that is not understood, ${strange.oid}`;
+    return (this.#nowMs === "ignore dates" ? undefined : dateProblem(certificate, this.#nowMs)) ??
+      extensionProblem(certificate);
   }
 
   /** Why a certificate of the right name did not issue the last of the path. */
   #whyNotIssuer(issuer: Certificate, path: readonly Certificate[]): string | undefined {
     const tip = path[path.length - 1]!;
     try {
-      const wanted = authorityKeyIdentifier(tip.extensions);
-      const offered = subjectKeyIdentifier(issuer.extensions);
-      if (wanted !== undefined && offered !== undefined && !equalBytes(wanted, offered)) return "has another key";
-      const constraints = basicConstraints(issuer.extensions);
-      if (constraints?.ca !== true) return "is not a certificate authority";
-      if (keyUsage(issuer.extensions)?.has("keyCertSign") === false) return "may not sign certificates";
-      if (issuer.extensions.some(({ oid }) => oid === EXTENSION_OID.nameConstraints)) return "constrains names";
-      const between = path.slice(1).filter(({ subject, issuer }) => !equalBytes(subject, issuer)).length;
-      if (constraints.pathLength !== undefined && between > constraints.pathLength) {
-        return `allows ${constraints.pathLength} certificates below it, not ${between}`;
-      }
+      const problem = issuerProblem(issuer, path);
+      if (problem !== undefined) return problem;
       if (++this.#signatureChecks > MAX_CHAIN_SIGNATURE_CHECKS) return "is one candidate too many";
-      return isSignedBy(this.#primitives, tip, publicKeyOf(issuer)) ? undefined : `did not sign ${describe(tip)}`;
+      return isSignedBy(this.#primitives, tip, publicKeyOf(issuer))
+        ? undefined
+        : `did not sign ${describeSubject(tip)}`;
     } catch (error) {
       if (error instanceof FormatError) return `cannot be used: ${error.message}`;
       throw error;
@@ -145,7 +135,41 @@ class Search {
   }
 }
 
-function describe({ subject }: Certificate): string {
+/** Why a certificate is not valid at a moment, as the end of a sentence about it. */
+export function dateProblem(certificate: Certificate, nowMs: number): string | undefined {
+  if (isValidAt(certificate, nowMs)) return undefined;
+  return nowMs < certificate.notBeforeMs ? "is not valid yet" : "has expired";
+}
+
+/** Why a certificate must not be used, as the end of a sentence about it (RFC 5280 §4.2). */
+export function extensionProblem(certificate: Certificate): string | undefined {
+  const strange = certificate.extensions.find(({ oid, critical }) => critical && !UNDERSTOOD.has(oid));
+  return strange === undefined ? undefined : `has a critical extension that is not understood, ${strange.oid}`;
+}
+
+/**
+ * Why a certificate of the right name cannot have issued the last of a path, as the end of a sentence about it. All is
+ * looked at but the signature.
+ *
+ * @param path from the leaf up to the certificate in question
+ * @throws FormatError where one of the extensions is malformed
+ */
+export function issuerProblem(issuer: Certificate, path: readonly Certificate[]): string | undefined {
+  const wanted = authorityKeyIdentifier(path[path.length - 1]!.extensions);
+  const offered = subjectKeyIdentifier(issuer.extensions);
+  if (wanted !== undefined && offered !== undefined && !equalBytes(wanted, offered)) return "has another key";
+  const constraints = basicConstraints(issuer.extensions);
+  if (constraints?.ca !== true) return "is not a certificate authority";
+  if (keyUsage(issuer.extensions)?.has("keyCertSign") === false) return "may not sign certificates";
+  if (issuer.extensions.some(({ oid }) => oid === EXTENSION_OID.nameConstraints)) return "constrains names";
+  const between = path.slice(1).filter(({ subject, issuer }) => !equalBytes(subject, issuer)).length;
+  return constraints.pathLength !== undefined && between > constraints.pathLength
+    ? `allows ${constraints.pathLength} certificates below it, not ${between}`
+    : undefined;
+}
+
+/** A certificate's subject in quotes, for messages. */
+export function describeSubject({ subject }: Certificate): string {
   try {
     return JSON.stringify(nameToText(subject));
   } catch {

@@ -48,12 +48,15 @@ export class TestNode {
   /** The arguments of `randomBelow`; answers are 0, or `draw`. */
   readonly draws: number[] = [];
   draw = 0;
+  /** Behind these entries nothing else goes in one message. */
+  readonly lastInMessage = new Set<Seqno>();
 
   constructor(readonly id: NodeId, options: Partial<RaftOptions> = {}) {
     this.raft = new Raft<TestEntry>(
       { id, messageTimeoutMs: 10, electionTimeoutMs: 100, maxUncommitted: 0, ticking: true, ...options },
       {
         send: (to, message) => void this.outbox.push({ to, message }),
+        endOfMessage: (from, to) => [...this.lastInMessage].filter((end) => end >= from && end <= to)[0] ?? to,
         execute: (entry, id) => {
           if (entry.isBad || entry.view !== id.view || entry.seqno !== id.seqno) return undefined;
           assert.equal(this.ledger.length, id.seqno - 1, "entries are executed in order");

@@ -25,6 +25,8 @@ export interface AppendEntries {
   readonly previousView: View;
   readonly committed: Seqno;
   readonly viewOfEntries: View;
+  /** The leader has not seen these entries: it began behind them, and cannot say which of them have flags. */
+  readonly flagsUnknown?: true;
 }
 
 /** `last`: what was asked about where it succeeded, else how far the responder's log may match (consensus.md §6). */
@@ -129,8 +131,8 @@ export function serialiseRaftMessage(message: RaftMessage): Uint8Array {
   switch (kind) {
     case "append entries":
       out.u64(message.last).u64(message.previous).u64(message.view).u64(message.previousView);
-      // The last byte once told of a new view and is always 0.
-      return out.u64(message.committed).u64(message.viewOfEntries).u8(0).finish();
+      // The last byte once told of a new view. CCF writes 0 there and does not look; the meaning of 1 is Quorate's own.
+      return out.u64(message.committed).u64(message.viewOfEntries).u8(message.flagsUnknown ? 1 : 0).finish();
     case "append entries response":
       return out.u64(message.view).u64(message.last).u8(message.success ? 0 : 1).finish();
     case "request vote":
@@ -160,9 +162,7 @@ function parseAppendEntries(reader: Reader): AppendEntries {
   const previousView = readView(reader);
   const committed = reader.u64();
   const viewOfEntries = readView(reader);
-  if (readFlag(reader)) {
-    throw new FormatError("Cannot read an append entries: its last byte, which is unused, is not 0");
-  }
+  const flagsUnknown = readFlag(reader);
   if (last < previous) {
     throw new FormatError(`Cannot read an append entries: it ends at ${last}, before it begins at ${previous}`);
   }
@@ -172,7 +172,8 @@ function parseAppendEntries(reader: Reader): AppendEntries {
       `Cannot read an append entries: entries of view ${viewOfEntries} cannot follow one of ${previousView} in view ${view}`,
     );
   }
-  return { kind: "append entries", view, last, previous, previousView, committed, viewOfEntries };
+  const message = { kind: "append entries", view, last, previous, previousView, committed, viewOfEntries } as const;
+  return flagsUnknown ? { ...message, flagsUnknown } : message;
 }
 
 function readView(reader: Reader): View {

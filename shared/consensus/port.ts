@@ -27,6 +27,12 @@ export interface RaftPort<Entry> {
   send(to: NodeId, message: RaftMessage): void;
 
   /**
+   * Where a message that begins with the entry `from` is to end, at the latest with `to`: what goes behind some entries
+   * must go in another message. Without it, at `to`.
+   */
+  endOfMessage?(from: Seqno, to: Seqno): Seqno;
+
+  /**
    * A backup takes an entry: checks it, applies it to the state, writes it to the ledger.
    *
    * @returns undefined, with nothing changed, where the entry is malformed, is not `id`, or does not apply

@@ -23,7 +23,9 @@ export function sendFrom<Entry>(state: RaftState<Entry>, to: NodeId, start: Seqn
   for (let messages = 0; messages < MAX_APPENDS_PER_SENDING; messages++) {
     // Entries of two views never travel together. A view without an end is the latest.
     const endOfView = state.viewStarts.endOf(state.viewOf(next)) || state.last;
-    const end = Math.min(next + state.batch.entries - 1, endOfView, state.last);
+    const most = Math.min(next + state.batch.entries - 1, endOfView, state.last);
+    const end = next > most ? most : state.port.endOfMessage?.(next, most) ?? most;
+    assert(end <= most && (end >= next || next > most), "A message that could have entries has one, and none too many");
     sendEntries(state, to, peer, next - 1, end);
     peer.behind = end < state.last;
     if (!peer.behind) return;

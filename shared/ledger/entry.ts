@@ -193,20 +193,34 @@ export function splitEntries(bytes: Uint8Array, count: number): Uint8Array[] | u
 
 /** The same where fewer may have come. @returns undefined where there are more, or the bytes are not entries */
 export function splitEntriesUpTo(bytes: Uint8Array, max: number): Uint8Array[] | undefined {
-  const entries: Uint8Array[] = [];
+  const starts = entryStarts(bytes, max);
+  return starts?.map((start, i) => bytes.subarray(start, starts[i + 1] ?? bytes.length));
+}
+
+/**
+ * The flags of entries that lie back to back. No seal covers them: who carries entries elsewhere must protect them.
+ *
+ * @returns undefined where there are more than `max`, or the bytes are not entries
+ */
+export function entryFlags(bytes: Uint8Array, max: number): number[] | undefined {
+  return entryStarts(bytes, max)?.map((start) => bytes[start + 1]!);
+}
+
+/** Where entries that lie back to back begin. @returns undefined where there are more, or the bytes are not entries */
+function entryStarts(bytes: Uint8Array, max: number): number[] | undefined {
+  const starts: number[] = [];
   let at = 0;
   try {
     while (at < bytes.length) {
-      const length = entryBytes(bytes.subarray(at));
-      if (entries.length === max || at + length > bytes.length) return undefined;
-      entries.push(bytes.subarray(at, at + length));
-      at += length;
+      if (starts.length === max) return undefined;
+      starts.push(at);
+      at += readHeader(new Reader(bytes, at), MAX_ENTRY_BYTES).entryBytes;
     }
   } catch (error) {
     if (!(error instanceof FormatError)) throw error;
     return undefined;
   }
-  return entries;
+  return at === bytes.length ? starts : undefined;
 }
 
 /** One transaction as the ledger holds it. The bytes are kept as they are; tables are parsed when asked for. */

@@ -4,7 +4,16 @@ import { FormatError } from "../assert.ts";
 import { concat, fromHex, toHex, toUtf8 } from "../bytes.ts";
 import { noblePrimitives as primitives } from "../crypto/primitives.ts";
 import { NO_CLAIMS } from "../merkle/leaf.ts";
-import { entryBytes, EntryType, FORCE_CHUNK_AFTER, LedgerEntry, sealEntry } from "./entry.ts";
+import {
+  entryBytes,
+  entryFlags,
+  EntryType,
+  FORCE_CHUNK_AFTER,
+  LedgerEntry,
+  sealEntry,
+  splitEntries,
+  splitEntriesUpTo,
+} from "./entry.ts";
 import { LedgerSecret } from "./secrets.ts";
 
 const ZERO8 = "00".repeat(8);
@@ -140,6 +149,45 @@ Deno.test("LedgerEntry.parse() refuses what is not an entry", () => {
   for (const [bytes, message] of table) {
     assert.throws(() => LedgerEntry.parse(bytes), { name: "FormatError", message });
   }
+});
+
+Deno.test("entries that lie back to back are told apart, and their flags are read where they lie", () => {
+  const flagged = changedAt(1, "01");
+  const all = concat(PUBLIC_ENTRY, PRIVATE_ENTRY, flagged);
+  assert.deepEqual(splitEntriesUpTo(all, 3), [PUBLIC_ENTRY, PRIVATE_ENTRY, flagged]);
+  assert.deepEqual(splitEntriesUpTo(all, 10_000), [PUBLIC_ENTRY, PRIVATE_ENTRY, flagged]);
+  assert.deepEqual(splitEntries(all, 3), [PUBLIC_ENTRY, PRIVATE_ENTRY, flagged]);
+  assert.equal(splitEntries(all, 4), undefined);
+  assert.deepEqual(entryFlags(all, 3), [0, 0, FORCE_CHUNK_AFTER]);
+  assert.deepEqual([splitEntriesUpTo(new Uint8Array(), 0), entryFlags(new Uint8Array(), 0)], [[], []]);
+  const wrong: [Uint8Array, number][] = [
+    [all, 2],
+    [all.subarray(0, -1), 3],
+    [concat(all, Uint8Array.of(1)), 4],
+    [concat(all, changedAt(0, "02")), 4],
+    [concat(all, changedAt(1, "04")), 4],
+  ];
+  for (const [bytes, max] of wrong) {
+    assert.deepEqual([splitEntriesUpTo(bytes, max), entryFlags(bytes, max)], [undefined, undefined]);
+  }
+});
+
+Deno.test("property: entryFlags() and splitEntriesUpTo() agree about any bytes", () => {
+  const bytes = fc.array(fc.tuple(fc.nat(260), fc.nat(4), fc.nat(60)), { maxLength: 8 }).map((entries) =>
+    concat(...entries.map(([version, flags, size]) => {
+      const entry = new Uint8Array(8 + size);
+      entry.set([version === 0 ? 2 : 1, flags, version === 1 ? size + 1 : size]);
+      return entry;
+    }))
+  );
+  fc.assert(
+    fc.property(bytes, fc.nat(9), (bytes, max) => {
+      const entries = splitEntriesUpTo(bytes, max);
+      assert.deepEqual(entryFlags(bytes, max), entries?.map((entry) => entry[1]));
+      if (entries !== undefined) assert.deepEqual(concat(...entries), bytes);
+    }),
+    { numRuns: 1000 },
+  );
 });
 
 Deno.test("LedgerEntry.parse() reads older types, which have fewer digests", () => {

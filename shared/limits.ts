@@ -50,6 +50,9 @@ export const MAX_CRL_ENTRIES = 50_000;
 export const MAX_CERTIFICATE_CHAIN = 10;
 /** The same, where the chain arrives with evidence: chips have three, endorsements of utility VMs have three. */
 export const MAX_EVIDENCE_CHAIN = 6;
+/** The certificates that a host hands to its SEV-SNP guests: firmware takes 16 KiB, and knows four kinds. */
+export const MAX_CERTIFICATE_TABLE_BYTES = 64 * KIB;
+export const MAX_CERTIFICATE_TABLE_ENTRIES = 32;
 /** Certificates offered to one chain check, trusted ones and intermediates together. */
 export const MAX_CHAIN_CERTIFICATES = 512;
 /** Signatures that one chain check may try, since many issuers may have one name. */
@@ -283,6 +286,8 @@ export const MAX_UNWRITTEN_SNAPSHOT_BYTES = 8 * MIB;
 // Joining.
 /** Ledger secrets that a joining node takes: one for each rekey and recovery of its service. */
 export const MAX_JOIN_SECRETS = 100_000;
+/** Messages of other nodes that one which waits to be trusted keeps, one of each connection. */
+export const MAX_EARLY_KEY_EXCHANGES = 16;
 /** Nodes that have asked to join and that members have not decided on. */
 export const MAX_PENDING_NODES = 64;
 /** Of the body of a request to join. Evidence of hardware, with its certificates, has 20 KB. */
@@ -293,8 +298,47 @@ export const MAX_NODE_DATA_BYTES = 16 * KIB;
 export const MAX_EVIDENCE_BYTES = 64 * KIB;
 /** All that comes with evidence to endorse it: three certificates, or a signed statement. */
 export const MAX_ENDORSEMENTS_BYTES = 256 * KIB;
+/** The name of an issuer (did:x509), what it may want of a signer's certificate, and a kind of VM that it signs for. */
+export const MAX_DID_CHARACTERS = 2048;
+export const MAX_DID_PREDICATES = 16;
+export const MAX_FEED_CHARACTERS = 1024;
+/** JSON that Intel signs about a kind of platform or an enclave; 20 levels of a platform make 8 KB. */
+export const MAX_STATEMENT_CHARACTERS = 256 * KIB;
+export const MAX_STATEMENT_DEPTH = 16;
+/** Levels of a platform, a module or an enclave in it, and security advisories of one of them. */
+export const MAX_TCB_LEVELS = 1000;
+export const MAX_ADVISORIES = 1000;
 /** Of the measurement that virtual evidence claims. */
 export const MAX_VIRTUAL_MEASUREMENT_CHARACTERS = 1024;
+
+// Asking hardware for evidence (attestation/formats.md §5).
+/** Attempts at a report that nobody else disturbs, and at a name for its directory. */
+export const MAX_TSM_ATTEMPTS = 5;
+/** How often, and how long, the kernel's provider may be busy with an earlier request: a quote of TDX takes seconds. */
+export const MAX_TSM_BUSY_WAITS = 50;
+export const TSM_BUSY_WAIT_MS = 200;
+/** What one report, quote or table of certificates may have; newer kernels would give 16 MiB. */
+export const MAX_TSM_REPORT_BYTES = 64 * KIB;
+/** A larger answer of TDX is a token of another kind (the ABI's rule). */
+export const MAX_TDX_QUOTE_BYTES = 8 * KIB;
+/** The hypervisor limits how often the security processor is asked, to about twice a second. */
+export const MAX_SEV_GUEST_WAITS = 20;
+export const SEV_GUEST_WAIT_MS = 500;
+/** Certificates that come with a report; Linux takes no more (`SEV_FW_BLOB_MAX_SIZE`). */
+export const MAX_SEV_CERTIFICATE_BYTES = 16 * KIB;
+/** Endorsements from a server: one request from the look-up of its name on, its answer, and what lies between two. */
+export const MAX_ENDORSEMENTS_REQUEST_MS = 10_000;
+export const MAX_ENDORSEMENTS_ANSWER_BYTES = 128 * KIB;
+export const ENDORSEMENTS_RETRY_MS = 1000;
+/** What a server may ask for with `retry-after`. */
+export const MAX_ENDORSEMENTS_RETRY_MS = 60_000;
+/** Servers, and attempts at each (operations.md §2, `max_retries_count`). */
+export const MAX_ENDORSEMENTS_SERVERS = 16;
+export const MAX_ENDORSEMENTS_RETRIES = 100;
+
+// What a ledger says about its nodes.
+/** Nodes, changes of what may join, and things that are wrong with any of it, each; after which nobody reads on. */
+export const MAX_TRUST_EVENTS = 100_000;
 
 // Between host and enclave.
 /** Messages to the enclave that are not answered yet; what comes meanwhile waits and travels together. */

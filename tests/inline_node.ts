@@ -141,7 +141,7 @@ export class InlineNode {
     { method, target, headers = [], body, certificate }: InlineRequest,
     interfaceName = "primary_rpc_interface",
   ): number {
-    const session = this.#session(interfaceName, certificate);
+    const session = this.session(interfaceName, certificate);
     const id = this.#nextId++;
     const bytes = body === undefined
       ? new Uint8Array()
@@ -159,6 +159,18 @@ export class InlineNode {
     if (response?.fromHost?.kind !== "snapshot") return response;
     const { name, from, to } = response.fromHost;
     return { ...response, body: this.snapshots.get(name)!.slice(from, to) };
+  }
+
+  /** The number of a client's connection; it is opened where there is none. */
+  session(interfaceName: string, certificate: Uint8Array | undefined): number {
+    const key = `${interfaceName} ${certificate?.join(",") ?? "none"}`;
+    let session = this.#sessions.get(key);
+    if (session === undefined) {
+      session = ++this.#lastSession;
+      this.#sessions.set(key, session);
+      this.send({ kind: "sessionOpened", session, interfaceName, callerCertificate: certificate ?? null });
+    }
+    return session;
   }
 
   /** Clients close their connections; the next requests come on new ones. */
@@ -190,17 +202,6 @@ export class InlineNode {
       first = seqno + 1;
     }
     return files;
-  }
-
-  #session(interfaceName: string, certificate: Uint8Array | undefined): number {
-    const key = `${interfaceName} ${certificate?.join(",") ?? "none"}`;
-    let session = this.#sessions.get(key);
-    if (session === undefined) {
-      session = ++this.#lastSession;
-      this.#sessions.set(key, session);
-      this.send({ kind: "sessionOpened", session, interfaceName, callerCertificate: certificate ?? null });
-    }
-    return session;
   }
 
   #perform(output: EnclaveOutput): void {

@@ -2,6 +2,7 @@
  * The enclave alone, without HTTP parsing, TLS or threads: batches of requests through `Enclave.handle`.
  */
 
+import assert from "node:assert/strict";
 import { toUtf8 } from "../../shared/bytes.ts";
 import type { EnclaveInput } from "../../enclave/messages.ts";
 import type { Figure } from "./figure.ts";
@@ -19,15 +20,16 @@ export async function benchEnclave(seconds: number): Promise<Figure[]> {
     const workspace = await Deno.makeTempDir({ prefix: "quorate_bench_" });
     try {
       const { node, userCertificate } = await startInlineService(workspace, app);
-      node.request({ method: "GET", target: "/app/commit", certificate: userCertificate });
-      const session = 1;
+      const session = node.session("primary_rpc_interface", userCertificate);
       const run = (request: (i: number) => EnclaveInput, forSeconds: number): number => {
         const begin = performance.now();
         let count = 0;
         while (performance.now() - begin < forSeconds * 1000) {
           const batch: EnclaveInput[] = [];
           for (let i = 0; i < BATCH; i++) batch.push(request(count++));
-          node.enclave.handle(batch, Date.now());
+          for (const output of node.enclave.handle(batch, Date.now())) {
+            if (output.kind === "response") assert.equal(output.response.status, 200, "a refusal is no figure");
+          }
         }
         return count / ((performance.now() - begin) / 1000);
       };

@@ -10,7 +10,7 @@ import { concat, toUtf8 } from "../../shared/bytes.ts";
 import { MAX_CALL_ATTEMPTS } from "../../shared/limits.ts";
 import { ExitCode, keepPermissions, readFile, reasonOf, requireWritable, UsageError } from "./exit.ts";
 import { exchangeOnce, makeClient, type TlsFiles, Unreachable } from "./node_client.ts";
-import { credentialsOf, readSandbox } from "./sandbox_description.ts";
+import { adviceToAsk, credentialsOf, readSandbox } from "./sandbox_description.ts";
 
 export interface CallOptions {
   readonly request?: string;
@@ -30,6 +30,8 @@ export interface CallOptions {
 /** Where to, and the files of the credentials to use. */
 interface Target extends TlsFiles {
   readonly url: string;
+  /** Where the node was not chosen: the numbers of the others. */
+  readonly others: readonly number[];
 }
 
 /** The characters of a method (RFC 9110 §9.1). */
@@ -87,7 +89,7 @@ export async function runCall(
     return response.ok ? ExitCode.done : ExitCode.refused;
   } catch (error) {
     if (!(error instanceof Unreachable)) throw error;
-    note(error.message);
+    note(error.message + adviceToAsk(target.others));
     return ExitCode.unreachable;
   } finally {
     client.close();
@@ -108,13 +110,14 @@ function readTarget(url: string, options: CallOptions): Target {
     }
     if (number !== undefined) throw new UsageError(`Cannot call ${url} on node ${number}: --node is for paths`);
     if (options.serviceCert === undefined) throw new UsageError("Cannot trust the node: give --service-cert FILE");
-    return { url: address, serviceCert: options.serviceCert, own: given };
+    return { url: address, serviceCert: options.serviceCert, own: given, others: [] };
   }
-  const { nodes: [node], service_cert, common_dir } = readSandbox(options.workspace, readNodeNumber(number));
+  const { nodes: [node], urls, service_cert, common_dir } = readSandbox(options.workspace, readNodeNumber(number));
   const own = name === undefined ? given : credentialsOf(name, common_dir);
   // Callers without a certificate use the interface that does not ask for one.
   const base = own === undefined ? node.web_url : node.url;
-  return { url: readUrl(`${base}${url}`), serviceCert: options.serviceCert ?? service_cert, own };
+  const others = number === undefined ? [...urls.keys()].slice(1) : [];
+  return { url: readUrl(`${base}${url}`), serviceCert: options.serviceCert ?? service_cert, own, others };
 }
 
 function readNodeNumber(text = "0"): number {

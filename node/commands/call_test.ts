@@ -171,6 +171,23 @@ Deno.test("call names the description of the sandbox that it cannot use", async 
   });
 });
 
+Deno.test("call names the other nodes of a sandbox whose first one cannot be reached", async () => {
+  using folder = new Folder();
+  const workspace = folder.path;
+  const sandboxOf = (...ports: number[]) => {
+    const nodes = ports.map((port) => ({ url: `https://127.0.0.1:${port}`, web_url: `https://127.0.0.1:${port}` }));
+    const description = { nodes, service_cert: folder.file("a_service.pem"), common_dir: workspace };
+    folder.write("sandbox.json", JSON.stringify(description));
+  };
+  sandboxOf(1, 2, 3);
+  const [code, note] = await call("/app", { workspace });
+  assert.equal(code, 3);
+  assert.match(note, /^Cannot reach .*; is the node running\? The sandbox has others: --node 1, --node 2$/);
+  assert.match((await call("/app", { workspace, node: "0" }))[1], /is the node running\?$/, "that one was asked for");
+  sandboxOf(1);
+  assert.match((await call("/app", { workspace }))[1], /is the node running\?$/);
+});
+
 Deno.test("call takes either --as or a certificate of one's own", () => {
   for (const own of [["--cert", "a.pem"], ["--key", "a_key.pem"], ["--cert", "a.pem", "--key", "a_key.pem"]]) {
     const command = callCommand().exitOverride().configureOutput({ writeErr: () => {} });

@@ -34,7 +34,7 @@ import {
 import { requireNewFile } from "./member/secret_file.ts";
 import { assemble, finish, keep, prepare, PREPARED_KINDS, type PreparedKind } from "./member/two_step.ts";
 import { Unreachable } from "./node_client.ts";
-import { credentialsOf, readSandbox } from "./sandbox_description.ts";
+import { adviceToAsk, credentialsOf, readSandbox } from "./sandbox_description.ts";
 
 export interface MemberOptions {
   readonly node?: string;
@@ -333,6 +333,8 @@ interface Target {
   readonly cert: string | undefined;
   readonly key: string | undefined;
   readonly encKey: string | undefined;
+  /** Where the node is that of the sandbox: the URLs of its others. */
+  readonly others?: readonly string[];
 }
 
 /** Completes what the user gave from the description of the sandbox, if there is one. @throws UsageError */
@@ -340,11 +342,12 @@ function readTarget({ as: name, node, serviceCert, cert, key, workspace }: Membe
   if (name === undefined && (node !== undefined || !isSandbox(workspace))) {
     return { node, serviceCert, cert, key, encKey: undefined };
   }
-  const { nodes: [first], service_cert, common_dir } = readSandbox(workspace);
+  const { nodes: [first], urls, service_cert, common_dir } = readSandbox(workspace);
   const own = name === undefined
     ? { cert, key, encKey: undefined }
     : { ...credentialsOf(name, common_dir), encKey: join(common_dir, `${name}_enc_privk.pem`) };
-  return { node: node ?? first.url, serviceCert: serviceCert ?? service_cert, ...own };
+  const others = node === undefined ? urls.slice(1) : [];
+  return { node: node ?? first.url, serviceCert: serviceCert ?? service_cert, ...own, others };
 }
 
 function isSandbox(workspace: string): boolean {
@@ -397,7 +400,7 @@ function runSigning(
 
 async function connected(
   context: MemberContext,
-  { node, serviceCert }: Target,
+  { node, serviceCert, others = [] }: Target,
   act: (session: MemberSession) => Promise<number>,
 ): Promise<number> {
   if (node === undefined) {
@@ -409,6 +412,9 @@ async function connected(
   const client = new GovernanceClient(connectTo(node, serviceCert));
   try {
     return await act({ ...context, node: client });
+  } catch (error) {
+    if (!(error instanceof Unreachable)) throw error;
+    throw new Unreachable(error.message + adviceToAsk(others));
   } finally {
     client.close();
   }

@@ -17,7 +17,7 @@ const SANDBOX = object({
   common_dir: text,
 });
 
-/** The description, with one of its nodes, by its number. @throws UsageError */
+/** The description, with one of its nodes, by its number, and the URLs of all. @throws UsageError */
 export function readSandbox(workspace: string, index = 0) {
   const file = join(resolve(workspace), "sandbox.json");
   const content = readTextFile(file, "the description of the sandbox");
@@ -28,13 +28,18 @@ export function readSandbox(workspace: string, index = 0) {
     if (node === undefined) {
       throw new UsageError(`Cannot use node ${index}: the sandbox has nodes 0 to ${nodes.length - 1}`);
     }
-    return { nodes: [node] as const, ...rest };
+    return { nodes: [node] as const, urls: nodes.map(({ url }) => url), ...rest };
   } catch (error) {
     if (!(error instanceof FormatError)) throw error;
     throw new UsageError(
       `Cannot read the description of the sandbox ${file}: ${error.message}; the sandbox writes it again when it starts`,
     );
   }
+}
+
+/** What to try where the node that is asked by default cannot be reached. @param others as the option takes them */
+export function adviceToAsk(others: readonly (string | number)[]): string {
+  return others.length === 0 ? "" : ` The sandbox has others: ${others.map((node) => `--node ${node}`).join(", ")}`;
 }
 
 /** The files of one member or user of a sandbox. @param name such as `member0` */

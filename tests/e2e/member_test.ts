@@ -11,6 +11,7 @@ import { serialisePrivateKeyFile } from "../../shared/crypto/key_file.ts";
 import { serialiseCertificatePem } from "../../shared/crypto/x509.ts";
 import { memberCertificate, randomSerial, signCertificate, validityOfDays } from "../../shared/crypto/x509_build.ts";
 import { nameFromText } from "../../shared/crypto/x509_name.ts";
+import { makeTlsService } from "../tls_service.ts";
 import { type CommandOutput, run, RunningSandbox } from "./sandbox.ts";
 
 const random = (length: number) => crypto.getRandomValues(new Uint8Array(length));
@@ -213,4 +214,25 @@ Deno.test("member: proposals, votes, acknowledgements, shares and keys that are 
     const unreached = ended(await run("member", "list", ...absent), 3);
     assert.match(unreached.stderr, /Cannot reach/);
   });
+});
+
+Deno.test("member names the other nodes of a sandbox whose first one cannot be reached", async () => {
+  const workspace = await Deno.makeTempDir({ prefix: "quorate_e2e_" });
+  try {
+    const file = (name: string) => join(workspace, name);
+    Deno.writeTextFileSync(file("service_cert.pem"), makeTlsService("a").service);
+    // Nobody listens there.
+    const nodes = [1, 2, 3].map((port) => ({ url: `https://127.0.0.1:${port}`, web_url: `https://127.0.0.1:${port}` }));
+    const description = { nodes, service_cert: file("service_cert.pem"), common_dir: workspace };
+    Deno.writeTextFileSync(file("sandbox.json"), JSON.stringify(description));
+    const listed = ended(await run("member", "list", "--workspace", workspace), 3);
+    assert.match(
+      listed.stderr,
+      /is the node running\? The sandbox has others: --node https:\/\/127\.0\.0\.1:2, --node https:\/\/127\.0\.0\.1:3$/m,
+    );
+    const chosen = ended(await run("member", "list", "--workspace", workspace, "--node", nodes[0]!.url), 2);
+    assert.match(chosen.stderr, /^Cannot trust the node: give --service-cert FILE/);
+  } finally {
+    await Deno.remove(workspace, { recursive: true });
+  }
 });

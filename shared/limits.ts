@@ -290,6 +290,8 @@ export const MAX_JOIN_SECRETS = 100_000;
 export const MAX_EARLY_KEY_EXCHANGES = 16;
 /** Nodes that have asked to join and that members have not decided on. */
 export const MAX_PENDING_NODES = 64;
+/** Nodes of a service that is not open yet, which takes those that ask without a decision. */
+export const MAX_NODES_BEFORE_OPENING = 64;
 /** Of the body of a request to join. Evidence of hardware, with its certificates, has 20 KB. */
 export const MAX_JOIN_REQUEST_BYTES = 128 * KIB;
 /** What the operator of a node says of it, as JSON. */
@@ -308,6 +310,12 @@ export const MAX_STATEMENT_DEPTH = 16;
 /** Levels of a platform, a module or an enclave in it, and security advisories of one of them. */
 export const MAX_TCB_LEVELS = 1000;
 export const MAX_ADVISORIES = 1000;
+/** A file of test vectors of evidence, the vectors and the negatives in it, one file that it names, and changes of one. */
+export const MAX_VECTORS_JSON_BYTES = 64 * MIB;
+export const MAX_VECTORS = 10_000;
+export const MAX_VECTOR_FILE_BYTES = 16 * MIB;
+export const MAX_VECTOR_MUTATIONS = 100;
+export const MAX_VECTOR_PATH_CHARACTERS = 1024;
 /** Of the measurement that virtual evidence claims. */
 export const MAX_VIRTUAL_MEASUREMENT_CHARACTERS = 1024;
 
@@ -339,6 +347,11 @@ export const MAX_ENDORSEMENTS_RETRIES = 100;
 // What a ledger says about its nodes.
 /** Nodes, changes of what may join, and things that are wrong with any of it, each; after which nobody reads on. */
 export const MAX_TRUST_EVENTS = 100_000;
+/** Of a ledger that is read from a node to verify its evidence, entry by entry. */
+export const MAX_TRUST_LEDGER_BYTES = 4 * 1024 * MIB;
+/** Of a ledger that is kept in an evidence bundle, and characters of the whole file: base64 is a third longer. */
+export const MAX_BUNDLE_LEDGER_BYTES = 64 * MIB;
+export const MAX_BUNDLE_CHARACTERS = 96 * MIB;
 
 // Between host and enclave.
 /** Messages to the enclave that are not answered yet; what comes meanwhile waits and travels together. */
@@ -390,6 +403,8 @@ export const RECENT_ENTRIES_BLOCK_BYTES = MIB;
 // Requests that one node forwards to another.
 /** How long a client waits for another node's answer (operations.md §2, `forwarding_timeout_ms`). */
 export const DEFAULT_FORWARDING_TIMEOUT_MS = 3000;
+/** How long its answer is waited for once another node is primary: what it has sent is under way. */
+export const FORWARDED_GRACE_MS = 100;
 /** Of this node's clients, waiting for the primary's answer. */
 export const MAX_FORWARDED_REQUESTS = 10_000;
 /** One request or response on its way between nodes: less than what may wait for a connection. */
@@ -418,6 +433,8 @@ export const MAX_SANDBOX_USERS = 1000;
 export const MAX_SANDBOX_START_MS = 60_000;
 export const SANDBOX_POLL_MS = 50;
 export const MAX_SANDBOX_STOP_MS = 15_000;
+/** One that does not answer: how long it is looked at whether it has ended. */
+export const SANDBOX_END_MS = 1000;
 /** Of a line of its log that is shown. */
 export const MAX_SHOWN_LOG_CHARACTERS = 200;
 

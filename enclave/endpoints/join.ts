@@ -29,7 +29,12 @@ import {
 } from "../../shared/governance/tables.ts";
 import { stableJsonBytes } from "../../shared/json.ts";
 import type { Transaction } from "../../shared/kv/transaction.ts";
-import { MAX_JOIN_REQUEST_BYTES, MAX_NODE_DATA_BYTES, MAX_PENDING_NODES } from "../../shared/limits.ts";
+import {
+  MAX_JOIN_REQUEST_BYTES,
+  MAX_NODE_DATA_BYTES,
+  MAX_NODES_BEFORE_OPENING,
+  MAX_PENDING_NODES,
+} from "../../shared/limits.ts";
 import { redirectAddress } from "../forwarding/redirections.ts";
 import { type Endpoint, endpoint, type EndpointContext } from "../frontend/endpoint.ts";
 import { OdataError } from "../frontend/odata_error.ts";
@@ -161,7 +166,7 @@ function addNode(
   request: JoinRequest,
   status: "Pending" | "Trusted",
 ): JoinResponse {
-  requirePlace(tx, request);
+  requirePlace(tx, request, status);
   const id = nodeIdOf(certificate.spki);
   const judgement = judgeEvidence(tx, request.quoteInfo, certificate.spki, node.primitives);
   if (judgement.verdict === "rejected") {
@@ -192,12 +197,16 @@ function addNode(
   return { nodeStatus: status, nodeId: id, networkInfo: networkInfoFor(node, service, info, endorsedPem) };
 }
 
-/** Nodes find each other by address. And whoever has evidence may ask: members must not be made to look through heaps. */
-function requirePlace(tx: Transaction, { nodeToNodeInterface }: JoinRequest): void {
+/**
+ * Nodes find each other by address. And whoever has evidence may ask: members must not be made to look through heaps, and
+ * before a service is open nobody is asked at all.
+ */
+function requirePlace(tx: Transaction, { nodeToNodeInterface }: JoinRequest, as: "Pending" | "Trusted"): void {
   const address = nodeToNodeInterface.published_address;
-  let pending = 0;
+  let [pending, trusted] = [0, 0];
   for (const [id, { status, node_to_node_interface }] of tx.open(NODES_INFO).entries()) {
     if (status === "Pending") pending++;
+    if (status === "Trusted") trusted++;
     if (status === "Retired" || node_to_node_interface?.published_address !== address) continue;
     throw new OdataError(
       400,
@@ -205,9 +214,14 @@ function requirePlace(tx: Transaction, { nodeToNodeInterface }: JoinRequest): vo
       `A node with the same published node address ${address} already exists (node id: n[${id}]).`,
     );
   }
-  if (pending < MAX_PENDING_NODES) return;
-  const message = `${pending} nodes wait for the members' decision; some must be trusted or removed first`;
-  throw new OdataError(503, "TooManyRequests", message);
+  if (as === "Pending" && pending >= MAX_PENDING_NODES) {
+    const message = `${pending} nodes wait for the members' decision; some must be trusted or removed first`;
+    throw new OdataError(503, "TooManyRequests", message);
+  }
+  if (as === "Trusted" && trusted >= MAX_NODES_BEFORE_OPENING) {
+    const message = `The service has ${trusted} nodes, and takes no more before its members have opened it`;
+    throw new OdataError(503, "TooManyRequests", message);
+  }
 }
 
 /** Checked here, since a proposal to trust the node would fail by it: for which key it is, and who signed it. */

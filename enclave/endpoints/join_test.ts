@@ -14,7 +14,12 @@ import {
   SERVICE_INFO,
 } from "../../shared/governance/tables.ts";
 import { LedgerEntry } from "../../shared/ledger/entry.ts";
-import { MAX_JOIN_REQUEST_BYTES, MAX_NODE_DATA_BYTES, MAX_PENDING_NODES } from "../../shared/limits.ts";
+import {
+  MAX_JOIN_REQUEST_BYTES,
+  MAX_NODE_DATA_BYTES,
+  MAX_NODES_BEFORE_OPENING,
+  MAX_PENDING_NODES,
+} from "../../shared/limits.ts";
 import { bodyText, odataError, serviceTest } from "../../tests/inline_app.ts";
 import type { InlineService } from "../../tests/inline_service.ts";
 import { decide } from "../../tests/members.ts";
@@ -218,20 +223,36 @@ serviceTest("a record under a node's ID that is not of its key is left as it is"
   assert.deepEqual(rowOf(service, joiner), row);
 });
 
-serviceTest("no more nodes than members can look through wait for them", "native", (service) => {
+/** Rows of nodes, from the `first` on, that differ from this node's own in what must differ. */
+function putNodes(service: InlineService, count: number, status: NodeInfo["status"], first = 0): void {
   const own = reader(service).open(NODES_INFO).get(service.node.nodeId)!;
   service.node.write((tx) => {
-    for (let i = 0; i < MAX_PENDING_NODES; i++) {
+    for (let i = first; i < first + count; i++) {
       const address = { bind_address: `h:${i}`, published_address: `h:${i}` };
-      const row: NodeInfo = { ...own, status: "Pending", public_key: String(i), node_to_node_interface: address };
+      const row: NodeInfo = { ...own, status, public_key: String(i), node_to_node_interface: address };
       tx.open(NODES_INFO).put(i.toString(16).padStart(64, "0"), row);
     }
   });
+}
+
+serviceTest("no more nodes than members can look through wait for them", "native", (service) => {
+  putNodes(service, MAX_NODES_BEFORE_OPENING, "Trusted", 1000); // those do not count once a service is open
+  putNodes(service, MAX_PENDING_NODES, "Pending");
   assert.match(refusal(service), /^503 TooManyRequests 64 nodes wait for the members' decision/);
   service.node.write((tx) => tx.open(NODES_INFO).remove("0".repeat(64)));
   assert.equal(join(service).nodeStatus, "Pending");
   assert.equal(join(service).nodeStatus, "Pending", "who waits already may ask on");
 });
+
+serviceTest("before a service is open, only so many nodes are trusted at once", "native", (service) => {
+  putNodes(service, MAX_PENDING_NODES, "Retired", 1000);
+  putNodes(service, MAX_NODES_BEFORE_OPENING - 1, "Trusted"); // and its own
+  assert.match(refusal(service), /^503 TooManyRequests The service has 64 nodes, and takes no more before its members/);
+  service.node.write((tx) => tx.open(NODES_INFO).remove("0".repeat(64)));
+  assert.equal(join(service).nodeStatus, "Trusted");
+  assert.equal(join(service).nodeStatus, "Trusted", "who is trusted already may ask on");
+  assert.match(refusal(service, {}, other), /^503 TooManyRequests/);
+}, { closed: true });
 
 serviceTest(
   "evidence that the members' policy does not accept is refused, and logged with the reason",

@@ -62,6 +62,9 @@ export type ReasonCode =
   // Ours
   | "key_masked"
   | "migration_agent"
+  | "guest_svn_too_low"
+  | "id_key_mismatch"
+  | "author_key_mismatch"
   | "wrong_platform"
   | "missing_collateral";
 

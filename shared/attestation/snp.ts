@@ -28,7 +28,7 @@ export interface SnpEvidence {
   readonly report: Uint8Array;
   /** DER: VCEK or VLEK, its issuer, AMD's root; or the same as it was read for an earlier report. */
   readonly chain: readonly Uint8Array[] | SnpChain;
-  /** DER, of the root; only beside a chain in DER. */
+  /** DER, of the root; only beside a chain in DER. It is checked where it is given, by CCF's rules too, which ask for none. */
   readonly crl?: Uint8Array;
 }
 

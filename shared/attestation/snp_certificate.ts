@@ -45,7 +45,7 @@ export function parseSnpCertificate(certificate: Certificate): SnpCertificate {
   const kind = kindOf(commonNameOf(certificate.subject));
   const productName = text(certificate, PRODUCT_NAME, "product name");
   const product = PRODUCTS.find((product) => product === productName.split("-")[0]);
-  if (product === undefined) throw problem(`the product ${JSON.stringify(productName)} is not known`);
+  if (product === undefined) throw problem(`the product ${JSON.stringify(productName.slice(0, 64))} is not known`);
 
   const version = (name: keyof typeof SECURITY_VERSIONS) => securityVersion(certificate, name);
   const common = {

@@ -10,7 +10,12 @@
 
 import { FormatError } from "../assert.ts";
 import { equalBytes } from "../bytes.ts";
-import { MAX_CERTIFICATE_CHAIN, MAX_CHAIN_CERTIFICATES, MAX_CHAIN_SIGNATURE_CHECKS } from "../limits.ts";
+import {
+  MAX_CERTIFICATE_CHAIN,
+  MAX_CHAIN_CERTIFICATES,
+  MAX_CHAIN_SIGNATURE_CHECKS,
+  MAX_QUOTED_NAME_CHARACTERS,
+} from "../limits.ts";
 import type { EcdsaVerifier } from "./ecdsa.ts";
 import { type Certificate, isSignedBy, isValidAt, publicKeyOf } from "./x509.ts";
 import {
@@ -168,10 +173,12 @@ export function issuerProblem(issuer: Certificate, path: readonly Certificate[])
     : undefined;
 }
 
-/** A certificate's subject in quotes, for messages. */
+/** A certificate's subject in quotes, for messages; a long one is cut off. */
 export function describeSubject({ subject }: Certificate): string {
   try {
-    return JSON.stringify(nameToText(subject));
+    const text = nameToText(subject);
+    const { length } = text;
+    return JSON.stringify(length > MAX_QUOTED_NAME_CHARACTERS ? `${text.slice(0, MAX_QUOTED_NAME_CHARACTERS)}…` : text);
   } catch {
     return "a certificate with an unreadable subject";
   }

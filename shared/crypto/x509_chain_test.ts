@@ -119,6 +119,14 @@ Deno.test("verifyChain() says why there is no path", () => {
   }
 });
 
+Deno.test("verifyChain() repeats no more than the beginning of a long name", () => {
+  const long = `O=${"x".repeat(64)}`;
+  const leaf = certificate(new Array(20).fill(long).join(","), leafKey, "CN=other", middleKey, []);
+  const reason = verdict(leaf, [middle], [root]);
+  assert.ok(reason.startsWith('no certificate that issued "O=xxx') && reason.endsWith('x…" is at hand'), reason);
+  assert.ok(reason.length < 250, `${reason.length} characters`);
+});
+
 Deno.test("verifyChain() wants every certificate valid, the trusted one too, unless dates are ignored", () => {
   const { notBeforeMs, notAfterMs } = leaf;
   assert.equal(verdict(leaf, [middle], [root], notBeforeMs), "CN=leaf < CN=middle < CN=root");

@@ -1,13 +1,14 @@
 /**
  * `deno task bench`: what a node does in a second, measured on this machine; README.md says what the figures mean.
  *
- * In: which groups to run: replay, enclave, governance, tls, size, start are the default; network takes twenty minutes, and
- * may be taken in parts. Out: a table, and `--json FILE` with the same figures, their ratio to the target, the machine and
- * the versions. It uses only addresses of this machine, and stops by itself.
+ * In: which groups to run: replay, enclave, governance, attestation, tls, size, start are the default; network takes
+ * twenty minutes, and may be taken in parts. Out: a table, and `--json FILE` with the same figures, their ratio to the
+ * target, the machine and the versions. It uses only addresses of this machine, and stops by itself.
  */
 
 import { cpus } from "node:os";
 import { parseArgs } from "node:util";
+import { benchAttestation } from "./attestation.ts";
 import { benchEnclave } from "./enclave.ts";
 import type { Figure } from "./figure.ts";
 import { benchGovernance } from "./governance.ts";
@@ -25,6 +26,7 @@ const GROUPS: Readonly<Record<string, Bench>> = {
   replay: benchReplay,
   enclave: benchEnclave,
   governance: benchGovernance,
+  attestation: benchAttestation,
   tls: benchTls,
   size: benchSize,
   start: benchStart,

@@ -12,11 +12,11 @@ import type { EcdsaVerifier } from "../../crypto/ecdsa.ts";
 import type { Primitives } from "../../crypto/primitives.ts";
 import { type Certificate, publicKeyOf } from "../../crypto/x509.ts";
 import { checkRevocationList } from "../../crypto/x509_crl.ts";
-import { checkEvidenceChain } from "../evidence_chain.ts";
-import { EvidenceSteps, type EvidenceVerdict, type Refusal } from "../evidence_steps.ts";
-import { isDebuggable } from "./bodies.ts";
+import { checkEvidenceChain, pinOf } from "../evidence_chain.ts";
+import { EvidenceSteps, type EvidenceVerdict, type Refusal, type StepInputs } from "../evidence_steps.ts";
+import { isDebuggable, type QuoteBody } from "./bodies.ts";
 import type { Collateral, Statement } from "./collateral.ts";
-import { namesRefusal, PCK_NAMES, type PckPlatform, TCB_SIGNER_NAMES } from "./pck_certificate.ts";
+import { commonName, namesRefusal, PCK_NAMES, type PckPlatform, TCB_SIGNER_NAMES } from "./pck_certificate.ts";
 import {
   asksForMeasurement,
   type DcapPolicy,
@@ -102,7 +102,7 @@ class Verification {
   run(): void {
     const quote = this.#quote();
     if (quote === undefined) return;
-    const pck = this.#pck(quote);
+    const pck = this.#pck();
     if (pck === undefined) return;
     const collateral = this.#collateral();
     if (collateral === "refused") return;
@@ -115,8 +115,10 @@ class Verification {
     const { policy } = this.#options;
     const { header, quote: read } = this.#reading;
     const refusal = refusalOf(() => headerRefusal(header()));
-    const version = readable(header)?.version;
-    const inputs = version === undefined ? {} : { version: String(version) };
+    const known = readable(header);
+    const inputs: StepInputs = known === undefined
+      ? {}
+      : { version: String(known.version), teeType: `0x${known.teeType.toString(16)}` };
     if (!this.#steps.found("quote header", refusal, "the header is of a known kind", inputs)) return undefined;
     const quote = this.#steps.read(
       "quote structure",
@@ -138,16 +140,13 @@ class Verification {
       : undefined;
   }
 
-  #pck(quote: Quote): { chain: readonly Certificate[]; platform: PckPlatform } | undefined {
+  #pck(): { chain: readonly Certificate[]; platform: PckPlatform } | undefined {
     const refusal = refusalOf(() => this.#chainRefusal(this.#reading.pckChain(), PCK_NAMES));
-    const inputs = { bytes: String(quote.certification.data.length) };
+    const inputs: StepInputs = refusal === undefined ? namesOf(this.#reading.pckChain()) : {};
     if (!this.#steps.found("PCK chain", refusal, "the chain leads to a pinned root", inputs)) return undefined;
-    const platform = this.#steps.read(
-      "PCK certificate",
-      "malformed",
-      this.#reading.platform,
-      "the SGX extension is whole",
-    );
+    const { platform: read } = this.#reading;
+    const svns = platformInputs(readable(read));
+    const platform = this.#steps.read("PCK certificate", "malformed", read, "the SGX extension is whole", svns);
     return platform === undefined ? undefined : { chain: this.#reading.pckChain(), platform };
   }
 
@@ -342,15 +341,25 @@ class Verification {
     } else if (!this.#steps.check("debugging", !isDebug, "debug_enabled", debugDetail)) return;
 
     const { reportData, minIsvSvn } = policy;
-    const goOn = this.#wanted("report data", reportData !== undefined, () => reportDataRefusal(body, reportData!)) &&
-      this.#wanted("measurements", asksForMeasurement(policy), () => measurementRefusal(body, policy)) &&
-      this.#wanted("enclave SVN", minIsvSvn !== undefined, () => isvSvnRefusal(body, minIsvSvn!));
-    if (goOn) this.#wanted("SEPT_VE_DISABLE", policy.requireSeptVeDisable === true, () => septVeRefusal(body));
+    const data = { reportData: toHex(body.reportData) };
+    const svn: StepInputs = body.kind === "sgx" ? { isvSvn: String(body.isvSvn) } : {};
+    const attributes: StepInputs = body.kind === "sgx" ? {} : { tdAttributes: toHex(body.tdAttributes) };
+    const goOn =
+      this.#wanted("report data", reportData !== undefined, () => reportDataRefusal(body, reportData!), data) &&
+      this.#wanted(
+        "measurements",
+        asksForMeasurement(policy),
+        () => measurementRefusal(body, policy),
+        digestsOf(body),
+      ) &&
+      this.#wanted("enclave SVN", minIsvSvn !== undefined, () => isvSvnRefusal(body, minIsvSvn!), svn);
+    if (!goOn) return;
+    this.#wanted("SEPT_VE_DISABLE", policy.requireSeptVeDisable === true, () => septVeRefusal(body), attributes);
   }
 
-  #wanted(step: keyof typeof RULES, isAsked: boolean, refusal: () => Refusal | undefined): boolean {
-    if (isAsked) return this.#steps.found(step, refusal(), "as the policy wants it");
-    this.#steps.skip(step, "the policy does not ask for it");
+  #wanted(step: keyof typeof RULES, isAsked: boolean, refusal: () => Refusal | undefined, inputs: StepInputs): boolean {
+    if (isAsked) return this.#steps.found(step, refusal(), "as the policy wants it", inputs);
+    this.#steps.skip(step, "the policy does not ask for it", inputs);
     return true;
   }
 
@@ -387,6 +396,24 @@ function refusalIn(found: object): Refusal | undefined {
 
 function datesOf({ value: { issueDateMs, nextUpdateMs } }: Statement<{ issueDateMs: number; nextUpdateMs: number }>) {
   return { from: toDate(issueDateMs), to: toDate(nextUpdateMs) };
+}
+
+/** Names and pin of a chain, for people. */
+function namesOf(chain: readonly Certificate[]): StepInputs {
+  return { names: chain.map(commonName).join(" < "), root: pinOf(chain.at(-1)!) };
+}
+
+function platformInputs(platform: PckPlatform | undefined): StepInputs {
+  if (platform === undefined) return {};
+  return { fmspc: platform.fmspc, cpuSvn: platform.cpuSvn, pceSvn: String(platform.pceSvn) };
+}
+
+function digestsOf(body: QuoteBody): StepInputs {
+  if (body.kind === "sgx") return { mrenclave: toHex(body.mrenclave), mrsigner: toHex(body.mrsigner) };
+  const { mrtd, rtmr0, rtmr1, rtmr2, rtmr3 } = body;
+  return Object.fromEntries(
+    Object.entries({ mrtd, rtmr0, rtmr1, rtmr2, rtmr3 }).map(([name, digest]) => [name, toHex(digest)]),
+  );
 }
 
 function toDate(ms: number): string {

@@ -12,18 +12,20 @@ import { ledgerCommand } from "./commands/ledger.ts";
 import { memberCommand } from "./commands/member.ts";
 import { nodeCommand } from "./commands/node.ts";
 import { Unreachable } from "./commands/node_client.ts";
+import { quoteCommand } from "./commands/quote.ts";
 import { receiptCommand } from "./commands/receipt.ts";
 import { StartFailure } from "./start_failure.ts";
 import { StorageError } from "./storage_error.ts";
 import { FormatError } from "../shared/assert.ts";
 
 const program = new Command("quorate")
-  .description("A confidential consortium ledger: run a node, govern it, audit ledgers, verify receipts")
+  .description("A confidential consortium ledger: run a node, govern it, audit ledgers, verify receipts and evidence")
   .addCommand(nodeCommand())
   .addCommand(callCommand())
   .addCommand(memberCommand())
   .addCommand(ledgerCommand())
-  .addCommand(receiptCommand());
+  .addCommand(receiptCommand())
+  .addCommand(quoteCommand());
 
 throwInsteadOfExit(program);
 // A client that holds on to its connection does not keep the process.

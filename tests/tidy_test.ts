@@ -33,6 +33,7 @@ const SHARED_ORDER: Readonly<Record<string, number>> = {
   ledger: 3,
   receipt: 4,
   governance: 4,
+  trust: 5,
   api: 5,
 };
 

@@ -6,10 +6,16 @@
  * Formats: nodes-and-attestation.md §8
  */
 
-import { fromBase64 } from "../bytes.ts";
+import { FormatError } from "../assert.ts";
+import { fromBase64, fromUtf8 } from "../bytes.ts";
+import { parsePem } from "../crypto/pem.ts";
 import type { Primitives } from "../crypto/primitives.ts";
 import { MAX_ENDORSEMENTS_BYTES, MAX_EVIDENCE_BYTES } from "../limits.ts";
 import { type EvidenceStep, EvidenceSteps, type EvidenceVerdict, type ReasonCode } from "./evidence_steps.ts";
+import { verifySnp } from "./snp.ts";
+import type { SnpPins } from "./snp_chain.ts";
+import { type SnpReport, type SnpTcb, tcbFromHex } from "./snp_report.ts";
+import { verifyUvm } from "./uvm.ts";
 import { parseVirtualEvidence, type VirtualClaims } from "./virtual_evidence.ts";
 
 /** As `quote_info` has it. */
@@ -23,14 +29,8 @@ export interface QuotedEvidence {
   readonly endorsed_tcb?: string;
 }
 
-/** Security versions of a processor's parts; `fmc` on Turin only. */
-export interface TcbComponents {
-  readonly boot_loader?: number;
-  readonly tee?: number;
-  readonly snp?: number;
-  readonly microcode?: number;
-  readonly fmc?: number;
-}
+/** Security versions of a processor's parts, as far as anybody says; `fmc` on Turin only. */
+export type TcbComponents = Partial<SnpTcb>;
 
 /** What a report of AMD SEV-SNP says, as far as anybody decides by it. */
 export interface SnpClaims {
@@ -67,9 +67,15 @@ export interface CheckedEvidence {
   readonly reason?: string;
 }
 
+/** Root keys to believe, in the place of the makers' own. */
+export interface EvidenceAnchors {
+  readonly amd: SnpPins;
+}
+
 export interface EvidenceOptions {
   /** Milliseconds since 1970, at which certificates must be valid. */
   readonly at: number;
+  readonly anchors?: EvidenceAnchors | undefined;
 }
 
 /**
@@ -79,8 +85,8 @@ export interface EvidenceOptions {
  */
 export function verifyEvidence(
   quote: QuotedEvidence,
-  _options: EvidenceOptions,
-  _primitives: Primitives,
+  options: EvidenceOptions,
+  primitives: Primitives,
 ): CheckedEvidence {
   const tooLong = lengthProblem(quote);
   if (tooLong !== undefined) return refusedAtOnce("malformed", tooLong);
@@ -88,10 +94,11 @@ export function verifyEvidence(
     case "Insecure_Virtual":
       return checkVirtual(quote);
     case "AMD_SEV_SNP_v1":
+      return checkSnp(quote, options, primitives);
     case "OE_SGX_v1":
       return refusedAtOnce(
         "unsupported_tee_type",
-        `evidence of the format ${quote.format} cannot be judged by this version`,
+        "evidence of Open Enclave's format OE_SGX_v1 is not judged: CCF gave it up in 6.0",
       );
   }
 }
@@ -128,6 +135,58 @@ function checkVirtual({ quote }: QuotedEvidence): CheckedEvidence {
   }
   steps.skip("signature", "virtual evidence is signed by nobody: anybody can write it, about any code and for any key");
   return { outcome: "virtual", steps: steps.end().steps, claims };
+}
+
+/** Endorsements are the certificates of the chip's key, its issuer and AMD's root, in PEM, one after the other. */
+function checkSnp(quote: QuotedEvidence, { at, anchors }: EvidenceOptions, primitives: Primitives): CheckedEvidence {
+  let report: Uint8Array, chain: readonly Uint8Array[], endorsedTcb: Uint8Array | undefined, document;
+  try {
+    report = fromBase64(quote.quote);
+    chain = parsePem(fromUtf8(fromBase64(quote.endorsements)))
+      .filter(({ label }) => label === "CERTIFICATE").map(({ der }) => der);
+    endorsedTcb = quote.endorsed_tcb === undefined ? undefined : tcbFromHex(quote.endorsed_tcb);
+    document = quote.uvm_endorsements === undefined ? undefined : fromBase64(quote.uvm_endorsements);
+  } catch (error) {
+    if (!(error instanceof FormatError)) throw error;
+    return refusedAtOnce("malformed", error.message);
+  }
+  const verdict = verifySnp(
+    { report, chain },
+    {
+      at,
+      rules: "ccf",
+      ...(endorsedTcb !== undefined && { policy: { endorsedTcb } }),
+      ...(anchors !== undefined && { pins: anchors.amd }),
+    },
+    primitives,
+  );
+  const { report: read, reportedTcb } = verdict;
+  const claims = read === undefined || reportedTcb === undefined ? undefined : snpClaims(read, reportedTcb);
+  if (verdict.verdict === "refused" || claims === undefined) {
+    return { ...refusalOf(verdict), ...(claims !== undefined && { claims }) };
+  }
+  const uvm = document && checkUvm(document, claims.measurement, primitives);
+  return { outcome: "genuine", steps: verdict.steps, claims, ...(uvm !== undefined && { uvm }) };
+}
+
+function snpClaims(report: SnpReport, reportedTcb: SnpTcb): SnpClaims {
+  const { measurement, hostData, reportData, cpu } = report;
+  return { platform: "snp", measurement, hostData, reportData, cpu, reportedTcb };
+}
+
+/** As in CCF, the signer's certificates may have ended: what they signed has not. */
+function checkUvm(document: Uint8Array, measurement: Uint8Array, primitives: Primitives): CheckedUvm {
+  const { verdict, steps, endorsement, code, reason } = verifyUvm(
+    document,
+    { at: "ignore dates", measurement },
+    primitives,
+  );
+  const named = steps.map((step) => ({ ...step, name: `UVM ${step.name}` }));
+  const { did, feed, svn } = endorsement;
+  if (verdict === "refused" || did === undefined || feed === undefined || svn === undefined) {
+    return { steps: named, code: code ?? "malformed", reason: `UVM endorsement: ${reason ?? "it says too little"}` };
+  }
+  return { steps: named, claims: { did, feed, svn } };
 }
 
 function refusedAtOnce(code: ReasonCode, reason: string): CheckedEvidence {

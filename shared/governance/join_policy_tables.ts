@@ -30,3 +30,27 @@ export function joinPolicyOf(tx: Transaction): JoinPolicy {
     tcbMinimums: () => tx.open(SNP_TCB_VERSIONS).entries(),
   };
 }
+
+/** The same, of its own: for a judgement that is made when the tables have moved on. */
+export function copyJoinPolicy(tx: Transaction): JoinPolicy {
+  const keys = <V>(entries: Iterable<readonly [string, V]>) => new Set(Array.from(entries, ([key]) => key));
+  const virtualMeasurements = keys(tx.open(VIRTUAL_MEASUREMENTS).entries());
+  const virtualHostData = keys(tx.open(VIRTUAL_HOST_DATA).entries());
+  const snpMeasurements = keys(tx.open(SNP_MEASUREMENTS).entries());
+  const snpHostData = keys(tx.open(SNP_HOST_DATA).entries());
+  const uvm = new Map(
+    Array.from(
+      tx.open(SNP_UVM_ENDORSEMENTS).entries(),
+      ([did, feeds]) => [did, new Map(Object.entries(feeds))] as const,
+    ),
+  );
+  const minimums = [...tx.open(SNP_TCB_VERSIONS).entries()];
+  return {
+    hasVirtualMeasurement: (text) => virtualMeasurements.has(text),
+    hasVirtualHostData: (hex) => virtualHostData.has(hex),
+    hasSnpMeasurement: (hex) => snpMeasurements.has(hex),
+    hasSnpHostData: (hex) => snpHostData.has(hex),
+    uvmMinimumSvn: (did, feed) => uvm.get(did)?.get(feed)?.svn,
+    tcbMinimums: () => minimums,
+  };
+}

@@ -1,0 +1,120 @@
+/**
+ * `quote verify`: what a node's hardware says about it, and who allowed that; `quote vectors` is in its own file.
+ *
+ * In: arguments. Out: exit code 0 verified, 1 refused, 2 wrong usage or unreadable input, 3 unreachable.
+ */
+
+import { Command, Option } from "commander";
+import { type RungName, RUNGS } from "../../shared/trust/ladder.ts";
+import { loadScriptEngine } from "../../enclave/js/runtime.ts";
+import { loadNativePrimitives } from "../../enclave/native_primitives.ts";
+import { isNodeUrl, verifyQuote } from "../quote_verify.ts";
+import { keepPermissions, UsageError } from "./exit.ts";
+import { TerminalOutput } from "./ledger_output.ts";
+import { quoteVectorsCommand } from "./quote_vectors.ts";
+
+export function quoteCommand(): Command {
+  return new Command("quote")
+    .description("Evidence of nodes: what their hardware says, and who allowed the code that they run")
+    .exitOverride()
+    .addCommand(verifyCommand())
+    .addCommand(quoteVectorsCommand());
+}
+
+interface VerifyOptions {
+  readonly serviceCert?: string;
+  readonly ledger?: string;
+  readonly upTo: RungName;
+  readonly at?: string;
+  readonly measurement?: readonly string[];
+  readonly hostData?: readonly string[];
+  readonly allowVirtual?: boolean;
+  readonly lenient?: boolean;
+  readonly save?: string;
+  readonly json?: boolean;
+}
+
+function verifyCommand(): Command {
+  return new Command("verify")
+    .description("Verify a node's evidence, its key, its service, its code, and how the whole network came to be")
+    .argument("<FILE|URL>", "a running node, as in https://127.0.0.1:8000; or a bundle that --save wrote")
+    .exitOverride()
+    .option("--service-cert <FILE>", "certificate (PEM) of the service, from somebody you trust")
+    .option("--ledger <DIR|URL>", "read the ledger there: a directory of its files, or another node")
+    .addOption(new Option("--up-to <RUNG>", "the last rung that must hold").choices(RUNGS).default("network"))
+    .option("--at <TIME>", "verify as of then, as in 2026-11-24T15:00:00Z (default: now, or when the bundle was saved)")
+    .option("--measurement <HEX...>", "which measurements you accept, whatever members allow")
+    .option("--host-data <HEX...>", "which host data you accept, whatever members allow")
+    .option("--allow-virtual", "exit with 0 also where the platform is virtual, which proves nothing about hardware")
+    .option("--lenient", "accept a ledger that older versions of CCF wrote")
+    .option("--save <FILE>", "keep all that was looked at in one file, to be verified again without the node")
+    .option("--json", "print one JSON document instead of text")
+    .addHelpText(
+      "after",
+      `
+The rungs, each standing on the one before:
+  hardware   the evidence is what genuine hardware signed; --measurement and --host-data compare it with what you expect
+  key        it names the key that ended this connection
+  service    the service of --service-cert issued the node's certificate, and the ledger has this evidence for the node
+  code       who allowed the code: a proposal, with who signed which ballot, or the members who started the service
+  network    every node that was ever trusted was let in with evidence that was acceptable then, and every change of that
+             was decided by members; each of their requests is decided again. So whoever holds a key of the service may
+             be trusted as this node is
+
+Steps are verified (ok), failed (BAD), not checked (-) or cannot be checked (?); one that was asked for and cannot be
+checked is refused. The ledger is read entry by entry and proves itself, so it may come from anybody.
+
+Exit code: 0 verified, 1 refused (or virtual, without --allow-virtual), 2 wrong usage or unreadable input, 3 unreachable.
+
+Examples:
+  deno task run quote verify https://127.0.0.1:8000 --service-cert workspace/sandbox_common/service_cert.pem \\
+    --allow-virtual --save workspace/evidence.json
+  deno task run quote verify workspace/evidence.json --service-cert workspace/sandbox_common/service_cert.pem \\
+    --allow-virtual`,
+    )
+    .action(async (target: string, options: VerifyOptions) => {
+      const isOnline = isNodeUrl(target) || (options.ledger !== undefined && isNodeUrl(options.ledger));
+      keepPermissions([
+        "read",
+        "env",
+        ...(isOnline ? ["net" as const] : []),
+        ...(options.save === undefined ? [] : ["write" as const]),
+      ]);
+      const request = {
+        primitives: loadNativePrimitives(),
+        engine: options.upTo === "network" ? await loadScriptEngine(() => performance.now()) : undefined,
+        target,
+        serviceCert: options.serviceCert,
+        ledger: options.ledger,
+        upTo: options.upTo,
+        at: options.at === undefined ? undefined : parseTime(options.at),
+        nowMs: Date.now(),
+        mode: options.lenient === true ? "lenient" as const : "strict" as const,
+        allowVirtual: options.allowVirtual === true,
+        expected: {
+          measurements: options.measurement && hexList(options.measurement, "--measurement"),
+          hostData: options.hostData && hexList(options.hostData, "--host-data"),
+        },
+        savePath: options.save,
+        json: options.json === true,
+      };
+      Deno.exitCode = await verifyQuote(request, new TerminalOutput(request.json));
+    });
+}
+
+/** @throws UsageError */
+function parseTime(text: string): number {
+  const ms = /^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d+)?)?Z)?$/.test(text) ? Date.parse(text) : NaN;
+  if (Number.isNaN(ms)) {
+    throw new UsageError(`Cannot use ${JSON.stringify(text)} as a time: write it as 2026-11-24T15:00:00Z, in UTC`);
+  }
+  return ms;
+}
+
+/** @throws UsageError */
+function hexList(values: readonly string[], option: string): string[] {
+  for (const value of values) {
+    if (!/^([0-9a-fA-F]{2})+$/.test(value)) throw new UsageError(`Cannot use ${value} as ${option}: it is not hex`);
+  }
+  return values.map((value) => value.toLowerCase());
+}

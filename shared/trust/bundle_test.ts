@@ -1,0 +1,75 @@
+import { strict as assert } from "node:assert";
+import { FormatError } from "../assert.ts";
+import { noblePrimitives as primitives } from "../crypto/primitives.ts";
+import { toHex } from "../bytes.ts";
+import { fuzzDecoder, mutatedText } from "../../tests/mutations.ts";
+import { certificateOf, MOMENT, snpEvidenceFor, TrustForge } from "../../tests/trust_forge.ts";
+import { type EvidenceBundle, parseBundle, serialiseBundle, splitLedger } from "./bundle.ts";
+
+const forge = new TrustForge(primitives).start();
+
+const BUNDLE: EvidenceBundle = {
+  evidence: { ...snpEvidenceFor(forge.node), uvm_endorsements: "AAAA", endorsed_tcb: "db18000000000104" },
+  nodeCertificate: certificateOf(forge.node),
+  entries: forge.entries,
+  source: "https://127.0.0.1:8000",
+  savedAtMs: MOMENT,
+};
+
+function refusal(json: string): string {
+  try {
+    parseBundle(json);
+  } catch (error) {
+    if (error instanceof FormatError) return error.message;
+    throw error;
+  }
+  return "accepted";
+}
+
+Deno.test("a bundle is read as it was written", () => {
+  const read = parseBundle(serialiseBundle(BUNDLE));
+  assert.deepEqual(read.evidence, BUNDLE.evidence);
+  assert.equal(toHex(read.nodeCertificate!), toHex(BUNDLE.nodeCertificate!));
+  assert.deepEqual(read.entries!.map(toHex), forge.entries.map(toHex));
+  assert.deepEqual([read.source, read.savedAtMs], [BUNDLE.source, MOMENT]);
+  const least = parseBundle(serialiseBundle({ evidence: snpEvidenceFor(forge.node) }));
+  assert.deepEqual(least, { evidence: snpEvidenceFor(forge.node) });
+});
+
+Deno.test("what a node answers about itself is read as evidence", () => {
+  const { quote, endorsements, format } = snpEvidenceFor(forge.node);
+  const answer = { format, raw: quote, endorsements, node_id: forge.node.id, measurement: "00" };
+  assert.deepEqual(parseBundle(JSON.stringify(answer)), {
+    evidence: { format, quote, endorsements },
+    nodeId: forge.node.id,
+  });
+  assert.match(refusal(JSON.stringify({ ...answer, node_id: "x" })), /node ID is not 64 hex digits/);
+});
+
+Deno.test("what is no bundle is refused with a reason", () => {
+  const json = JSON.parse(serialiseBundle(BUNDLE));
+  const table: readonly [unknown, RegExp][] = [
+    [[], /an object/],
+    [{}, /neither a bundle nor what a node answers/],
+    [{ ...json, version: 2 }, /version 2/],
+    [{ ...json, evidence: { ...json.evidence, format: "other" } }, /evidence\/format/],
+    [{ ...json, saved_at: "yesterday" }, /its time is none/],
+    [{ ...json, ledger: "AAEC" }, /Cannot read/],
+    [{ ...json, ledger: json.ledger.slice(0, -8) }, /the last one is cut short|Cannot read/],
+    [{ ...json, node_certificate: "*" }, /base64/],
+  ];
+  for (const [value, reason] of table) assert.match(refusal(JSON.stringify(value)), reason);
+  assert.match(refusal("{"), /as JSON/);
+});
+
+Deno.test("entries back to back are split where each ends, or refused", () => {
+  const bytes = forge.bytes;
+  assert.deepEqual(splitLedger(bytes).map(toHex), forge.entries.map(toHex));
+  assert.deepEqual(splitLedger(new Uint8Array()), []);
+  assert.throws(() => splitLedger(bytes.subarray(0, bytes.length - 1)), FormatError);
+});
+
+Deno.test("nothing that is read as a bundle surprises the reader", () => {
+  const small = serialiseBundle({ ...BUNDLE, entries: forge.entries.slice(0, 1) });
+  fuzzDecoder(mutatedText(small), parseBundle);
+});

@@ -24,8 +24,9 @@ import {
 } from "../crypto/cose.ts";
 import type { EcdsaVerifier } from "../crypto/ecdsa.ts";
 import { type Certificate, parseCertificate, publicKeyOf } from "../crypto/x509.ts";
+import { describeSubject } from "../crypto/x509_chain.ts";
 import { parseJsonBytes } from "../json.ts";
-import { MAX_ENDORSEMENTS_BYTES, MAX_EVIDENCE_CHAIN, MAX_FEED_CHARACTERS } from "../limits.ts";
+import { MAX_DID_CHARACTERS, MAX_ENDORSEMENTS_BYTES, MAX_EVIDENCE_CHAIN, MAX_FEED_CHARACTERS } from "../limits.ts";
 import { authorityRefusal, parseDidX509, predicatesRefusal } from "./did_x509.ts";
 import { checkEvidenceChain } from "./evidence_chain.ts";
 import { EvidenceSteps, type EvidenceVerdict, type Refusal } from "./evidence_steps.ts";
@@ -116,67 +117,87 @@ const RULES = {
   "root of trust": "issuer and feed are trusted from this version on (nodes-and-attestation.md §8.4)",
 } as const;
 
+type Steps = EvidenceSteps<typeof RULES>;
+type Said = { -readonly [K in keyof UvmEndorsement]?: UvmEndorsement[K] };
+
 /** @param document COSE_Sign1, as base64 in Azure's `reference-info-base64` holds it */
 export function verifyUvm(document: Uint8Array, policy: UvmPolicy, primitives: EcdsaVerifier): UvmVerdict {
-  const steps = new EvidenceSteps(RULES);
-  const endorsement: Partial<UvmEndorsement> = {};
-  checkUvm(document, policy, primitives, steps, endorsement);
+  const steps: Steps = new EvidenceSteps(RULES);
+  const endorsement: Said = {};
+  const signed = takeSignature(steps, document, policy.at, primitives, endorsement);
+  if (signed !== undefined) takePayload(steps, signed, policy, endorsement);
   return { ...steps.end(), endorsement };
 }
 
-/** Takes the steps up to the first that fails. */
-function checkUvm(
-  document: Uint8Array,
-  policy: UvmPolicy,
-  primitives: EcdsaVerifier,
-  steps: EvidenceSteps<typeof RULES>,
-  endorsement: { -readonly [K in keyof UvmEndorsement]?: UvmEndorsement[K] },
-): void {
-  const bytes = { bytes: String(document.length) };
-  const message = steps.read("document", "malformed", () => parseDocument(document), "it is one", bytes);
-  if (message === undefined) return;
-  const header = steps.read("header", "malformed", () => parseHeader(message.protectedHeader), "it names them");
-  if (header === undefined) return;
-  const { did, feed, layout, contentType, algorithm, chain } = header;
-  Object.assign(endorsement, { layout, algorithm, did, feed, contentType });
-  if (header.svn !== undefined) endorsement.svn = header.svn;
+interface Signed {
+  readonly header: Header;
+  readonly payload: Uint8Array;
+}
 
-  const known = ALGORITHMS.has(algorithm);
-  const named = `COSE algorithm ${algorithm} is ${known ? "one of these" : "none of these"}`;
-  if (!steps.check("algorithm", known, "unsupported_key_type", named)) return;
-  const untrusted = checkEvidenceChain(primitives, chain, policy.at, {
+/** Header and payload, where the one whom the header names has signed them. */
+function takeSignature(
+  steps: Steps,
+  document: Uint8Array,
+  at: UvmPolicy["at"],
+  primitives: EcdsaVerifier,
+  endorsement: Said,
+): Signed | undefined {
+  const bytes = { bytes: String(document.length) };
+  const message = steps.read("document", "malformed", () => parseDocument(document), "it is such a message", bytes);
+  if (message === undefined) return undefined;
+  const header = steps.read("header", "malformed", () => parseHeader(message.protectedHeader), "it names all of these");
+  if (header === undefined) return undefined;
+  const { did, feed, layout, contentType, algorithm, chain, svn } = header;
+  Object.assign(endorsement, { layout, algorithm, did, feed, contentType, ...(svn !== undefined && { svn }) });
+
+  const isKnown = ALGORITHMS.has(algorithm);
+  const named = `COSE algorithm ${algorithm} is ${isKnown ? "one of these" : "none of these"}`;
+  if (!steps.check("algorithm", isKnown, "unsupported_key_type", named)) return undefined;
+  const untrusted = checkEvidenceChain(primitives, chain, at, {
     pins: "any root",
     leafUsages: ["digitalSignature", "keyAgreement"],
   });
-  const dates = policy.at === "ignore dates" ? "their dates were not looked at" : "all were valid";
-  if (!steps.found("certificates", untrusted, `each of ${chain.length} was; ${dates}`)) return;
-
-  const issuer = steps.read("issuer", "did_mismatch", () => parseDidX509(did), "it can", { did });
-  if (issuer === undefined) return;
-  if (!steps.found("authority", authorityRefusal(issuer, chain), "it is that of one of them")) return;
-  if (!steps.found("signer", predicatesRefusal(issuer, chain[0]!), "it says all that the DID wants")) return;
-  if (!steps.found("signature", signatureRefusal(primitives, chain[0]!, message), "it did")) return;
-
-  const payload = steps.read("payload", "malformed", () => parsePayload(layout, message.payload!), "it does");
-  if (payload === undefined) return;
-  Object.assign(endorsement, payload);
-  const expected = policy.contentTypes ?? CCF_UVM_CONTENT_TYPES;
-  const type = `it is ${JSON.stringify(contentType)}; expected ${
-    expected.map((one) => JSON.stringify(one)).join(" or ")
-  }`;
-  if (!steps.check("content type", expected.includes(contentType), "content_type_unexpected", type)) return;
-  if (policy.measurement === undefined) {
-    steps.skip("measurement", "there is no report to compare it with", { endorsed: toHex(payload.measurement) });
-  } else {
-    const same = equalBytes(payload.measurement, policy.measurement);
-    const said = same ? "both are the same" : "the document endorses another measurement than the report's";
-    const compared = { endorsed: toHex(payload.measurement), reported: toHex(policy.measurement) };
-    if (!steps.check("measurement", same, "uvm_measurement_mismatch", said, compared)) return;
+  const dates = at === "ignore dates" ? "their dates were not looked at" : "all are valid";
+  const path = chain.map(describeSubject).join(" < ");
+  if (!steps.found("certificates", untrusted, `all ${chain.length} were issued so; ${dates}`, { path })) {
+    return undefined;
   }
-  const judged = { did, feed, svn: payload.svn ?? header.svn! };
-  const shown = { did, feed, svn: String(judged.svn) };
+  const issuer = steps.read("issuer", "did_mismatch", () => parseDidX509(did), "the DID can be read", { did });
+  if (issuer === undefined) return undefined;
+  const leaf = chain[0]!;
+  const isSigned = steps.found("authority", authorityRefusal(issuer, chain), "one of them has it") &&
+    steps.found("signer", predicatesRefusal(issuer, leaf), "it says all of that") &&
+    steps.found("signature", signatureRefusal(primitives, leaf, message), "the signature is of that key");
+  return isSigned ? { header, payload: message.payload! } : undefined;
+}
+
+/** What was signed, and whether it is wanted. */
+function takePayload(steps: Steps, { header, payload }: Signed, policy: UvmPolicy, endorsement: Said): void {
+  const { layout, contentType, did, feed } = header;
+  const said = steps.read("payload", "malformed", () => parsePayload(layout, payload), "it gives what it must");
+  if (said === undefined) return;
+  Object.assign(endorsement, said);
+  const types = policy.contentTypes ?? CCF_UVM_CONTENT_TYPES;
+  const type = `it is ${JSON.stringify(contentType)}, wanted is ${
+    types.map((one) => JSON.stringify(one)).join(" or ")
+  }`;
+  if (!steps.check("content type", types.includes(contentType), "content_type_unexpected", type)) return;
+  if (!takeMeasurement(steps, said.measurement, policy.measurement)) return;
+  const judged = { did, feed, svn: said.svn ?? header.svn! };
+  const shown = { ...judged, svn: String(judged.svn) };
   if (policy.roots === undefined) steps.skip("root of trust", "the caller judges who is trusted", shown);
   else steps.found("root of trust", rootRefusal(judged, policy.roots), "a root of trust says so", shown);
+}
+
+function takeMeasurement(steps: Steps, endorsed: Uint8Array, reported: Uint8Array | undefined): boolean {
+  if (reported === undefined) {
+    steps.skip("measurement", "there is no report to compare it with", { endorsed: toHex(endorsed) });
+    return true;
+  }
+  const isSame = equalBytes(endorsed, reported);
+  const detail = isSame ? "both are the same" : "the document endorses another measurement than the report's";
+  const inputs = { endorsed: toHex(endorsed), reported: toHex(reported) };
+  return steps.check("measurement", isSame, "uvm_measurement_mismatch", detail, inputs);
 }
 
 /** Why no root of trust accepts an issuer, a feed and a version; undefined where one does. */
@@ -235,8 +256,12 @@ function parseHeader(header: CborMap): Header {
     feed: asText(header.get("feed"), "the feed of an endorsement"),
     svn: undefined,
   };
-  if (claims.feed.length > MAX_FEED_CHARACTERS) {
-    throw new FormatError(`Cannot read an endorsement: its feed is longer than ${MAX_FEED_CHARACTERS} characters`);
+  const { did, feed, contentType } = claims;
+  if (did.length > MAX_DID_CHARACTERS || Math.max(feed.length, contentType.length) > MAX_FEED_CHARACTERS) {
+    throw new FormatError(
+      `Cannot read an endorsement: issuer, feed or content type are longer than ${MAX_DID_CHARACTERS}, ` +
+        `${MAX_FEED_CHARACTERS} or ${MAX_FEED_CHARACTERS} characters`,
+    );
   }
   // What the payload is a hash of, and made with, where the header says that it is one.
   const payloadHash = header.get(LABEL.payloadHash);

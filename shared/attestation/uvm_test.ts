@@ -142,7 +142,9 @@ Deno.test("verifyUvm() refuses documents and payloads that are none", () => {
   assert.equal(check(concat(document, Uint8Array.of(0))), "document: malformed");
   assert.equal(check(new Uint8Array(MAX_ENDORSEMENTS_BYTES + 1)), "document: malformed");
   assert.equal(check(cwtDocument({ more: new Map([[258, -16]]) })), "header: malformed");
-  assert.equal(check(cwtDocument({ feed: "x".repeat(1025) })), "header: malformed");
+  for (const more of [{ feed: "x".repeat(1025) }, { contentType: "x".repeat(1025) }, { did: "x".repeat(2049) }]) {
+    assert.equal(check(cwtDocument(more)), "header: malformed");
+  }
   assert.equal(check(cwtDocument({ payload: new Uint8Array(32) })), "payload: malformed");
   const measurement = toHex(UVM_MEASUREMENT);
   const payloads = [

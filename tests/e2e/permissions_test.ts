@@ -38,6 +38,7 @@ const COMMANDS:
     ["ledger", "ledgerCommand", ["verify", "/nowhere", "--pin", "/nowhere/pin"], ["read", "write", "env"]],
     ["ledger", "ledgerCommand", ["show", "/nowhere"], ["read", "env"]],
     ["ledger", "ledgerCommand", ["decrypt", "/nowhere", "--member-key", "/nowhere"], ["read", "env"]],
+    ["quote_vectors", "quoteVectorsCommand", ["/nowhere"], ["read", "env"]],
   ];
 
 for (const [file, factory, args, kept] of COMMANDS) {

@@ -15,7 +15,7 @@ import {
   uvmSigner,
 } from "../../tests/uvm_documents.ts";
 import { concat, toHex, toUtf8 } from "../bytes.ts";
-import { encodeCbor } from "../crypto/cbor.ts";
+import { type CborValue, encodeCbor } from "../crypto/cbor.ts";
 import { noblePrimitives } from "../crypto/primitives.ts";
 import { extendedKeyUsageExtension, keyUsageExtension } from "../crypto/x509_extensions.ts";
 import { MAX_ENDORSEMENTS_BYTES } from "../limits.ts";
@@ -196,6 +196,28 @@ Deno.test("verifyUvm() answers on changed documents, and believes none that says
     { numRuns: 300 },
   );
   assert.ok(refused > 200, `${refused} of 300 were refused`);
+});
+
+Deno.test("verifyUvm() answers whatever stands in a header or payload that is signed all the same", () => {
+  const scalar = fc.oneof(
+    fc.integer(),
+    fc.string({ unit: "grapheme", maxLength: 20 }).filter((text) => text.isWellFormed()),
+    fc.constantFrom<CborValue>(null, true, SIGNER.did, UVM_FEED, "application/json", new Map(), new Map([[1, 1]])),
+    fc.uint8Array({ maxLength: 60 }),
+    fc.constantFrom<CborValue>(...SIGNER.chain.map(({ der }) => der)),
+  );
+  const value: fc.Arbitrary<CborValue> = fc.oneof(scalar, fc.array(scalar, { maxLength: 4 }));
+  const claims = fc.array(fc.tuple(fc.constantFrom<number | string>(1, 2, 6, "svn"), value), { maxLength: 4 })
+    .map((entries): CborValue => new Map(entries));
+  const label = fc.constantFrom<number | string>(1, 3, 15, 33, 34, 258, 259, "iss", "feed", "signingtime");
+  const more = fc.array(fc.tuple(label, fc.oneof(value, claims)), { maxLength: 3 }).map((entries) => new Map(entries));
+  const payload = fc.oneof(fc.uint8Array({ maxLength: 60 }), fc.json().map(toUtf8), fc.constant(undefined));
+  const results = new Set<string>();
+  fc.assert(fc.property(fc.boolean(), more, payload, (isCwt, more, payload) => {
+    const make = isCwt ? cwtDocument : legacyDocument;
+    results.add(check(make({ signer: SIGNER, more, ...(payload && { payload }) })));
+  }));
+  assert.ok(results.size > 1, [...results].join());
 });
 
 Deno.test("verifyUvm() refuses a single changed bit in any byte of a document without an unprotected header", async () => {

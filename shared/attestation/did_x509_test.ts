@@ -151,7 +151,7 @@ Deno.test("parseDidX509() answers or throws FormatError on changed text, and wha
     assert.ok(predicates.length > 0);
   });
   const value = fc.string({ unit: "grapheme", minLength: 1, maxLength: 12 })
-    .map((text) => text.replace(/[\ud800-\udfff\0]/gu, "")).filter((text) => text.length > 0);
+    .map((text) => [...text.replace(/[\ud800-\udfff\0]/gu, "")].slice(0, 40).join("")).filter((text) => text !== "");
   fc.assert(
     fc.property(value, value, (name, organisation) => {
       const escape = (text: string, mark: string) =>

@@ -20,7 +20,7 @@ import {
 import { ecdsaSign, type EcPrivateKey, ecPrivateKey, serialiseDerSignature } from "../shared/crypto/ecdsa.ts";
 import { ecdsaAlgorithm } from "../shared/crypto/public_key.ts";
 import { parseCertificate, serialiseCertificatePem } from "../shared/crypto/x509.ts";
-import { type CertificateFields, signCertificate } from "../shared/crypto/x509_build.ts";
+import { type CertificateFields, toBeSigned, withSignature } from "../shared/crypto/x509_build.ts";
 import { basicConstraintsExtension, keyUsageExtension } from "../shared/crypto/x509_extensions.ts";
 import { nameFromText } from "../shared/crypto/x509_name.ts";
 import type { CollateralTexts } from "../shared/attestation/dcap/collateral.ts";
@@ -59,6 +59,8 @@ export interface DcapDifferences {
   readonly revokedByPckCa?: readonly number[];
   /** The PCK's key, if not one on P-256. */
   readonly pckKey?: EcPrivateKey;
+  /** Signatures are of the right form and no more: for tests that look at none, since signing takes most of the time. */
+  readonly unsigned?: boolean;
 }
 
 export interface DcapMade {
@@ -101,12 +103,12 @@ export function makeDcap(differences: DcapDifferences = {}): DcapMade {
     collateral: {
       tcb_info_issuer_chain: pem(tcbSigner, root),
       tcb_info: tcbInfo,
-      tcb_info_signature: toHex(ecdsaSign(KEYS.tcbSigner, toUtf8(tcbInfo))),
+      tcb_info_signature: toHex(sign(KEYS.tcbSigner, toUtf8(tcbInfo), differences)),
       qe_identity_issuer_chain: pem(tcbSigner, root),
       qe_identity: qeIdentity,
-      qe_identity_signature: toHex(ecdsaSign(KEYS.tcbSigner, toUtf8(qeIdentity))),
-      root_ca_crl: toHex(revocationList("root", differences.revokedByRoot ?? [])),
-      pck_crl: toHex(revocationList("pckCa", differences.revokedByPckCa ?? [])),
+      qe_identity_signature: toHex(sign(KEYS.tcbSigner, toUtf8(qeIdentity), differences)),
+      root_ca_crl: toHex(revocationList("root", differences.revokedByRoot ?? [], differences)),
+      pck_crl: toHex(revocationList("pckCa", differences.revokedByPckCa ?? [], differences)),
       pck_crl_issuer_chain: pem(pckCa, root),
     },
     pins: [pinOf(parseCertificate(root))],
@@ -114,12 +116,18 @@ export function makeDcap(differences: DcapDifferences = {}): DcapMade {
   };
 }
 
+/** r ‖ s on P-256; of another curve as many bytes of it. */
+function sign(key: EcPrivateKey, message: Uint8Array, { unsigned = false }: DcapDifferences): Uint8Array {
+  return unsigned ? filled(64, 1) : ecdsaSign(key, message).subarray(0, 64);
+}
+
 function certificate(
   role: DcapRole,
   issuer: DcapRole,
   extensions: CertificateFields["extensions"],
-  { certificate: change = (_, fields) => fields, pckKey }: DcapDifferences,
+  differences: DcapDifferences,
 ): Uint8Array {
+  const { certificate: change = (_, fields) => fields, pckKey } = differences;
   const isAuthority = role === "root" || role === "pckCa";
   const publicKey = (role === "pck" ? pckKey ?? KEYS.pck : KEYS[role]).publicKey;
   const fields: CertificateFields = {
@@ -135,7 +143,8 @@ function certificate(
       ...extensions,
     ],
   };
-  return signCertificate(change(role, fields), KEYS[issuer]);
+  const tbs = toBeSigned(change(role, fields));
+  return withSignature(tbs, serialiseDerSignature(sign(KEYS[issuer], tbs, differences)));
 }
 
 /** Intel's extension, of a multi-package platform. */
@@ -169,7 +178,11 @@ function filledList(value: number): number[] {
   return new Array<number>(16).fill(value);
 }
 
-function revocationList(issuer: "root" | "pckCa", serials: readonly number[]): Uint8Array {
+function revocationList(
+  issuer: "root" | "pckCa",
+  serials: readonly number[],
+  differences: DcapDifferences,
+): Uint8Array {
   const time = (ms: number) =>
     writeDer(TAG.utcTime, toUtf8(`${new Date(ms).toISOString().slice(2, 19).replace(/[-T:]/g, "")}Z`));
   const entries = serials.map((serial) => writeSequence(writeUnsigned(serial), time(FROM)));
@@ -181,7 +194,7 @@ function revocationList(issuer: "root" | "pckCa", serials: readonly number[]): U
     time(TO),
     entries.length === 0 ? new Uint8Array() : writeSequence(...entries),
   );
-  const signature = serialiseDerSignature(ecdsaSign(KEYS[issuer], tbs));
+  const signature = serialiseDerSignature(sign(KEYS[issuer], tbs, differences));
   return writeSequence(tbs, ecdsaAlgorithm("SHA-256"), writeBitString(signature));
 }
 
@@ -285,7 +298,7 @@ function quoteOf(differences: DcapDifferences, chain: Uint8Array): Uint8Array {
   differences.qeReport?.(qeReport);
   const qePart = concat(
     qeReport,
-    ecdsaSign(pckKey, qeReport).subarray(0, 64),
+    sign(pckKey, qeReport, differences),
     u16(authData.length),
     authData,
     u16(5),
@@ -293,7 +306,7 @@ function quoteOf(differences: DcapDifferences, chain: Uint8Array): Uint8Array {
     chain,
   );
   const signatureData = concat(
-    ecdsaSign(KEYS.attestation, signed),
+    sign(KEYS.attestation, signed, differences),
     attestationKey,
     version === 3 ? qePart : concat(u16(6), u32(qePart.length), qePart),
   );

@@ -70,10 +70,15 @@ export function parsePemChain(pem: Uint8Array | string): Certificate[] {
   return chain;
 }
 
-/** The one common name of a certificate's subject; undefined where there is none, or several, or no text. */
+/** The one common name of a certificate's subject; undefined where there is none, or several, or none that can be read. */
 export function commonName(certificate: Certificate): string | undefined {
-  const names = nameAttributes(certificate.subject).filter(({ oid }) => oid === COMMON_NAME);
-  return names.length === 1 ? names[0]!.value : undefined;
+  try {
+    const names = nameAttributes(certificate.subject).filter(({ oid }) => oid === COMMON_NAME);
+    return names.length === 1 ? names[0]!.value : undefined;
+  } catch (error) {
+    if (error instanceof FormatError) return undefined;
+    throw error;
+  }
 }
 
 /**

@@ -115,6 +115,8 @@ Deno.test("namesRefusal() wants each part played under its own name", () => {
   }
   const twice = "CN=Intel SGX PCK Processor CA,CN=Intel SGX PCK Processor CA";
   assert.equal(commonName(named(ca, twice)), undefined);
+  const notText = { ...ca, subject: ca.subject.with(ca.subject.indexOf(0x49), 0xff) };
+  assert.equal(commonName(notText), undefined);
   assert.match(namesRefusal([pck, ca, named(root, "CN=Intel SGX Root")], PCK_NAMES)!.detail, /"Intel SGX Root", not/);
 });
 

@@ -107,11 +107,13 @@ export const moment: Shape<string> = (value, at) => {
   return written;
 };
 
-/** Not empty, and not longer than this. */
-export function boundedList<T>(item: Shape<T>, max: number): Shape<readonly T[]> {
+/** Neither shorter nor longer than this. */
+export function boundedList<T>(item: Shape<T>, min: number, max: number): Shape<readonly T[]> {
   return (value, at) => {
-    if (Array.isArray(value) && (value.length === 0 || value.length > max)) {
-      throw new FormatError(`Cannot read JSON at "${at}": it has ${value.length} elements and must have 1 to ${max}`);
+    if (Array.isArray(value) && (value.length < min || value.length > max)) {
+      throw new FormatError(
+        `Cannot read JSON at "${at}": it has ${value.length} elements and must have ${min} to ${max}`,
+      );
     }
     return listOf(item)(value, at);
   };
@@ -126,21 +128,11 @@ export function upTo(max: number): Shape<number> {
   };
 }
 
-const advisoryIds: Shape<readonly string[]> = (value, at) => {
-  if (Array.isArray(value) && value.length > MAX_ADVISORIES) {
-    throw new FormatError(`Cannot read JSON at "${at}": it has more than ${MAX_ADVISORIES} elements`);
-  }
-  return listOf(text)(value, at);
-};
+const advisoryIds = boundedList(text, 0, MAX_ADVISORIES);
 
 const component = upTo(0xff);
-const components: Shape<readonly number[]> = (value, at) => {
-  const list = boundedList(object({ svn: component }), COMPONENTS)(value, at);
-  if (list.length !== COMPONENTS) {
-    throw new FormatError(`Cannot read JSON at "${at}": it must have ${COMPONENTS} elements`);
-  }
-  return list.map(({ svn }) => svn);
-};
+const componentList = boundedList(object({ svn: component }), COMPONENTS, COMPONENTS);
+const components: Shape<readonly number[]> = (value, at) => componentList(value, at).map(({ svn }) => svn);
 
 const LEGACY_COMPONENTS = Object.fromEntries(
   Array.from({ length: COMPONENTS }, (_, i) => [`sgxtcbcomp${String(i + 1).padStart(2, "0")}svn`, component]),
@@ -168,7 +160,7 @@ export function isvLevels<const Status extends string>(
     { advisoryIDs: advisoryIds },
   );
   return (value, at) =>
-    boundedList(level, MAX_TCB_LEVELS)(value, at).map(({ tcb, tcbDate, tcbStatus, advisoryIDs = [] }) => ({
+    boundedList(level, 1, MAX_TCB_LEVELS)(value, at).map(({ tcb, tcbDate, tcbStatus, advisoryIDs = [] }) => ({
       isvSvn: tcb.isvsvn,
       date: tcbDate,
       status: tcbStatus,
@@ -192,12 +184,12 @@ const infoMembers = {
   tcbType: unsigned,
   tcbEvaluationDataNumber: unsigned,
 };
-const infoV2 = object({ ...infoMembers, tcbLevels: boundedList(levelV2, MAX_TCB_LEVELS) });
-const infoV3Sgx = object({ ...infoMembers, tcbLevels: boundedList(levelV3Sgx, MAX_TCB_LEVELS) });
+const infoV2 = object({ ...infoMembers, tcbLevels: boundedList(levelV2, 1, MAX_TCB_LEVELS) });
+const infoV3Sgx = object({ ...infoMembers, tcbLevels: boundedList(levelV3Sgx, 1, MAX_TCB_LEVELS) });
 const infoV3Tdx = object(
-  { ...infoMembers, tcbLevels: boundedList(levelV3Tdx, MAX_TCB_LEVELS), tdxModule },
+  { ...infoMembers, tcbLevels: boundedList(levelV3Tdx, 1, MAX_TCB_LEVELS), tdxModule },
   // No more than major versions there can be.
-  { tdxModuleIdentities: boundedList(tdxModuleIdentity, 0x100) },
+  { tdxModuleIdentities: boundedList(tdxModuleIdentity, 0, 0x100) },
 );
 const kind = object({ version: unsigned }, { id: text });
 

@@ -7,6 +7,7 @@
  * Rules: attestation/formats.md §3.6, in that order, where Intel's quote verification library decides what is left open
  */
 
+import { assert } from "../../assert.ts";
 import { concat, equalBytes, toHex } from "../../bytes.ts";
 import type { EcdsaVerifier } from "../../crypto/ecdsa.ts";
 import type { Primitives } from "../../crypto/primitives.ts";
@@ -77,6 +78,7 @@ export function verifyDcap(
   options: DcapOptions,
   primitives: DcapPrimitives,
 ): DcapVerdict {
+  assert(Math.abs(options.at) <= MAX_MOMENT_MS, "The moment is one that a date can have");
   const reading = new Reading(evidence);
   const steps = new EvidenceSteps(RULES);
   new Verification(steps, reading, options, primitives).run();
@@ -384,6 +386,8 @@ class Verification {
   }
 }
 
+/** What `Date` can say. */
+const MAX_MOMENT_MS = 8.64e15;
 const NO_COLLATERAL = "the policy looks at signatures and the chain alone";
 
 function mismatch(detail: string | undefined): Refusal | undefined {

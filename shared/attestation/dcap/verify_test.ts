@@ -11,6 +11,7 @@ import {
   makeDcap,
 } from "../../../tests/dcap_machine.ts";
 import { dcapCase, dcapVector } from "../../../tests/dcap_vectors.ts";
+import { mutated } from "../../../tests/mutations.ts";
 import { teamTest } from "../../../tests/team_data.ts";
 import { concat, fromHex, toHex, toUtf8 } from "../../bytes.ts";
 import { ecPrivateKey } from "../../crypto/ecdsa.ts";
@@ -354,6 +355,34 @@ function tryBits(base: DcapMade, policy: DcapPolicy, numRuns: number): void {
     { numRuns },
   );
 }
+
+Deno.test("verifyDcap() judges whatever it is given, and takes nothing else than was made", () => {
+  const base = makeDcap();
+  const meaning = meaningOf(base);
+  const [{ collateral: other }, primitives] = [makeDcap({ version: 3, kind: "sgx" }), loadNativePrimitives()];
+  const texts = fc.record({
+    name: fc.constantFrom(...Object.keys(base.collateral) as (keyof CollateralTexts)[]),
+    from: fc.constantFrom(...Object.keys(base.collateral) as (keyof CollateralTexts)[]),
+  });
+  const run = (quote: Uint8Array, collateral: CollateralTexts) => {
+    const { at, pins } = base;
+    const { verdict } = verifyDcap({ quote, collateral }, { at, policy: {}, pins }, primitives);
+    if (verdict === "verified") assert.deepEqual(meaningOf({ quote, collateral }), meaning);
+    return verdict;
+  };
+  assert.equal(run(base.quote, base.collateral), "verified");
+  fc.assert(fc.property(mutated(base.quote), (quote) => void run(quote, base.collateral)), { numRuns: 200 });
+  // Texts in each other's places, and those of another machine.
+  fc.assert(
+    fc.property(
+      texts,
+      fc.boolean(),
+      ({ name, from }, isOther) =>
+        void run(base.quote, { ...base.collateral, [name]: (isOther ? other : base.collateral)[from] }),
+    ),
+    { numRuns: 200 },
+  );
+});
 
 /** Text as somebody would read it whose file has changed. */
 function withText(

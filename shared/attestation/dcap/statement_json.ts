@@ -10,7 +10,7 @@
 
 import { FormatError } from "../../assert.ts";
 import { parseJsonText } from "../../json.ts";
-import { MAX_STATEMENT_CHARACTERS, MAX_STATEMENT_DEPTH } from "../../limits.ts";
+import { MAX_QUOTED_NAME_CHARACTERS, MAX_STATEMENT_CHARACTERS, MAX_STATEMENT_DEPTH } from "../../limits.ts";
 
 export interface StatementJson {
   readonly value: unknown;
@@ -24,6 +24,11 @@ export function parseStatementJson(text: string): StatementJson {
     throw new FormatError(`Cannot read a signed statement: it is longer than ${MAX_STATEMENT_CHARACTERS} characters`);
   }
   return { value: parseJsonText(text), members: memberTexts(text) };
+}
+
+/** The beginning of a name that somebody wrote, for a message. */
+export function quoted(name: string | undefined): string {
+  return name === undefined ? "nothing" : JSON.stringify(name.slice(0, MAX_QUOTED_NAME_CHARACTERS));
 }
 
 /** What is known of an object or array that the walk is inside of. */
@@ -74,7 +79,7 @@ function memberTexts(text: string): ReadonlyMap<string, string> {
         if (level?.names === undefined || !level.expectsName) break;
         const name = parseJsonText(token) as string;
         if (level.names.has(name)) {
-          throw new FormatError(`Cannot read a signed statement: the name ${JSON.stringify(name)} stands twice`);
+          throw new FormatError(`Cannot read a signed statement: the name ${quoted(name)} stands twice`);
         }
         level.names.add(name);
         level.expectsName = false;

@@ -40,6 +40,8 @@ Deno.test("parseStatementJson() refuses names that stand twice, however they are
   for (
     const text of ['{"a":1,"a":1}', '{"a":1,"b":2,"\\u0061":1}', '{"x":[{"y":{"a":1,"a":2}}]}', '{"":1,"":2}']
   ) assert.throws(() => parseStatementJson(text), /stands twice/, text);
+  const long = "a".repeat(1000);
+  assert.throws(() => parseStatementJson(`{"${long}":1,"${long}":2}`), ({ message }) => message.length < 300);
   parseStatementJson('{"a":{"a":{"a":"a"}},"b":[{"a":1},{"a":2}],"c":["a","a"]}');
 });
 

@@ -10,7 +10,7 @@ import { FormatError } from "../../assert.ts";
 import { fromHex } from "../../bytes.ts";
 import { listOf, object, type Of, oneOf, type Shape, text, unsigned } from "../../json_shape.ts";
 import { MAX_ADVISORIES, MAX_TCB_LEVELS } from "../../limits.ts";
-import { parseStatementJson } from "./statement_json.ts";
+import { parseStatementJson, quoted } from "./statement_json.ts";
 
 /** What Intel thinks of a level of a platform. */
 export const TCB_STATUSES = [
@@ -212,7 +212,7 @@ export function parseTcbInfo(json: string): TcbInfo {
     const info = infoV3Sgx(value, "");
     return { id, version, ...common(info), levels: info.tcbLevels.map(level), tdxModuleIdentities: new Map() };
   }
-  if (id !== "TDX") throw new FormatError(`Cannot read TCB info: it is for ${JSON.stringify(id)}, not for SGX or TDX`);
+  if (id !== "TDX") throw new FormatError(`Cannot read TCB info: it is for ${quoted(id)}, not for SGX or TDX`);
   const info = infoV3Tdx(value, "");
   return {
     id,
@@ -257,7 +257,7 @@ function identitiesById(list: readonly Of<typeof tdxModuleIdentity>[]): Readonly
   const byId = new Map<string, TdxModuleIdentity>();
   for (const identity of list) {
     const id = identity.id.toUpperCase();
-    if (byId.has(id)) throw new FormatError(`Cannot read TCB info: its TDX module ${id} is there twice`);
+    if (byId.has(id)) throw new FormatError(`Cannot read TCB info: its TDX module ${quoted(id)} is there twice`);
     byId.set(id, { ...module(identity), levels: identity.tcbLevels });
   }
   return byId;

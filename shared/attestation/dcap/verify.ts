@@ -29,6 +29,7 @@ import {
 } from "./policy.ts";
 import { CERTIFICATION_TYPES, headerRefusal, PCK_CHAIN_TYPE, type Quote } from "./quote.ts";
 import { type DcapEvidence, type DcapValues, readable, Reading, refusalOf } from "./reading.ts";
+import { quoted } from "./statement_json.ts";
 import { isRefusal, type TcbResult } from "./tcb_status.ts";
 
 export interface DcapOptions {
@@ -271,7 +272,7 @@ class Verification {
 
     const { id, evaluationDataNumber } = qeIdentity.value;
     const identityRefusal = this.#statementRefusal(qeIdentity) ??
-      mismatch(id === (isSgx ? "QE" : "TD_QE") ? undefined : `the identity is for an enclave ${JSON.stringify(id)}`);
+      mismatch(id === (isSgx ? "QE" : "TD_QE") ? undefined : `the identity is for an enclave ${quoted(id)}`);
     const identityInputs = { ...datesOf(qeIdentity), generation: String(evaluationDataNumber) };
     return this.#steps.found("QE identity", identityRefusal, "signed, current, and for this TEE", identityInputs);
   }

@@ -188,8 +188,8 @@ class LedgerReader {
   #bytes = 0;
 
   constructor({ primitives, mode, anchors, engine, savePath }: QuoteRequest) {
-    this.#fold = new TrustFold({ primitives, mode, anchors });
     this.#audit = engine && new GovernanceAudit(primitives, engine);
+    this.#fold = new TrustFold({ primitives, mode, anchors, onEntry: (entry, tree) => this.#audit?.add(entry, tree) });
     this.#kept = savePath === undefined ? undefined : [];
   }
 
@@ -237,9 +237,7 @@ class LedgerReader {
     this.#bytes += entry.length;
     if (this.#bytes > MAX_BUNDLE_LEDGER_BYTES) this.#kept = undefined;
     this.#kept?.push(entry);
-    if (!this.#fold.add(entry)) return false;
-    this.#audit?.add(entry, this.#fold.tree);
-    return true;
+    return this.#fold.add(entry);
   }
 
   #end(): ReadLedger {

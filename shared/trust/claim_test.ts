@@ -373,6 +373,13 @@ Deno.test("what scripts say when they are run again counts, and that nobody ran 
   assert.equal(none.rungs.at(-1)!.steps.find(({ name }) => name === "decisions")!.result, "not checked");
 });
 
+Deno.test("a table that cannot be read breaks the rung that reads it", () => {
+  const forge = started();
+  forge.decide("set_snp_minimum_tcb_version_hex", { [TABLES.tcb]: { "00000000": stableJsonBytes([]) } });
+  forge.sign();
+  breaksAt(report(forge), "code: code", /tcb_versions/);
+});
+
 Deno.test("rungs that nobody asked for are not checked, and do not refuse", () => {
   const forge = started();
   const none = { unavailable: "nobody has it" };

@@ -189,7 +189,8 @@ class Climb {
   }
 
   #climb(name: RungName): Rung {
-    const steps = this.#stepsOf(name);
+    const read = reading(() => this.#stepsOf(name));
+    const steps = read instanceof FormatError ? [step(name, false, read.message)] : read;
     const isVirtual = this.#checked.outcome === "virtual";
     if (steps.some(isBad)) return { name, verdict: "refused", steps };
     return { name, verdict: isVirtual ? "virtual" : "verified", steps };

@@ -9,7 +9,7 @@
  * A ledger says no time of a joining node. It is that of the signature which first covers the node's row.
  */
 
-import { FormatError } from "../assert.ts";
+import { assert, FormatError } from "../assert.ts";
 import { verifyEvidence } from "../attestation/evidence.ts";
 import type { CheckedEvidence, EvidenceAnchors } from "../attestation/evidence.ts";
 import { type JoinPolicy, judgeJoiner, type Judgement } from "../attestation/join_policy.ts";
@@ -28,6 +28,7 @@ import {
   NODES_ENDORSED_CERTIFICATES,
   NODES_INFO,
   SERVICE_INFO,
+  SIGNATURES,
   SNP_HOST_DATA,
   SNP_MEASUREMENTS,
   SNP_TCB_VERSIONS,
@@ -44,7 +45,7 @@ import type { ServiceIdentity } from "../ledger/replay/services.ts";
 import type { ReplayMode } from "../ledger/replay/state.ts";
 import { parseCoseSignature } from "../ledger/signature.ts";
 import { onlyValueOf } from "../ledger/single_value.ts";
-import { MAX_TRUST_EVENTS } from "../limits.ts";
+import { MAX_TRUST_EVENTS, MAX_UNSIGNED_TRANSACTIONS } from "../limits.ts";
 import type { MerkleTree } from "../merkle/tree.ts";
 import { formatTxId, type Seqno, type TxId } from "../tx_id.ts";
 import { type Cause, Decisions, describeCause } from "./decisions.ts";
@@ -119,6 +120,8 @@ export interface TrustFoldOptions {
   readonly mode: ReplayMode;
   /** Instead of the makers' own. */
   readonly anchors?: EvidenceAnchors | undefined;
+  /** Sees every entry that was accepted, with the tree that has it as its last leaf. */
+  readonly onEntry?: ((bytes: Uint8Array, tree: MerkleTree) => void) | undefined;
 }
 
 interface Waiting {
@@ -129,9 +132,12 @@ interface Waiting {
 export class TrustFold {
   readonly #primitives: Primitives;
   readonly #anchors: EvidenceAnchors | undefined;
+  readonly #onEntry: TrustFoldOptions["onEntry"];
   readonly #verifier: LedgerVerifier;
   readonly #decisions: Decisions;
   readonly #nodes = new Map<string, NodeAdmission>();
+  /** Entries that no signature covers yet: until one does they are anybody's, and nothing is made of them. */
+  #unsigned: { readonly bytes: Uint8Array; readonly changes: Changes | undefined }[] = [];
   #waiting: Waiting[] = [];
   #failure: { readonly seqno: Seqno; readonly reason: string } | undefined;
   /** Of nodes of which another row has taken the place. */
@@ -145,9 +151,10 @@ export class TrustFold {
   ruleChanges = 0;
   readonly #openings = new Map<Seqno, { readonly at: TxId; readonly by: Cause }>();
 
-  constructor({ primitives, mode, anchors }: TrustFoldOptions) {
+  constructor({ primitives, mode, anchors, onEntry }: TrustFoldOptions) {
     this.#primitives = primitives;
     this.#anchors = anchors;
+    this.#onEntry = onEntry;
     this.#verifier = new LedgerVerifier({ primitives, mode });
     this.#decisions = new Decisions(primitives);
   }
@@ -197,20 +204,39 @@ export class TrustFold {
     return this.#verifier.store.beginReadOnly();
   }
 
+  /** How many entries at the end no signature covers. They count for nothing. */
+  get unsigned(): number {
+    return this.#unsigned.length;
+  }
+
   /**
-   * The next entry.
+   * The next entry. It is looked at when the signature has come that covers it.
    *
-   * @returns whether it was accepted; nothing is to be added after one that was not
+   * @returns false once the ledger is refused; then nothing more is to be added
    */
   add(bytes: Uint8Array): boolean {
-    const entry = this.#readChanges(bytes);
+    assert(this.#failure === undefined, "Nothing is folded after a failure");
+    const entryChanges = this.#readChanges(bytes);
+    this.#unsigned.push({ bytes, changes: entryChanges });
+    if (entryChanges !== undefined && changes(entryChanges.tables, SIGNATURES.name)) {
+      const covered = this.#unsigned;
+      this.#unsigned = [];
+      for (const entry of covered) if (!this.#take(entry.bytes, entry.changes)) return false;
+    } else if (this.#unsigned.length > MAX_UNSIGNED_TRANSACTIONS + 1) {
+      const reason = `More than ${MAX_UNSIGNED_TRANSACTIONS} transactions in a row are not signed`;
+      this.#failure = { seqno: this.last.seqno + 1, reason };
+    }
+    return this.#failure === undefined;
+  }
+
+  #take(bytes: Uint8Array, entry: Changes | undefined): boolean {
     // What stood in the tables before must be read before the entry changes them.
     const known = entry && this.#before(entry);
     for (const finding of this.#verifier.add(bytes)) {
       if (finding.kind === "failure") this.#failure = { seqno: finding.seqno, reason: finding.reason };
     }
-    if (this.#failure !== undefined) return false;
-    if (entry !== undefined) this.#note(entry, known!);
+    if (this.#failure === undefined && entry !== undefined) this.#note(entry, known!);
+    if (this.#failure === undefined) this.#onEntry?.(bytes, this.tree);
     return this.#failure === undefined;
   }
 

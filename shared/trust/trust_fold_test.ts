@@ -74,3 +74,24 @@ Deno.test("a ledger that is not sound is refused with the transaction, and nothi
   assert.equal(entries.every((entry) => fold.add(entry)), false);
   assert.ok(fold.failure!.seqno >= 3);
 });
+
+Deno.test("what no signature covers counts for nothing", () => {
+  const forge = new TrustForge(primitives).start();
+  const node = forge.makeNode(forge.service);
+  const signed = forge.fold().last;
+  forge.write(forge.trusting(node));
+  const fold = forge.fold();
+  assert.deepEqual([fold.failure, fold.last, fold.unsigned], [undefined, signed, 1]);
+  assert.equal(fold.admissionOf(node.id), undefined);
+  forge.sign();
+  assert.equal(forge.fold().admissionOf(node.id)!.status, "Trusted");
+});
+
+Deno.test("an entry is seen once it was accepted, with the tree that has it last", () => {
+  const forge = new TrustForge(primitives).start();
+  const sizes: number[] = [];
+  const onEntry = (_: Uint8Array, tree: { readonly size: number }) => sizes.push(tree.size);
+  const fold = new TrustFold({ primitives, mode: "strict", onEntry });
+  for (const entry of forge.entries) fold.add(entry);
+  assert.deepEqual(sizes, forge.entries.map((_, i) => i + 2)); // the tree has a leaf before the first
+});

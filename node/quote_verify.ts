@@ -11,7 +11,13 @@ import type { EvidenceAnchors } from "../shared/attestation/evidence.ts";
 import type { Primitives } from "../shared/crypto/primitives.ts";
 import { parseCertificatePem } from "../shared/crypto/x509.ts";
 import type { ReplayMode } from "../shared/ledger/replay/state.ts";
-import { MAX_BUNDLE_CHARACTERS, MAX_BUNDLE_LEDGER_BYTES, MAX_TRUST_LEDGER_BYTES } from "../shared/limits.ts";
+import {
+  MAX_BUNDLE_CHARACTERS,
+  MAX_BUNDLE_LEDGER_BYTES,
+  MAX_EVIDENCE_BYTES,
+  MAX_TRUST_LEDGER_BYTES,
+} from "../shared/limits.ts";
+import { checkBareEvidence } from "../shared/trust/bare_evidence.ts";
 import { type EvidenceBundle, parseBundle, serialiseBundle } from "../shared/trust/bundle.ts";
 import {
   climb,
@@ -33,6 +39,7 @@ import type { LedgerOutput } from "./commands/ledger_output.ts";
 import { safeText } from "./commands/ledger_values.ts";
 import { listLedger } from "./ledger_listing.ts";
 import { walkLedger } from "./ledger_scan.ts";
+import { readCollateral } from "./quote_collateral.ts";
 import { NodeSource } from "./quote_source.ts";
 
 export interface QuoteRequest {
@@ -44,6 +51,8 @@ export interface QuoteRequest {
   readonly serviceCert?: string | undefined;
   /** Where else to read the ledger: a directory of its files, or the URL of another node. */
   readonly ledger?: string | undefined;
+  /** Directory with what vouches for bare evidence. */
+  readonly collateral?: string | undefined;
   readonly upTo: RungName;
   /** Milliseconds since 1970; undefined: the time of the bundle, else now. */
   readonly at: number | undefined;
@@ -67,10 +76,15 @@ export function isNodeUrl(target: string): boolean {
  * @throws UsageError where something given cannot be used; Unreachable where a node cannot be asked
  */
 export async function verifyQuote(request: QuoteRequest, output: LedgerOutput): Promise<number> {
-  const { target, json, nowMs } = request;
+  const { target, nowMs } = request;
   const servicePem = readServiceCertificate(request.serviceCert);
   if (request.savePath !== undefined) requireWritable(request.savePath, "write the bundle");
   try {
+    const bare = isNodeUrl(target) ? undefined : readBare(target);
+    if (bare !== undefined) return verifyBare(request, bare, output);
+    if (request.collateral !== undefined) {
+      throw new UsageError("--collateral is for a bare report or quote; what a node shows brings its own");
+    }
     const found = isNodeUrl(target)
       ? await askNode(request, servicePem, output)
       : await readFromFile(request, servicePem, output);
@@ -92,14 +106,49 @@ export async function verifyQuote(request: QuoteRequest, output: LedgerOutput): 
     const saved = request.savePath === undefined
       ? undefined
       : save(request.savePath, { ...bundle, savedAtMs: at }, read);
-    if (json) output.line(JSON.stringify(forMachines(report, at, bundle), null, 2));
-    else printForPeople(report, request, at, output);
+    tell(report, request, at, bundle.source, output);
     if (saved !== undefined) output.note(saved);
-    const isDone = report.verdict === "verified" || (report.verdict === "virtual" && request.allowVirtual);
-    return isDone ? ExitCode.done : ExitCode.refused;
+    return exitCodeOf(report, request);
   } finally {
     output.finish();
   }
+}
+
+function exitCodeOf({ verdict }: TrustReport, { allowVirtual }: QuoteRequest): number {
+  return verdict === "verified" || (verdict === "virtual" && allowVirtual) ? ExitCode.done : ExitCode.refused;
+}
+
+/** A report or quote as a platform gives it; undefined where the file is JSON. @throws UsageError */
+function readBare(path: string): Uint8Array | undefined {
+  const bytes = readFile(path, "the evidence");
+  const first = bytes.find((byte) => byte > 0x20);
+  return first === 0x7b || first === undefined ? undefined : bytes;
+}
+
+/** @throws UsageError */
+function verifyBare(request: QuoteRequest, bytes: Uint8Array, output: LedgerOutput): number {
+  const { target, primitives, expected, anchors, nowMs } = request;
+  if (bytes.length > MAX_EVIDENCE_BYTES) {
+    throw new UsageError(
+      `Cannot read the evidence ${target}: it has ${bytes.length} bytes, of ${MAX_EVIDENCE_BYTES} at most`,
+    );
+  }
+  for (
+    const [option, isGiven] of [["--save", request.savePath !== undefined], ["--ledger", request.ledger !== undefined]]
+  ) {
+    if (isGiven) throw new UsageError(`${option} is for nodes: ${target} is a report or quote, and nothing beside it`);
+  }
+  const collateral = request.collateral === undefined ? { certificates: [] } : readCollateral(request.collateral);
+  const at = request.at ?? nowMs;
+  let report: TrustReport;
+  try {
+    report = checkBareEvidence({ bytes, ...collateral }, { at, expected, anchors }, primitives);
+  } catch (error) {
+    if (!(error instanceof FormatError)) throw error;
+    throw new UsageError(`Cannot use the collateral in ${request.collateral}: ${error.message}`);
+  }
+  tell(report, request, at, undefined, output);
+  return exitCodeOf(report, request);
 }
 
 /** What was found, whoever had it. */
@@ -269,7 +318,18 @@ function save(path: string, bundle: EvidenceBundle, { entries, ledger }: ReadLed
   return `Saved in ${path}${lacks}`;
 }
 
-function forMachines(report: TrustReport, at: number, { source }: EvidenceBundle) {
+function tell(
+  report: TrustReport,
+  request: QuoteRequest,
+  at: number,
+  source: string | undefined,
+  output: LedgerOutput,
+): void {
+  if (request.json) output.line(JSON.stringify(forMachines(report, at, source), null, 2));
+  else printForPeople(report, request, at, output);
+}
+
+function forMachines(report: TrustReport, at: number, source: string | undefined) {
   return {
     verdict: report.verdict,
     reason: report.reason ?? null,

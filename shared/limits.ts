@@ -352,6 +352,8 @@ export const MAX_TRUST_LEDGER_BYTES = 4 * 1024 * MIB;
 /** Of a ledger that is kept in an evidence bundle, and characters of the whole file: base64 is a third longer. */
 export const MAX_BUNDLE_LEDGER_BYTES = 64 * MIB;
 export const MAX_BUNDLE_CHARACTERS = 96 * MIB;
+/** Of a directory with what vouches for evidence. */
+export const MAX_COLLATERAL_FILES = 100;
 
 // Between host and enclave.
 /** Messages to the enclave that are not answered yet; what comes meanwhile waits and travels together. */

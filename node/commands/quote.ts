@@ -24,6 +24,7 @@ export function quoteCommand(): Command {
 interface VerifyOptions {
   readonly serviceCert?: string;
   readonly ledger?: string;
+  readonly collateral?: string;
   readonly upTo: RungName;
   readonly at?: string;
   readonly measurement?: readonly string[];
@@ -37,10 +38,14 @@ interface VerifyOptions {
 function verifyCommand(): Command {
   return new Command("verify")
     .description("Verify a node's evidence, its key, its service, its code, and how the whole network came to be")
-    .argument("<FILE|URL>", "a running node, as in https://127.0.0.1:8000; or a bundle that --save wrote")
+    .argument(
+      "<FILE|URL>",
+      "a running node, as in https://127.0.0.1:8000; a bundle that --save wrote; or a bare report or quote",
+    )
     .exitOverride()
     .option("--service-cert <FILE>", "certificate (PEM) of the service, from somebody you trust")
     .option("--ledger <DIR|URL>", "read the ledger there: a directory of its files, or another node")
+    .option("--collateral <DIR>", "for a bare report or quote: certificates, revocation lists, Intel's collateral")
     .addOption(new Option("--up-to <RUNG>", "the last rung that must hold").choices(RUNGS).default("network"))
     .option("--at <TIME>", "verify as of then, as in 2026-11-24T15:00:00Z (default: now, or when the bundle was saved)")
     .option("--measurement <HEX...>", "which measurements you accept, whatever members allow")
@@ -86,6 +91,7 @@ Examples:
         target,
         serviceCert: options.serviceCert,
         ledger: options.ledger,
+        collateral: options.collateral,
         upTo: options.upTo,
         at: options.at === undefined ? undefined : parseTime(options.at),
         nowMs: Date.now(),

@@ -139,6 +139,22 @@ export function climb(request: TrustRequest): TrustReport {
   return new Climb(request).run();
 }
 
+/** A report of evidence alone: of the rungs there is but the first. */
+export function hardwareReport(steps: readonly TrustStep[], notProved: readonly string[]): TrustReport {
+  const bad = steps.find(isBad);
+  const verdict = bad === undefined ? "verified" : "refused";
+  return {
+    verdict,
+    ...(bad !== undefined && { reason: `hardware: ${bad.name}: ${bad.detail}` }),
+    rungs: RUNGS.map((name): Rung =>
+      name === "hardware"
+        ? { name, verdict, steps }
+        : notReached(name, "this is evidence alone, of no node that is known")
+    ),
+    notProved,
+  };
+}
+
 class Climb {
   readonly #request: TrustRequest;
   readonly #checked: CheckedEvidence;
@@ -514,7 +530,7 @@ function sameBytes(one: string, other: string): boolean {
   return !(bytes instanceof FormatError) && equalBytes(bytes[0], bytes[1]);
 }
 
-function step(name: string, holds: boolean, detail: string): TrustStep {
+export function step(name: string, holds: boolean, detail: string): TrustStep {
   return { name, result: holds ? "verified" : "failed", detail };
 }
 
@@ -530,6 +546,7 @@ function notReached(name: RungName, why: string): Rung {
   return { name, verdict: "not checked", steps: [{ name, result: "not checked", detail: why }] };
 }
 
+/** Whether a step refuses. */
 function isBad({ result }: TrustStep): boolean {
   return result === "failed" || result === "cannot be checked";
 }

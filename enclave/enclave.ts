@@ -10,11 +10,13 @@ import { FormatError, unreachable } from "../shared/assert.ts";
 import { answerRequest } from "./forwarding/answer.ts";
 import { OdataError } from "./frontend/odata_error.ts";
 import { Session } from "./frontend/session.ts";
-import type { EnclaveInput, EnclaveOutput, SessionId } from "./messages.ts";
+import type { NodeIdentity } from "./identity.ts";
 import { Joining } from "./join.ts";
+import type { CommonConfig, EnclaveInput, EnclaveOutput, HardwarePlatform, SessionId } from "./messages.ts";
 import type { Node } from "./node.ts";
+import { checkOwnEvidence, type OwnEvidence, virtualEvidence } from "./platform/own_evidence.ts";
 import type { EnclavePowers } from "./powers.ts";
-import { startService } from "./start.ts";
+import { prepareStart, startService } from "./start.ts";
 
 export class Enclave {
   readonly #powers: EnclavePowers;
@@ -23,6 +25,12 @@ export class Enclave {
   #node: Node | undefined;
   /** While this node is not admitted to the service that it wants to join. */
   #joining: Joining | undefined;
+  /** While evidence of the hardware is waited for: what it is to be about, and what is done with it. */
+  #attesting: {
+    readonly platform: HardwarePlatform;
+    readonly keyHash: Uint8Array;
+    readonly go: (evidence: OwnEvidence, nowMs: number) => void;
+  } | undefined;
   #stopped = false;
 
   constructor(powers: EnclavePowers) {
@@ -57,14 +65,22 @@ export class Enclave {
     switch (input.kind) {
       case "start":
         return this.#start(() => {
-          this.#node = startService(input.config, this.#powers, nowMs, (output) => this.#outputs.push(output));
+          const prepared = prepareStart(input.config, this.#powers, nowMs);
+          this.#attest(input.config.platform, prepared.identity, (evidence, nowMs) => {
+            const emit = (output: EnclaveOutput) => void this.#outputs.push(output);
+            this.#node = startService(prepared, evidence, this.#powers, nowMs, emit);
+          }, nowMs);
         });
       case "join":
         return this.#start(() => {
           const { config, snapshot } = input;
-          this.#joining = new Joining(config, snapshot, this.#powers, nowMs, (output) => this.#outputs.push(output));
-          this.#node = this.#joining.node;
+          const emit = (output: EnclaveOutput) => void this.#outputs.push(output);
+          const joining = this.#joining = new Joining(config, snapshot, this.#powers, nowMs, emit);
+          this.#node = joining.node;
+          this.#attest(config.platform, joining.node.identity, (evidence) => joining.attested(evidence), nowMs);
         });
+      case "quote":
+        return this.#start(() => this.#takeQuote(input, nowMs));
       case "tick":
         this.#joining?.tick();
         return this.#node?.tick();
@@ -105,6 +121,31 @@ export class Enclave {
       default:
         unreachable(input);
     }
+  }
+
+  /** Gets evidence over a node's key, which hardware gives later and the virtual platform at once. */
+  #attest(
+    platform: CommonConfig["platform"],
+    { key }: NodeIdentity,
+    go: (evidence: OwnEvidence, nowMs: number) => void,
+    nowMs: number,
+  ): void {
+    const keyHash = this.#powers.primitives.sha256(key.publicKey.spki);
+    if (platform.kind === "virtual") return go(virtualEvidence(platform, keyHash), nowMs);
+    this.#attesting = { platform, keyHash, go };
+    this.#outputs.push({ kind: "quoteRequest", reportData: keyHash });
+  }
+
+  /** @throws FormatError where there is no evidence, or none that this node can show */
+  #takeQuote({ evidence, reason }: EnclaveInput & { readonly kind: "quote" }, nowMs: number): void {
+    if (this.#attesting === undefined) return;
+    if (evidence === null) {
+      throw new FormatError(reason ?? "Cannot start: there is no evidence of this node's hardware");
+    }
+    const { platform, keyHash, go } = this.#attesting;
+    this.#attesting = undefined;
+    const { primitives, evidenceAnchors: anchors } = this.#powers;
+    go(checkOwnEvidence(platform, evidence, { keyHash, atMs: nowMs, anchors }, primitives), nowMs);
   }
 
   /** Answers a request, unless another node is asked: then the answer comes later. */

@@ -16,13 +16,13 @@ import { validityOfDays } from "../shared/crypto/x509_build.ts";
 import { LedgerSecret } from "../shared/ledger/secrets.ts";
 import type { Snapshot } from "../shared/ledger/snapshot.ts";
 import { JOIN_LOG_REPEAT_MS, MAX_JOIN_REDIRECTS, MAX_QUOTED_ANSWER_CHARACTERS } from "../shared/limits.ts";
-import { createNodeIdentity, privateKeyPem, type ServiceIdentity } from "./identity.ts";
+import { createNodeIdentity, type NodeIdentity, privateKeyPem, type ServiceIdentity } from "./identity.ts";
 import { type NetworkInfo, parseJoinResponse, serialiseJoinRequest } from "./join_request.ts";
 import type { EnclaveOutput, HttpResponse, JoinConfig } from "./messages.ts";
 import { Node } from "./node.ts";
+import type { OwnEvidence } from "./platform/own_evidence.ts";
 import type { EnclavePowers } from "./powers.ts";
 import { openSnapshot, provenSnapshot } from "./snapshot_start.ts";
-import { virtualQuote } from "./platform/virtual.ts";
 
 export class Joining {
   readonly node: Node;
@@ -30,7 +30,9 @@ export class Joining {
   readonly #primitives: Primitives;
   readonly #emit: (output: EnclaveOutput) => void;
   readonly #snapshot: Snapshot | undefined;
-  readonly #body: Uint8Array;
+  readonly #identity: NodeIdentity;
+  /** Of the request; undefined until there is evidence to show in it. */
+  #body: Uint8Array | undefined;
   #target: string;
   #redirects = 0;
   /** Of the question that waits for its answer. */
@@ -58,26 +60,13 @@ export class Joining {
     parseCertificatePem(config.servicePem);
     this.#snapshot = snapshot === null ? undefined : provenSnapshot(primitives, snapshot, config.servicePem);
     const validity = validityOfDays(nowMs, config.node.initialValidityDays);
-    const identity = createNodeIdentity(config.node, validity, powers);
+    const identity = this.#identity = createNodeIdentity(config.node, validity, powers);
     this.node = new Node(config, identity, powers, nowMs, emit);
     if (snapshot !== null && this.#snapshot !== undefined) {
       const { name, file } = snapshot;
       this.node.snapshotter.remember({ name, seqno: this.#snapshot.seqno, sizeBytes: file.length });
     }
     this.node.becomePending();
-    this.#body = serialiseJoinRequest({
-      nodeToNodeInterface: config.nodeToNodeInterface,
-      rpcInterfaces: config.rpcInterfaces,
-      quoteInfo: {
-        format: "Insecure_Virtual",
-        quote: virtualQuote(config.platform.hostData, primitives.sha256(identity.key.publicKey.spki)),
-        endorsements: "",
-      },
-      encryptionPublicKeyPem: identity.encryption.publicKeyPem,
-      certificateSigningRequestPem: identity.requestPem,
-      startupSeqno: this.#snapshot?.seqno ?? 0,
-      nodeData: config.node.data,
-    });
     const { id, key, selfSignedPem } = identity;
     emit({
       kind: "tlsIdentity",
@@ -93,8 +82,23 @@ export class Joining {
     return this.#isDone;
   }
 
+  /** There is evidence over this node's key: now it can ask. */
+  attested({ quoteInfo }: OwnEvidence): void {
+    const { encryption, requestPem } = this.#identity;
+    this.#body = serialiseJoinRequest({
+      nodeToNodeInterface: this.#config.nodeToNodeInterface,
+      rpcInterfaces: this.#config.rpcInterfaces,
+      quoteInfo,
+      encryptionPublicKeyPem: encryption.publicKeyPem,
+      certificateSigningRequestPem: requestPem,
+      startupSeqno: this.#snapshot?.seqno ?? 0,
+      nodeData: this.#config.node.data,
+    });
+  }
+
   tick(): void {
-    if (this.#isDone || this.#asked !== undefined || this.node.steadyMs < this.#nextAskMs) return;
+    if (this.#body === undefined || this.#isDone || this.#asked !== undefined) return;
+    if (this.node.steadyMs < this.#nextAskMs) return;
     this.#asked = ++this.#lastId;
     this.#emit({
       kind: "httpRequest",

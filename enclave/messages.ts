@@ -90,6 +90,8 @@ export type EnclaveInput =
     readonly response: HttpResponse | null;
     readonly reason?: string;
   }
+  /** The answer to `quoteRequest`; null with a reason where there is none: then the node cannot start. */
+  | { readonly kind: "quote"; readonly evidence: PlatformEvidence | null; readonly reason?: string }
   /** So many bytes of a draft are written; null where they cannot be, and the draft is gone. */
   | { readonly kind: "snapshotWritten"; readonly seqno: Seqno; readonly sizeBytes: number | null }
   /** Counters of the listeners, for `GET /node/metrics`. */
@@ -143,6 +145,11 @@ export type EnclaveOutput =
     readonly servicePem: string;
     readonly request: HttpRequest;
   }
+  /**
+   * Ask the hardware for evidence over this report data, 32 bytes; answer with `quote`. Once, where the node is told to run
+   * on hardware, before it starts or asks to join. Evidence proves itself: the host can withhold it, and no more.
+   */
+  | { readonly kind: "quoteRequest"; readonly reportData: Uint8Array }
   | { readonly kind: "response"; readonly session: SessionId; readonly id: number; readonly response: HttpResponse }
   /**
    * Certificate chain and key for the listeners of one authority; replaces what was there, running sessions go on. It is
@@ -198,7 +205,7 @@ export interface CommonConfig {
     readonly initialValidityDays: number;
     readonly data: unknown;
   };
-  readonly platform: VirtualPlatform;
+  readonly platform: VirtualPlatform | HardwarePlatform;
   /** `quietMs`: sign after so long where nothing else is going on; absent: after `delayMs` only. */
   readonly signatures: { readonly txCount: number; readonly delayMs: number; readonly quietMs?: number };
   readonly chunkBytes: number;
@@ -261,6 +268,24 @@ export interface VirtualPlatform {
   readonly kind: "virtual";
   /** Hex SHA-256 that stands for the code that runs. */
   readonly hostData: string;
+}
+
+/** What measures the code and vouches for it. */
+export interface HardwarePlatform {
+  readonly kind: "snp";
+  /** What the machine's host data must be the SHA-256 of; null: whatever they are. */
+  readonly securityPolicy: string | null;
+}
+
+/** What the host got from the hardware, and from whoever endorses it. */
+export interface PlatformEvidence {
+  readonly quote: Uint8Array;
+  /** Certificates in PEM, the signing key's first. */
+  readonly endorsements: Uint8Array;
+  /** COSE Sign1, where the machine's image is endorsed by its maker. */
+  readonly uvmEndorsements?: Uint8Array;
+  /** Hex of the TCB version that the endorsements are for, where their source says so. */
+  readonly endorsedTcb?: string;
 }
 
 /** A CCF app bundle (js-apps.md §1). */

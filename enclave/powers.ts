@@ -3,6 +3,7 @@
  * pass its own and two runs of one seed are equal.
  */
 
+import type { EvidenceAnchors } from "../shared/attestation/evidence.ts";
 import type { Primitives, Random } from "../shared/crypto/primitives.ts";
 import type { AppEngine } from "./app_engine.ts";
 
@@ -13,4 +14,6 @@ export interface EnclavePowers {
   rsaKeyPair(): { readonly publicKeyPem: string; readonly privateKeyPkcs8: Uint8Array };
   /** Runs member-approved JavaScript. */
   readonly scripts: AppEngine;
+  /** Root keys of hardware to believe in the place of their makers': for tests, which have no such hardware. */
+  readonly evidenceAnchors?: EvidenceAnchors;
 }

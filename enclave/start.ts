@@ -1,7 +1,8 @@
 /**
  * Starting a new service: keys, the genesis transaction, the first signature.
  *
- * In: the start configuration and the enclave's powers. Out: a node that is the primary of a service of one, Opening.
+ * In: the start configuration and the enclave's powers; between two steps, evidence over the node's new key. Out: a node
+ * that is the primary of a service of one, Opening.
  * Rules: operations.md §5 "Start", ledger-and-receipts.md §10; the genesis tables are those that CCF writes.
  */
 
@@ -10,7 +11,7 @@ import { toHex } from "../shared/bytes.ts";
 import { parsePemBlock } from "../shared/crypto/pem.ts";
 import { parseRsaPublicKey } from "../shared/crypto/rsa.ts";
 import { parseCertificate, serialiseCertificatePem } from "../shared/crypto/x509.ts";
-import { validityOfDays } from "../shared/crypto/x509_build.ts";
+import { type Validity, validityOfDays } from "../shared/crypto/x509_build.ts";
 import {
   CONSTITUTION,
   type MemberInfo,
@@ -23,6 +24,10 @@ import {
   NODES_INFO,
   SERVICE_CONFIG,
   SERVICE_INFO,
+  SNP_HOST_DATA,
+  SNP_MEASUREMENTS,
+  SNP_TCB_VERSIONS,
+  SNP_UVM_ENDORSEMENTS,
   VIRTUAL_HOST_DATA,
   VIRTUAL_MEASUREMENTS,
 } from "../shared/governance/tables.ts";
@@ -34,23 +39,26 @@ import { addressRows } from "./join_request.ts";
 import type { EnclaveOutput, StartConfig, StartMember } from "./messages.ts";
 import { Node } from "./node.ts";
 import type { EnclavePowers } from "./powers.ts";
-import { VIRTUAL_CODE_DIGEST, VIRTUAL_MEASUREMENT, virtualQuote } from "./platform/virtual.ts";
+import type { OwnEvidence, TrustedCode } from "./platform/own_evidence.ts";
 
 /** A new service starts here: consensus begins at view 0, and a forced primary adds 2 (ledger-and-receipts.md §1). */
 const STARTING_VIEW = 2;
 
+/** What has been looked at, and the keys of the node for which there is to be evidence. */
+export interface PreparedStart {
+  readonly config: StartConfig;
+  readonly members: readonly Member[];
+  readonly constitution: string;
+  readonly nodeValidity: Validity;
+  readonly identity: NodeIdentity;
+}
+
 /**
- * Starts a new service.
+ * The first step.
  *
- * @throws FormatError where a member's certificate or key cannot be used
+ * @throws FormatError where a member's certificate or key cannot be used, or the constitution cannot govern
  */
-export function startService(
-  config: StartConfig,
-  powers: EnclavePowers,
-  nowMs: number,
-  emit: (output: EnclaveOutput) => void,
-): Node {
-  const { primitives, random } = powers;
+export function prepareStart(config: StartConfig, powers: EnclavePowers, nowMs: number): PreparedStart {
   if (Object.keys(config.rpcInterfaces).length === 0) {
     throw new FormatError("Cannot start: the configuration has no RPC interface");
   }
@@ -59,8 +67,20 @@ export function startService(
   if (problem !== undefined) throw new FormatError(`Cannot start: the constitution cannot govern: ${problem}`);
   const members = config.service.members.map((member) => readMember(member, powers));
   const nodeValidity = validityOfDays(nowMs, config.node.initialValidityDays);
-  const serviceValidity = validityOfDays(nowMs, config.service.initialValidityDays);
   const identity = createNodeIdentity(config.node, nodeValidity, powers);
+  return { config, members, constitution, nodeValidity, identity };
+}
+
+/** The second step: starts the service. @param evidence over the node's key */
+export function startService(
+  { config, members, constitution, nodeValidity, identity }: PreparedStart,
+  evidence: OwnEvidence,
+  powers: EnclavePowers,
+  nowMs: number,
+  emit: (output: EnclaveOutput) => void,
+): Node {
+  const { primitives, random } = powers;
+  const serviceValidity = validityOfDays(nowMs, config.service.initialValidityDays);
   const service = createServiceIdentity(config.node.curve, config.service.subjectName, serviceValidity, random);
   const endorsedPem = endorseNode(identity.request, service, nodeValidity, random);
 
@@ -75,7 +95,8 @@ export function startService(
   writeMembers(tx, members);
   writeService(tx, config, service.certificatePem);
   tx.open(CONSTITUTION).put(constitution);
-  writeFirstNode(tx, config, identity, endorsedPem, primitives.sha256);
+  writeFirstNode(tx, config, identity, endorsedPem, evidence);
+  writeTrustedCode(tx, evidence.trusted);
   node.commitTransaction(tx);
   node.sign();
   node.settle();
@@ -137,25 +158,32 @@ function writeFirstNode(
   config: StartConfig,
   identity: NodeIdentity,
   endorsedPem: string,
-  sha256: (message: Uint8Array) => Uint8Array,
+  { quoteInfo, codeDigest }: OwnEvidence,
 ): void {
-  const { hostData } = config.platform;
   const info: NodeInfo = {
     certificate_signing_request: identity.requestPem,
-    code_digest: VIRTUAL_CODE_DIGEST,
+    code_digest: codeDigest,
     encryption_pub_key: identity.encryption.publicKeyPem,
     public_key: identity.publicKeyPem,
-    quote_info: {
-      endorsements: "",
-      format: "Insecure_Virtual",
-      quote: virtualQuote(hostData, sha256(identity.key.publicKey.spki)),
-    },
+    quote_info: quoteInfo,
     ...addressRows(config),
     status: "Trusted",
     ...(config.node.data === undefined || config.node.data === null ? {} : { node_data: config.node.data }),
   };
   tx.open(NODES_INFO).put(identity.id, info);
   tx.open(NODES_ENDORSED_CERTIFICATES).put(identity.id, endorsedPem);
-  tx.open(VIRTUAL_MEASUREMENTS).put(VIRTUAL_MEASUREMENT, "AllowedToJoin");
-  tx.open(VIRTUAL_HOST_DATA).put(hostData, undefined);
+}
+
+/** The first node is its own measure of who may join (nodes-and-attestation.md §4). */
+function writeTrustedCode(tx: Transaction, trusted: TrustedCode): void {
+  if (trusted.platform === "virtual") {
+    tx.open(VIRTUAL_MEASUREMENTS).put(trusted.measurement, "AllowedToJoin");
+    tx.open(VIRTUAL_HOST_DATA).put(trusted.hostData, undefined);
+    return;
+  }
+  const { code, hostData, securityPolicy, cpuid, minimumTcb } = trusted;
+  if ("measurement" in code) tx.open(SNP_MEASUREMENTS).put(code.measurement, "AllowedToJoin");
+  else tx.open(SNP_UVM_ENDORSEMENTS).put(code.did, { [code.feed]: { svn: code.svn } });
+  tx.open(SNP_HOST_DATA).put(hostData, securityPolicy);
+  tx.open(SNP_TCB_VERSIONS).put(cpuid, minimumTcb);
 }

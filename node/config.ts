@@ -129,6 +129,7 @@ function readConfig(root: ConfigSection): NodeConfig {
     nodeDataJsonFile: root.optionalText("node_data_json_file"),
     serviceDataJsonFile: root.optionalText("service_data_json_file"),
     attestation: {
+      platform: attestation.has("platform") ? attestation.word("platform", "virtual") : undefined,
       snpSecurityPolicyFile: attestation.optionalText("snp_security_policy_file"),
       snpUvmEndorsementsFile: attestation.optionalText("snp_uvm_endorsements_file"),
       snpEndorsementsFile: attestation.optionalText("snp_endorsements_file"),

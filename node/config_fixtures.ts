@@ -86,6 +86,7 @@ export const complete = {
   node_data_json_file: "node.json",
   service_data_json_file: "service.json",
   attestation: {
+    platform: "snp",
     snp_security_policy_file: "$UVM_SECURITY_CONTEXT_DIR/policy",
     snp_uvm_endorsements_file: null,
     snp_endorsements_file: "",

@@ -102,6 +102,11 @@ const bad: readonly (readonly [pointer: string, value: unknown, message: string]
     }A… and must be 64 hex digits that stand for other code than ` +
     "that which runs, which only a test may do",
   ],
+  [
+    "/attestation",
+    { platform: "SNP" },
+    `/attestation/platform is "SNP" and must be one of "virtual", "snp", "tdx", "sgx"`,
+  ],
   ["/command/type", "Stop", `/command/type is "Stop" and must be one of "Start", "Join", "Recover"`],
   ["/command/type", "Join", `/command lacks the property "join", which must be an object`],
   [

@@ -3,9 +3,9 @@
  *
  * Every `description` is a predicate that completes "… must be": it ends up in the sentence that tells an operator what is
  * wrong. What the schema cannot say (one value against another, what this node does not do) is checked in `config.ts`.
- * Facts: operations.md §2 and doc/host_config_schema of CCF; the wording is ours. Five keys are our own:
- * `client_certificates` of an RPC interface, `test_only_host_data` of the attestation, `native_app`, `storage`,
- * `durability`; and so is the operator feature `LedgerRead`.
+ * Facts: operations.md §2 and doc/host_config_schema of CCF; the wording is ours. Six keys are our own:
+ * `client_certificates` of an RPC interface, `platform` and `test_only_host_data` of the attestation, `native_app`,
+ * `storage`, `durability`; and so is the operator feature `LedgerRead`.
  */
 
 /** TIME: a whole number and a unit in either case; without a unit it counts microseconds. */
@@ -215,6 +215,7 @@ export const configSchema = object({
   node_data_json_file: optionalFile,
   service_data_json_file: optionalFile,
   attestation: object({
+    platform: oneOf("virtual", "snp", "tdx", "sgx"),
     snp_security_policy_file: optionalFile,
     snp_uvm_endorsements_file: optionalFile,
     snp_endorsements_file: optionalFile,

@@ -19,6 +19,7 @@ import { EnclaveWorker } from "./enclave_worker.ts";
 import { type Exchange, nextSessionId, RequestBatcher, type RequestSink, type Session } from "./listener.ts";
 import type { NodeLog } from "./log.ts";
 import type { NodeConfig } from "./node_config.ts";
+import type { NodePlatform } from "./node_platform.ts";
 import { type JoinCommand, NodeStorage } from "./node_storage.ts";
 import { request } from "./outbound_http.ts";
 import { removePidFile, writeAddresses, writeCertificates, writePidFile } from "./output_files.ts";
@@ -37,6 +38,7 @@ export interface HostOptions {
   readonly files: ConfigFiles;
   readonly log: NodeLog;
   readonly logLevel: LogLevel;
+  readonly platform: NodePlatform;
   /** Told of the host while it still starts, for whoever may want to stop it before it has. */
   readonly onCreated?: (host: Host) => void;
 }
@@ -96,7 +98,9 @@ export class Host {
     const host = new Host(options);
     options.onCreated?.(host);
     try {
-      for (const { level, message } of startNotices(config)) log.write(level, "host", message);
+      for (const { level, message } of [...startNotices(config), ...host.#options.platform.notices]) {
+        log.write(level, "host", message);
+      }
       host.#storage = await NodeStorage.open({
         config,
         log,
@@ -243,7 +247,7 @@ export class Host {
     });
     writeAddresses(config.outputFiles, doors.ports, config, peers.port);
     this.#requireWanted();
-    const told = [config, files, doors.describe(), logLevel, peers.port] as const;
+    const told = [config, files, doors.describe(), this.#options.platform.told, logLevel, peers.port] as const;
     enclave.send(
       config.command.type === "Join"
         ? { kind: "join", config: joinConfig(...told), snapshot: storage.start }
@@ -318,6 +322,8 @@ export class Host {
         return this.#peers?.heardOn(output.connection, output.nodeId, output.isProved);
       case "httpRequest":
         return void this.#askNode(output);
+      case "quoteRequest":
+        return void this.#attest(output.reportData);
       case "response":
         return this.#respond(output.id, output.response, storage);
       case "tlsIdentity":
@@ -384,6 +390,17 @@ export class Host {
       this.#enclave?.send({ kind: "httpResult", id, response });
     } catch (error) {
       this.#enclave?.send({ kind: "httpResult", id, response: null, reason: messageOf(error) });
+    }
+  }
+
+  /** Asks the hardware, and whoever endorses it, which may take long. */
+  async #attest(reportData: Uint8Array): Promise<void> {
+    const log = (level: LogLevel, message: string) => this.#options.log.write(level, "attestation", message);
+    try {
+      const evidence = await this.#options.platform.quote(reportData, log, this.#fetching.signal);
+      this.#enclave?.send({ kind: "quote", evidence });
+    } catch (error) {
+      this.#enclave?.send({ kind: "quote", evidence: null, reason: messageOf(error) });
     }
   }
 

@@ -26,6 +26,8 @@ export interface NodeConfig {
   readonly nodeDataJsonFile: string | undefined;
   readonly serviceDataJsonFile: string | undefined;
   readonly attestation: {
+    /** Ours: what the node must run on; undefined: what is found. */
+    readonly platform: "virtual" | "snp" | "tdx" | "sgx" | undefined;
     readonly snpSecurityPolicyFile: string | undefined;
     readonly snpUvmEndorsementsFile: string | undefined;
     readonly snpEndorsementsFile: string | undefined;

@@ -173,6 +173,7 @@ function nodeConfig(
       },
     },
     node_certificate: { subject_alt_names: names, initial_validity_days: SERVICE_VALIDITY_DAYS },
+    attestation: { platform: "virtual" },
     command,
     ledger: { directory: join(folder, "ledger") },
     snapshots: { directory: join(folder, "snapshots") },

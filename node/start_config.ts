@@ -5,7 +5,6 @@
 import type { CurveName } from "../shared/crypto/primitives.ts";
 import type { CommonConfig, JoinConfig, LogLevel, RpcInterface, StartConfig } from "../enclave/messages.ts";
 import { SIGNATURE_QUIET_MS } from "../shared/limits.ts";
-import { codeDigest } from "./code_digest.ts";
 import type { ConfigFiles } from "./config_files.ts";
 import type { NodeConfig } from "./node_config.ts";
 import { StartFailure } from "./start_failure.ts";
@@ -37,6 +36,7 @@ export function startNotices({ attestation }: NodeConfig): readonly { level: Log
  * What the enclave is told to start a new service.
  *
  * @param rpcInterfaces as the ledger keeps them, with the ports really bound
+ * @param platform what the node runs on
  * @param nodeToNodePort the one really bound
  * @throws StartFailure as `requireAvailable`, and where the command is another one
  */
@@ -44,6 +44,7 @@ export function startConfig(
   config: NodeConfig,
   files: ConfigFiles,
   rpcInterfaces: Readonly<Record<string, RpcInterface>>,
+  platform: CommonConfig["platform"],
   logLevel: LogLevel,
   nodeToNodePort: number = config.network.nodeToNode.bindAddress.port,
 ): StartConfig {
@@ -53,7 +54,7 @@ export function startConfig(
   }
   const { recentCoseProposalsWindowSize, ...configuration } = command.serviceConfiguration;
   return {
-    ...commonConfig(config, files, rpcInterfaces, logLevel, nodeToNodePort),
+    ...commonConfig(config, files, rpcInterfaces, platform, logLevel, nodeToNodePort),
     service: {
       subjectName: command.serviceSubjectName,
       initialValidityDays: command.initialServiceCertificateValidityDays,
@@ -78,6 +79,7 @@ export function joinConfig(
   config: NodeConfig,
   files: ConfigFiles,
   rpcInterfaces: Readonly<Record<string, RpcInterface>>,
+  platform: CommonConfig["platform"],
   logLevel: LogLevel,
   nodeToNodePort: number = config.network.nodeToNode.bindAddress.port,
 ): JoinConfig {
@@ -86,7 +88,7 @@ export function joinConfig(
     throw new StartFailure(`Cannot join a service: the command of the configuration is ${command.type}`);
   }
   return {
-    ...commonConfig(config, files, rpcInterfaces, logLevel, nodeToNodePort),
+    ...commonConfig(config, files, rpcInterfaces, platform, logLevel, nodeToNodePort),
     servicePem: files.command.serviceCertificatePem,
     targetAddress: formatAddress(command.targetRpcAddress),
     retryTimeoutMs: command.retryTimeoutMs,
@@ -98,11 +100,12 @@ function commonConfig(
   config: NodeConfig,
   files: ConfigFiles,
   rpcInterfaces: Readonly<Record<string, RpcInterface>>,
+  platform: CommonConfig["platform"],
   logLevel: LogLevel,
   nodeToNodePort: number,
 ): CommonConfig {
   requireAvailable(config);
-  const { nodeCertificate, network, attestation, nativeApp } = config;
+  const { nodeCertificate, network, nativeApp } = config;
   const { bindAddress, publishedAddress: { host, port } } = network.nodeToNode;
   return {
     nodeToNodeInterface: {
@@ -117,7 +120,7 @@ function commonConfig(
       initialValidityDays: nodeCertificate.initialValidityDays,
       data: files.nodeData,
     },
-    platform: { kind: "virtual", hostData: attestation.testOnlyHostData ?? codeDigest() },
+    platform,
     signatures: { ...config.signatures, quietMs: SIGNATURE_QUIET_MS },
     chunkBytes: config.ledger.chunkBytes,
     snapshotTxCount: config.snapshots.txCount,

@@ -69,6 +69,8 @@ export class InlineNode {
   };
   /** What goes to other nodes, for whoever has some. */
   outside: (output: OutsideOutput) => void = () => {};
+  /** Report data for which evidence of hardware is asked, and to be sent by the test. */
+  readonly quotesAsked: Uint8Array[] = [];
   #nextId = 1;
   #lastSeqno = 0;
   #responses = new Map<number, HttpResponse>();
@@ -261,6 +263,10 @@ export class InlineNode {
       case "peerConnection":
       case "httpRequest":
         return this.outside(output);
+      case "quoteRequest":
+        // Answered later, as hardware would.
+        this.quotesAsked.push(output.reportData);
+        return;
       case "tlsIdentity":
       case "serviceOpened":
       case "stopped":

@@ -12,20 +12,24 @@ import { LedgerEntry } from "../shared/ledger/entry.ts";
 import { parseRecoveryShares, restoreLedgerSecrets, type SharesWrite } from "../shared/ledger/recovery_shares.ts";
 import { type ChainLink, parseHistoricalSecret } from "../shared/ledger/secret_chain.ts";
 import type { LedgerSecrets } from "../shared/ledger/secrets.ts";
-import type { StartConfig } from "../enclave/messages.ts";
+import type { StartConfig, VirtualPlatform } from "../enclave/messages.ts";
 import { loadNativePowers } from "../enclave/native_powers.ts";
 import type { EnclavePowers } from "../enclave/powers.ts";
 import { parseConfig } from "../node/config.ts";
 import { readConfigFiles } from "../node/config_files.ts";
 import { DEFAULT_CONSTITUTION_FOLDER } from "../node/constitution_folder.ts";
+import { virtualPlatform } from "../node/node_platform.ts";
 import { createSandbox, DEFAULT_APP_FOLDER, type Sandbox } from "../node/sandbox.ts";
 import { startConfig } from "../node/start_config.ts";
 import { InlineNode } from "./inline_node.ts";
 
+/** What is not there cannot vouch for anything. */
+type VirtualConfig = StartConfig & { readonly platform: VirtualPlatform };
+
 export interface InlineService {
   readonly node: InlineNode;
   readonly sandbox: Sandbox;
-  readonly config: StartConfig;
+  readonly config: VirtualConfig;
   /** DER of the only user's certificate. */
   readonly userCertificate: Uint8Array;
 }
@@ -34,7 +38,8 @@ export interface InlineServiceOptions {
   readonly powers?: EnclavePowers;
   readonly nowMs?: number;
   /** Changes what the sandbox would start. */
-  readonly change?: Partial<StartConfig>;
+  readonly change?: Partial<Omit<StartConfig, "platform">>;
+  readonly platform?: VirtualPlatform;
   /** Leaves the service Opening. */
   readonly closed?: boolean;
 }
@@ -43,7 +48,7 @@ export interface InlineServiceOptions {
 export async function startInlineService(
   workspace: string,
   app: "native" | "js",
-  { powers, nowMs = Date.now(), change = {}, closed = false }: InlineServiceOptions = {},
+  { powers, nowMs = Date.now(), change = {}, platform: wanted, closed = false }: InlineServiceOptions = {},
 ): Promise<InlineService> {
   const usedPowers = powers ?? await loadNativePowers();
   const options = {
@@ -60,8 +65,10 @@ export async function startInlineService(
   const parsed = parseConfig(Deno.readTextFileSync(sandbox.firstNode.configFile), sandbox.firstNode.configFile);
   const files = await readConfigFiles(parsed, (path) => Deno.readTextFile(path));
   const interfaces = { primary_rpc_interface: { bind_address: "127.0.0.1:8000", published_address: "127.0.0.1:8000" } };
+  const platform = wanted ?? virtualPlatform(parsed, "for tests").told;
   const config = {
-    ...startConfig(parsed, files, interfaces, "fail"),
+    ...startConfig(parsed, files, interfaces, platform, "fail"),
+    platform,
     signatures: { txCount: 5000, delayMs: 1000 }, // tests say when time passes
     ...change,
   };

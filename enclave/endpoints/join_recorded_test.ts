@@ -26,10 +26,8 @@ async function recordedService(): Promise<Recorded> {
   const workspace = await Deno.makeTempDir({ prefix: "quorate_join_" });
   try {
     const service = await startInlineService(workspace, "native", {
-      change: {
-        platform: { kind: "virtual", hostData },
-        nodeToNodeInterface: { bind_address: address, published_address: address },
-      },
+      platform: { kind: "virtual", hostData },
+      change: { nodeToNodeInterface: { bind_address: address, published_address: address } },
     });
     const joinerPem = Deno.readTextFileSync(teamData("ccf/testdata/recorded_join/common/joiner0_cert.pem"));
     return { service, exchanges, joinerPem };

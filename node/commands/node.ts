@@ -9,11 +9,14 @@ import { join, resolve } from "node:path";
 import type { LogLevel } from "../../enclave/messages.ts";
 import type { Random } from "../../shared/crypto/primitives.ts";
 import { MAX_SANDBOX_MEMBERS, MAX_SANDBOX_NODES, MAX_SANDBOX_USERS } from "../../shared/limits.ts";
+import { kernelDevices } from "../attestation_devices.ts";
 import { parseConfig } from "../config.ts";
 import { readConfigFiles } from "../config_files.ts";
 import { DEFAULT_CONSTITUTION_FOLDER } from "../constitution_folder.ts";
 import { requireFreePorts } from "../free_ports.ts";
 import { Host } from "../host.ts";
+import type { NodeConfig } from "../node_config.ts";
+import { type NodePlatform, openPlatform, virtualPlatform } from "../node_platform.ts";
 import { createLog } from "../log.ts";
 import {
   createSandbox,
@@ -101,7 +104,10 @@ export function nodeCommand(): Command {
     )
     .action(async (options: Options, command: Command) => {
       const isNetwork = options.config === undefined && options.nodes !== "1";
-      keepPermissions(["read", "write", "net", "env", ...(isNetwork ? ["run" as const] : [])]);
+      // A node that may have hardware to ask does so first: for that it needs everything.
+      if (options.config === undefined || options.check === true) {
+        keepPermissions([...NODE_PERMISSIONS, ...(isNetwork ? ["run" as const] : [])]);
+      }
       requireFittingOptions(options, command);
       Deno.exitCode = options.config === undefined
         ? await runSandbox(options)
@@ -130,6 +136,7 @@ function requireFittingOptions({ config, check, logFile, stopWithStdin }: Option
 
 async function runConfigured(file: string, { check, logFile, stopWithStdin, logLevel }: Options): Promise<number> {
   const config = parseConfig(readTextFile(file, "the configuration"), file);
+  if (config.attestation.platform === "virtual") keepPermissions(NODE_PERMISSIONS);
   const files = await readConfigFiles(config, (path) => Deno.readTextFile(path));
   if (check === true) {
     if (files.command.type === "Start") {
@@ -138,6 +145,7 @@ async function runConfigured(file: string, { check, logFile, stopWithStdin, logL
     console.log(`${file} is a valid configuration`);
     return ExitCode.done;
   }
+  const platform = await findPlatform(config);
   using signals = new StopSignals(config.ignoreFirstSigterm);
   if (stopWithStdin === true) void signals.watchStandardInput();
   const log = createLog({ format: config.logFormat, level: logLevel, ...(logFile !== undefined && { file: logFile }) });
@@ -145,13 +153,47 @@ async function runConfigured(file: string, { check, logFile, stopWithStdin, logL
   try {
     // To fetch a snapshot may take long.
     const onCreated = (host: Host) => signals.stopFromNowOn(host);
-    const host = await Host.start({ config, files, log, logLevel, onCreated });
+    const host = await Host.start({ config, files, log, logLevel, platform, onCreated });
     return await signals.untilStopped(host);
   } catch (error) {
     if (signals.requireStop && error instanceof StartFailure) return signals.exitCode;
     throw error;
   } finally {
     await log.close();
+  }
+}
+
+/** What a node needs while it runs. */
+const NODE_PERMISSIONS: readonly Deno.PermissionName[] = ["read", "write", "net", "env"];
+
+/** Looks for hardware; what is needed for that alone is given up once there is evidence of it, or none to be had. */
+async function findPlatform(config: NodeConfig): Promise<NodePlatform> {
+  const platform = await openPlatform({
+    config,
+    perform: kernelDevices(),
+    readTextFile: (path) => Deno.readTextFile(path),
+    environment,
+    name: `quorate-${Deno.pid}-${crypto.randomUUID()}`,
+    now: Date.now,
+  });
+  if (platform.told.kind === "virtual") {
+    keepPermissions(NODE_PERMISSIONS);
+    return platform;
+  }
+  return {
+    ...platform,
+    quote: (reportData, log, signal) =>
+      platform.quote(reportData, log, signal).finally(() => keepPermissions(NODE_PERMISSIONS)),
+  };
+}
+
+/** Most variables are none of ours, and not shown to the process. */
+function environment(name: string): string | undefined {
+  try {
+    return Deno.env.get(name);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotCapable) return undefined;
+    throw error;
   }
 }
 
@@ -247,7 +289,8 @@ async function openSandbox(
   try {
     await signals.arrived();
     if (!signals.requireStop) {
-      host = await Host.start({ config, files, log, logLevel });
+      const platform = virtualPlatform(config, "as sandboxes are");
+      host = await Host.start({ config, files, log, logLevel, platform });
       signals.stopFromNowOn(host);
       await openService(host, opening);
       const url = host.urls.get("primary_rpc_interface")!;

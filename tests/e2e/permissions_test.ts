@@ -41,27 +41,49 @@ const COMMANDS:
     ["quote_vectors", "quoteVectorsCommand", ["/nowhere"], ["read", "env"]],
   ];
 
+Deno.test("a node that is to be virtual gives up what it does not need before it reads what its configuration names", async () => {
+  const directory = await Deno.makeTempDir();
+  try {
+    const config = join(directory, "config.json");
+    const network = {
+      node_to_node_interface: { bind_address: "127.0.0.1:0" },
+      rpc_interfaces: { rpc: { bind_address: "127.0.0.1:0" } },
+    };
+    const command = { type: "Join", join: { target_rpc_address: "127.0.0.1:1" } };
+    await Deno.writeTextFile(config, JSON.stringify({ network, command, attestation: { platform: "virtual" } }));
+    const args = ["--config", config];
+    assert.deepEqual(await keptBy("node", "nodeCommand", args), ["read", "write", "net", "env"]);
+  } finally {
+    await Deno.remove(directory, { recursive: true });
+  }
+});
+
 for (const [file, factory, args, kept] of COMMANDS) {
   Deno.test(`${file} ${args.join(" ")} begins by giving up every permission but ${kept.join(", ")}`, async () => {
-    const script = `
+    assert.deepEqual(await keptBy(file, factory, args), NAMES.filter((name) => kept.includes(name)));
+  });
+}
+
+/** The permissions that a command still has when it ends. */
+async function keptBy(file: string, factory: string, args: readonly string[]): Promise<string[]> {
+  const script = `
       import { ${factory} } from ${JSON.stringify(new URL(`../../node/commands/${file}.ts`, import.meta.url).href)};
       const quiet = (command) => { command.exitOverride(); command.commands.forEach(quiet); return command; };
       console.error = () => {};
       try { await quiet(${factory}()).parseAsync(${
-      JSON.stringify(args)
-    }, { from: "user" }); } catch { /* as expected */ }
+    JSON.stringify(args)
+  }, { from: "user" }); } catch { /* as expected */ }
       const names = ${JSON.stringify(NAMES)};
       console.log(JSON.stringify(names.filter((name) => Deno.permissions.querySync({ name }).state === "granted")));
       Deno.exit(0);
     `;
-    const path = await Deno.makeTempFile({ suffix: ".ts" });
-    await Deno.writeTextFile(path, script);
-    const { stdout, stderr } = await new Deno.Command("deno", {
-      args: ["run", "--no-prompt", "--allow-all", "--no-check", "--config", join(ROOT, "deno.json"), path],
-    }).output();
-    await Deno.remove(path);
-    const output = new TextDecoder().decode(stdout).trim();
-    assert.notEqual(output, "", new TextDecoder().decode(stderr));
-    assert.deepEqual(JSON.parse(output.split("\n").at(-1)!), NAMES.filter((name) => kept.includes(name)));
-  });
+  const path = await Deno.makeTempFile({ suffix: ".ts" });
+  await Deno.writeTextFile(path, script);
+  const { stdout, stderr } = await new Deno.Command("deno", {
+    args: ["run", "--no-prompt", "--allow-all", "--no-check", "--config", join(ROOT, "deno.json"), path],
+  }).output();
+  await Deno.remove(path);
+  const output = new TextDecoder().decode(stdout).trim();
+  assert.notEqual(output, "", new TextDecoder().decode(stderr));
+  return JSON.parse(output.split("\n").at(-1)!);
 }

@@ -22,6 +22,8 @@ import {
   MAX_CHUNK_BYTES,
   MAX_CONFIG_BYTES,
   MAX_CONFIG_PROBLEMS,
+  MAX_ENDORSEMENTS_RETRIES,
+  MAX_ENDORSEMENTS_SERVERS,
   MAX_RPC_INTERFACES,
 } from "../shared/limits.ts";
 import { configSchema, RPC_INTERFACE_KEYS } from "./config_schema.ts";
@@ -95,6 +97,15 @@ export function resolveRecoveryThreshold(written: number, members: readonly Memb
   return written;
 }
 
+/** Of each attempt a node's start may have to wait for the end. */
+function readRetries(server: ConfigSection): number {
+  const count = server.number("max_retries_count", 3);
+  if (count > MAX_ENDORSEMENTS_RETRIES) {
+    server.problem("max_retries_count", `must be at most ${MAX_ENDORSEMENTS_RETRIES}`);
+  }
+  return count;
+}
+
 function readConfig(root: ConfigSection): NodeConfig {
   const warnings: string[] = [];
   const commandSection = root.section("command");
@@ -112,6 +123,10 @@ function readConfig(root: ConfigSection): NodeConfig {
     warnings.push("/logging/host_level has no effect: use the option --log-level");
   }
 
+  const servers = attestation.sections("snp_endorsements_servers");
+  if (servers.length > MAX_ENDORSEMENTS_SERVERS) {
+    attestation.problem("snp_endorsements_servers", `must have at most ${MAX_ENDORSEMENTS_SERVERS} servers`);
+  }
   const chunkBytes = ledger.sizeBytes("chunk_size", DEFAULT_CHUNK_BYTES);
   if (chunkBytes < 1 || chunkBytes > MAX_CHUNK_BYTES / 2) {
     ledger.problem("chunk_size", "must be between 1B and 2GB: a ledger file ends below 4GB");
@@ -133,10 +148,10 @@ function readConfig(root: ConfigSection): NodeConfig {
       snpSecurityPolicyFile: attestation.optionalText("snp_security_policy_file"),
       snpUvmEndorsementsFile: attestation.optionalText("snp_uvm_endorsements_file"),
       snpEndorsementsFile: attestation.optionalText("snp_endorsements_file"),
-      snpEndorsementsServers: attestation.sections("snp_endorsements_servers").map((server) => ({
+      snpEndorsementsServers: servers.map((server) => ({
         type: server.word("type", "Azure"),
         url: server.text("url", ""),
-        maxRetriesCount: server.number("max_retries_count", 3),
+        maxRetriesCount: readRetries(server),
       })),
       testOnlyHostData: attestation.optionalText("test_only_host_data"),
     },

@@ -107,6 +107,17 @@ const bad: readonly (readonly [pointer: string, value: unknown, message: string]
     { platform: "SNP" },
     `/attestation/platform is "SNP" and must be one of "virtual", "snp", "tdx", "sgx"`,
   ],
+  [
+    "/attestation",
+    { snp_endorsements_servers: [{ url: "x", max_retries_count: 101 }] },
+    "/attestation/snp_endorsements_servers/0/max_retries_count is 101 and must be at most 100",
+  ],
+  [
+    "/attestation",
+    { snp_endorsements_servers: new Array(17).fill({ url: "x" }) },
+    '/attestation/snp_endorsements_servers is [{"url":"x"},{"url":"x"},{"url":"x"},{"url":"x"},{"url":"x"}… and must ' +
+    "have at most 16 servers",
+  ],
   ["/command/type", "Stop", `/command/type is "Stop" and must be one of "Start", "Join", "Recover"`],
   ["/command/type", "Join", `/command lacks the property "join", which must be an object`],
   [

@@ -23,13 +23,25 @@ export function requireAvailable({ command, nativeApp }: NodeConfig): void {
 }
 
 /** What an operator must know of a configuration that is used. */
-export function startNotices({ attestation }: NodeConfig): readonly { level: LogLevel; message: string }[] {
-  if (attestation.testOnlyHostData === undefined) return [];
-  return [{
-    level: "fail",
-    message: "The host data of this node is /attestation/test_only_host_data and not the digest of its code: " +
-      "take this key out of every configuration that is not a test's",
-  }];
+export function startNotices(
+  { attestation, outputFiles }: NodeConfig,
+): readonly { level: LogLevel; message: string }[] {
+  const notices: { level: LogLevel; message: string }[] = [];
+  if (attestation.testOnlyHostData !== undefined) {
+    notices.push({
+      level: "fail",
+      message: "The host data of this node is /attestation/test_only_host_data and not the digest of its code: " +
+        "take this key out of every configuration that is not a test's",
+    });
+  }
+  if (outputFiles.sealedLedgerSecretLocation !== undefined) {
+    notices.push({
+      level: "fail",
+      message:
+        "Ledger secrets are not sealed in this version: /output_files/sealed_ledger_secret_location has no effect",
+    });
+  }
+  return notices;
 }
 
 /**

@@ -334,13 +334,15 @@ export const MAX_SEV_GUEST_WAITS = 20;
 export const SEV_GUEST_WAIT_MS = 500;
 /** Certificates that come with a report; Linux takes no more (`SEV_FW_BLOB_MAX_SIZE`). */
 export const MAX_SEV_CERTIFICATE_BYTES = 16 * KIB;
+/** A secret that a node seals for its own next start. */
+export const MAX_SEALED_BYTES = 64 * KIB;
 /** Endorsements from a server: one request from the look-up of its name on, its answer, and what lies between two. */
 export const MAX_ENDORSEMENTS_REQUEST_MS = 10_000;
 export const MAX_ENDORSEMENTS_ANSWER_BYTES = 128 * KIB;
 export const ENDORSEMENTS_RETRY_MS = 1000;
 /** What a server may ask for with `retry-after`. */
 export const MAX_ENDORSEMENTS_RETRY_MS = 60_000;
-/** Servers, and attempts at each (operations.md §2, `max_retries_count`). */
+/** Servers (operations.md §2), and what may be configured as `max_retries_count`. */
 export const MAX_ENDORSEMENTS_SERVERS = 16;
 export const MAX_ENDORSEMENTS_RETRIES = 100;
 

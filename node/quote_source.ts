@@ -4,9 +4,9 @@
  * In: a URL, the service's certificate or none. Out: the node's evidence, the certificate whose key ended the connection,
  * ledger entries; or why there is no answer, as a sentence. Judges nothing.
  *
- * The runtime checks that a server has the key of its certificate only where it verifies the certificate. So there is no
- * way around a trusted one: where the caller gives none the node is asked for its service's first, on a connection that
- * proves nothing, and all else is asked for on another that must have a certificate from that one.
+ * Evidence and ledger are asked for only where the runtime verifies the server's certificate, and with it that the server
+ * has its key. So where the caller gives no certificate to verify it by, the node is asked for its service's first, on a
+ * connection of which nothing is believed.
  */
 
 import * as https from "node:https";

@@ -23,6 +23,7 @@ import {
 } from "../../tests/trust_forge.ts";
 import { one } from "../../tests/ledger_forge.ts";
 import { SNP_TCB } from "../../tests/snp_pki.ts";
+import { TrustFold } from "./trust_fold.ts";
 import { climb, RUNGS, type TrustReport, type TrustRequest } from "./ladder.ts";
 
 const OTHER = "0b".repeat(48);
@@ -158,11 +159,15 @@ Deno.test("the service rung breaks where certificate, ledger or the node's row a
     /did not issue/,
   );
   breaksAt(report(forge, { ledger: stranger.fold() }), "service: ledger's service", /is of service/);
-  breaksAt(report(forge, { ledger: { unavailable: "nobody has it" } }), "service: ledger", /nobody has it/);
+  const nowhere = { unavailable: "nobody has it" };
+  breaksAt(report(forge, { ledger: nowhere }), "service: ledger", /nobody has it/);
+  breaksAt(report(forge, { ledger: nowhere, servicePem: undefined }), "service: ledger", /nobody has it/);
 
   const cut = started();
   cut.entries[2]![40]! ^= 1;
   breaksAt(report(cut), "service: ledger", /^transaction \d+: /);
+  const empty = { ledger: new TrustFold({ primitives, mode: "strict" }), servicePem: undefined };
+  breaksAt(report(forge, empty), "service: ledger", /no signature/);
 
   // A certificate of the service for a node that the ledger does not have, or that is not trusted.
   const node = forge.makeNode(forge.service);

@@ -286,7 +286,10 @@ class Climb {
     const service = this.#service;
     if (service instanceof FormatError) return [step("service certificate", false, service.message)];
     if (service === undefined) {
-      return [cannot("service certificate", "none was given, and there is no ledger to tell it")];
+      return [
+        skipped("service certificate", "none was given, and no ledger tells which one it is"),
+        "unavailable" in ledger ? cannot("ledger", ledger.unavailable) : refusedLedger(ledger),
+      ];
     }
     const identity = nodeIdOf(service.spki);
     const steps: TrustStep[] = [];
@@ -322,9 +325,7 @@ class Climb {
   }
 
   #ledgerSteps(fold: TrustFold, identity: string): TrustStep[] {
-    if (fold.failure !== undefined) {
-      return [step("ledger", false, `transaction ${fold.failure.seqno}: ${fold.failure.reason}`)];
-    }
+    if (fold.failure !== undefined) return [refusedLedger(fold)];
     const found = fold.identities.at(-1)?.certificate.nodeId;
     const steps = [
       step(
@@ -493,6 +494,11 @@ function causeStep(what: string, key: string, { txId, cause }: PolicyChange): Tr
     (cause.kind === "genesis" || cause.kind === "recovery" || cause.kind === "decision");
   const by = `${key} was allowed in ${formatTxId(txId)} by ${describeCause(cause)}`;
   return step(what, isDecided, problem === undefined ? by : `${by}: ${problem}`);
+}
+
+function refusedLedger({ failure, last }: TrustFold): TrustStep {
+  const reason = failure === undefined ? "it has no signature" : `transaction ${failure.seqno}: ${failure.reason}`;
+  return step("ledger", false, last.seqno === 0 ? reason : `${reason}; what comes before holds`);
 }
 
 function redecidedStep(redecided: RedecidedRequests | undefined): TrustStep {

@@ -121,9 +121,10 @@ Deno.test("what a node answers wrongly breaks the rung that it is about", async 
       return { body: JSON.stringify({ ...rest, raw }) };
     }],
     ["service", "ledger", (path) => path === "/node/ledger/entries" ? { status: 404, body: "" } : undefined],
+    // Without a certificate from elsewhere the ledger says which service it is; the node's certificate is another's.
     [
       "service",
-      "ledger's service",
+      "endorsement",
       (path) => path === "/node/ledger/entries" || path === "/node/commit" ? answerOf(stranger, path) : undefined,
     ],
   ];

@@ -1,9 +1,10 @@
 import { strict as assert } from "node:assert";
+import fc from "fast-check";
 import { MAX_TSM_ATTEMPTS, MAX_TSM_BUSY_WAITS, TSM_BUSY_WAIT_MS } from "../../shared/limits.ts";
 import { teamData, teamTest } from "../../tests/team_data.ts";
 import { TSM_DIRECTORY, tsmProvider, tsmReport } from "./configfs_tsm.ts";
 import { follow, NO_PERMISSION, PlatformFailure } from "./devices.ts";
-import { FakeMachine } from "./fake_machine.ts";
+import { failed, FakeMachine } from "./fake_machine.ts";
 
 const REPORT_DATA = new Uint8Array(32).fill(7);
 
@@ -171,6 +172,45 @@ Deno.test("tsmReport() does not fail for a directory that cannot be removed", ()
   const kernel = machine();
   kernel.faults.set("removeDirectory", ["EBUSY"]);
   assert.equal(ask(kernel).outblob.length, 66);
+});
+
+Deno.test("whatever fails, and whoever interferes, tsmReport() ends with a report over our data or a sentence, and tidies up", () => {
+  const code = fc.constantFrom("EBUSY", "EINTR", "EINVAL", "ENXIO", "EEXIST", "ENOENT", "EACCES", "EIO", "ELOOP");
+  const trouble = fc.record({ at: fc.nat(60), what: fc.oneof(code, fc.constant("interference" as const)) });
+  const outcomes = { report: 0, sentence: 0 };
+  fc.assert(
+    fc.property(fc.array(trouble, { maxLength: 6 }), (troubles) => {
+      const kernel = machine();
+      let count = 0;
+      let stuck = 0;
+      const perform: typeof kernel.perform = (operation) => {
+        const { what } = troubles.find(({ at }) => at === count) ?? {};
+        count++;
+        if (what === "interference") {
+          for (const request of kernel.requests.values()) {
+            request.inblob = new Uint8Array(64).fill(0xee);
+            request.generation += 1;
+          }
+        } else if (what !== undefined && operation.kind !== "wait") {
+          if (operation.kind === "removeDirectory") stuck++;
+          return failed(what);
+        }
+        return kernel.perform(operation);
+      };
+      try {
+        const { outblob } = follow(tsmReport("sev_guest", "quorate-1", REPORT_DATA), perform);
+        assert.deepEqual(outblob.subarray(2, 34), REPORT_DATA);
+        outcomes.report++;
+      } catch (error) {
+        assert.ok(error instanceof PlatformFailure, `${error}`);
+        assert.match(error.message, /^Cannot .*[;,:] /);
+        outcomes.sentence++;
+      }
+      assert.equal(kernel.requests.size, stuck);
+    }),
+    { numRuns: 1000 },
+  );
+  assert.ok(outcomes.report > 50 && outcomes.sentence > 50, JSON.stringify(outcomes));
 });
 
 Deno.test("tsmProvider() names who provides reports", () => {

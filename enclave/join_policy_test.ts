@@ -10,7 +10,8 @@ import { LedgerEntry } from "../shared/ledger/entry.ts";
 import { parsePemBlock } from "../shared/crypto/pem.ts";
 import { ledgerDirectories, readEntries } from "../tests/services.ts";
 import { teamTest } from "../tests/team_data.ts";
-import { judgeEvidence, type Judgement } from "./join_policy.ts";
+import type { Judgement } from "../shared/attestation/join_policy.ts";
+import { judgeEvidence } from "./join_policy.ts";
 import { VIRTUAL_CODE_DIGEST, VIRTUAL_MEASUREMENT, virtualQuote } from "./platform/virtual.ts";
 
 const SPKI = toUtf8("some key");
@@ -35,7 +36,7 @@ function claiming(claims: unknown): QuoteInfo {
 }
 
 function judge(quote: QuoteInfo, tx = policy(), spki = SPKI): Judgement {
-  return judgeEvidence(tx, quote, spki, primitives);
+  return judgeEvidence(tx, quote, spki, { primitives, atMs: 0 });
 }
 
 /** The step at which it is refused. */
@@ -139,7 +140,7 @@ teamTest("evidence of all real virtual nodes is accepted under the policy of the
       for (const [id, value] of table?.writes ?? []) {
         const { quote_info, public_key, code_digest } = NODES_INFO.value.decode(value);
         const spki = parsePemBlock(public_key!, "PUBLIC KEY");
-        const judgement = judgeEvidence(tx, quote_info, spki, primitives);
+        const judgement = judgeEvidence(tx, quote_info, spki, { primitives, atMs: 0 });
         assert(judgement.verdict === "accepted", `${directory.name} ${id}`);
         assert.deepEqual(judgement.measurement, fromHex(code_digest!));
         const { report_data } = JSON.parse(new TextDecoder().decode(fromBase64(quote_info.quote)));

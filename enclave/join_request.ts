@@ -6,6 +6,7 @@
  */
 
 import { assert, FormatError } from "../shared/assert.ts";
+import { QUOTE_FORMATS } from "../shared/attestation/quote_formats.ts";
 import { fromBase64, toBase64 } from "../shared/bytes.ts";
 import { netInterface, quoteInfo } from "../shared/governance/node_info.ts";
 import type { NetInterface, NodeInfo, QuoteInfo, ServiceInfo } from "../shared/governance/tables.ts";
@@ -206,8 +207,6 @@ function splitAddress(address: string): [host: string, port: string] {
   const colon = address.lastIndexOf(":");
   return [address.slice(0, Math.max(colon, 0)), address.slice(colon + 1)];
 }
-
-const QUOTE_FORMATS: readonly QuoteInfo["format"][] = ["OE_SGX_v1", "Insecure_Virtual", "AMD_SEV_SNP_v1"];
 
 function parseQuote(value: unknown): QuoteInfo {
   const at = "/quote_info";

@@ -6,6 +6,7 @@
  */
 
 import { assert, FormatError } from "../shared/assert.ts";
+import type { EvidenceAnchors } from "../shared/attestation/evidence.ts";
 import { type NodeId, parseRaftMessage, serialiseRaftMessage } from "../shared/consensus/messages.ts";
 import type { RaftMessage } from "../shared/consensus/messages.ts";
 import type { Primitives, Random } from "../shared/crypto/primitives.ts";
@@ -97,6 +98,8 @@ export class Node {
   readonly dryRuns = new DryRunAllowance();
   readonly primitives: Primitives;
   readonly random: Random;
+  /** Root keys of hardware that are believed in the place of their makers': in tests. */
+  readonly evidenceAnchors: EvidenceAnchors | undefined;
   /** Runs the constitution, ballots and the app. */
   readonly engine: AppEngine;
   readonly #interfaces: ReadonlyMap<string, InterfaceRules>;
@@ -127,6 +130,7 @@ export class Node {
     this.nowMs = nowMs;
     this.primitives = primitives;
     this.random = random;
+    this.evidenceAnchors = powers.evidenceAnchors;
     this.engine = powers.scripts;
     this.#identity = identity;
     this.path = new CommitPath({

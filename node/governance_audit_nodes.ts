@@ -14,6 +14,7 @@ import { equalBytes, fromByteString, fromUtf8Lenient } from "../shared/bytes.ts"
 import { parseJsonBytes, stableJson } from "../shared/json.ts";
 import { object, text } from "../shared/json_shape.ts";
 import {
+  DCAP_TCB_STATUSES,
   JWT_ISSUERS,
   JWT_PUBLIC_SIGNING_KEY_ISSUER,
   JWT_PUBLIC_SIGNING_KEYS,
@@ -28,11 +29,14 @@ import {
   SELF_HEALING_OPEN_CHOSEN_NODE,
   SERVICE_INFO,
   SERVICE_PREVIOUS_IDENTITY,
+  SGX_MEASUREMENTS,
   SIGNATURES,
   SNP_HOST_DATA,
   SNP_MEASUREMENTS,
   SNP_TCB_VERSIONS,
   SNP_UVM_ENDORSEMENTS,
+  TDX_HOST_DATA,
+  TDX_MEASUREMENTS,
   VIRTUAL_HOST_DATA,
   VIRTUAL_MEASUREMENTS,
 } from "../shared/governance/tables.ts";
@@ -54,6 +58,10 @@ const RECOVERY_START: ReadonlySet<string> = new Set(
     SNP_MEASUREMENTS,
     SNP_UVM_ENDORSEMENTS,
     SNP_TCB_VERSIONS,
+    SGX_MEASUREMENTS,
+    TDX_HOST_DATA,
+    TDX_MEASUREMENTS,
+    DCAP_TCB_STATUSES,
     SERVICE_INFO,
     SERVICE_PREVIOUS_IDENTITY,
   ].map(({ name }) => name),

@@ -36,6 +36,10 @@ const PROPOSAL = object({ actions: listOf(object({ name: text })) });
 /** What is said of every table that others only add to or remove from, by table name. */
 const LISTS: ReadonlyMap<string, string> = new Map([
   [tables.NODES_CODE_IDS.name, "SGX measurement"],
+  [tables.SGX_MEASUREMENTS.name, "SGX measurement"],
+  [tables.TDX_MEASUREMENTS.name, "TDX measurement"],
+  [tables.TDX_HOST_DATA.name, "TDX host data"],
+  [tables.DCAP_TCB_STATUSES.name, "TCB status"],
   [tables.VIRTUAL_MEASUREMENTS.name, "virtual measurement"],
   [tables.VIRTUAL_HOST_DATA.name, "virtual host data"],
   [tables.SNP_MEASUREMENTS.name, "SNP measurement"],

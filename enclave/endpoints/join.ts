@@ -8,6 +8,7 @@
  */
 
 import { assert, FormatError } from "../../shared/assert.ts";
+import { JOIN_REFUSALS } from "../../shared/attestation/join_policy.ts";
 import { equalBytes, toHex } from "../../shared/bytes.ts";
 import {
   type CertificateRequest,
@@ -40,7 +41,7 @@ import { type Endpoint, endpoint, type EndpointContext } from "../frontend/endpo
 import { OdataError } from "../frontend/odata_error.ts";
 import { json } from "../frontend/replies.ts";
 import { endorseNode, privateKeyPem } from "../identity.ts";
-import { judgeEvidence, REFUSALS } from "../join_policy.ts";
+import { judgeEvidence } from "../join_policy.ts";
 import {
   addressRows,
   type JoinRequest,
@@ -168,10 +169,17 @@ function addNode(
 ): JoinResponse {
   requirePlace(tx, request, status);
   const id = nodeIdOf(certificate.spki);
-  const judgement = judgeEvidence(tx, request.quoteInfo, certificate.spki, node.primitives);
+  const { primitives, nowMs, evidenceAnchors } = node;
+  const judgement = judgeEvidence(tx, request.quoteInfo, certificate.spki, {
+    primitives,
+    atMs: nowMs,
+    anchors: evidenceAnchors,
+  });
   if (judgement.verdict === "rejected") {
-    node.log("fail", "join", `Node ${id} is not let in: ${judgement.reason}`);
-    throw new OdataError(401, "InvalidQuote", REFUSALS[judgement.step]);
+    const { step, code, reason } = judgement;
+    node.log("fail", "join", `Node ${id} is not let in: ${reason} (${step}: ${code})`);
+    const { status, message } = JOIN_REFUSALS[step];
+    throw new OdataError(status, "InvalidQuote", message);
   }
   const certificateRequest = readCertificateRequest(node, request, certificate);
   const latest = node.path.secrets.latest();

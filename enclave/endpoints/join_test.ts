@@ -287,7 +287,12 @@ serviceTest(
       ],
       ["no JSON", quote("{"), unverified, /not that of the virtual platform: Cannot read 1 characters as JSON/],
       ["another shape", quote({}), unverified, /not that of the virtual platform: .*"\/measurement"/],
-      ["another platform's, so called", { quoteInfo: snp }, unverified, /AMD_SEV_SNP_v1 cannot be judged/],
+      [
+        "another platform's, so called",
+        { quoteInfo: snp },
+        unverified,
+        /: version: the report has version 0 \(evidence: unsupported_version\)$/,
+      ],
       [
         "another platform's",
         { quoteInfo: { ...snp, format: "Insecure_Virtual" } },

@@ -100,6 +100,9 @@ const CODE_TABLES = [
   tables.SNP_MEASUREMENTS,
   tables.SNP_HOST_DATA,
   tables.SNP_UVM_ENDORSEMENTS,
+  tables.SGX_MEASUREMENTS,
+  tables.TDX_MEASUREMENTS,
+  tables.TDX_HOST_DATA,
 ] as const;
 
 /**

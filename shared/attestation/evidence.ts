@@ -3,15 +3,25 @@
  *
  * In: evidence as a node sends it and the ledger keeps it, a moment, trust anchors. Out: the steps of checking it, and
  * what it says. Whether what it says is wanted is for others: `join_policy.ts`, or whoever relies on a node.
- * Formats: nodes-and-attestation.md §8
+ * Formats: nodes-and-attestation.md §8. Ours, of Intel's DCAP: `quote` is the quote (attestation/formats.md §3);
+ * `endorsements` are what Intel says of the platform, as JSON: a collateral file (`dcap/collateral.ts`).
  */
 
 import { FormatError } from "../assert.ts";
-import { fromBase64, fromUtf8 } from "../bytes.ts";
+import { concat, fromBase64, fromUtf8 } from "../bytes.ts";
 import { parsePem } from "../crypto/pem.ts";
 import type { Primitives } from "../crypto/primitives.ts";
+import { parseJsonBytes } from "../json.ts";
 import { MAX_ENDORSEMENTS_BYTES, MAX_EVIDENCE_BYTES } from "../limits.ts";
+import { INTEL_SGX_ROOT } from "./anchors.ts";
+import type { QuoteBody } from "./dcap/bodies.ts";
+import { collateralTexts } from "./dcap/collateral.ts";
+import { parseQuoteHeader, TEE_TDX } from "./dcap/quote.ts";
+import { TCB_STATUSES } from "./dcap/tcb_info.ts";
+import { RELAUNCH_STATUSES, type TcbResult } from "./dcap/tcb_status.ts";
+import { verifyDcap } from "./dcap/verify.ts";
 import { type EvidenceStep, EvidenceSteps, type EvidenceVerdict, type ReasonCode } from "./evidence_steps.ts";
+import type { QuoteFormat } from "./quote_formats.ts";
 import { verifySnp } from "./snp.ts";
 import type { SnpPins } from "./snp_chain.ts";
 import { type SnpReport, type SnpTcb, tcbFromHex } from "./snp_report.ts";
@@ -20,7 +30,7 @@ import { parseVirtualEvidence, type VirtualClaims } from "./virtual_evidence.ts"
 
 /** As `quote_info` has it. */
 export interface QuotedEvidence {
-  readonly format: "OE_SGX_v1" | "Insecure_Virtual" | "AMD_SEV_SNP_v1";
+  readonly format: QuoteFormat;
   /** Base64, as are the endorsements. */
   readonly quote: string;
   readonly endorsements: string;
@@ -45,6 +55,24 @@ export interface SnpClaims {
   readonly reportedTcb: TcbComponents;
 }
 
+/** What a DCAP quote says, as far as anybody decides by it. */
+export interface DcapClaims {
+  readonly platform: "tdx" | "sgx";
+  /**
+   * Of SGX: MRENCLAVE, 32 bytes. Of TDX: MRTD, then RTMR0 to RTMR3, 240 bytes. MRTD alone is the firmware, under which
+   * whoever has the machine starts what he likes; what was started then is in the others.
+   */
+  readonly measurement: Uint8Array;
+  /** Of TDX: MRCONFIGID, 48 bytes, which the host sets when it starts the domain. An enclave has none. */
+  readonly hostData?: Uint8Array;
+  /** 64 bytes. */
+  readonly reportData: Uint8Array;
+  /** Intel's word for how up to date the platform is, and its other word where there are two; either may be accepted. */
+  readonly tcbStatuses: readonly string[];
+}
+
+export type EvidenceClaims = VirtualClaims | SnpClaims | DcapClaims;
+
 /** An endorsement of a utility VM that came with the evidence. */
 export interface CheckedUvm {
   readonly steps: readonly EvidenceStep[];
@@ -59,7 +87,7 @@ export interface CheckedEvidence {
   readonly outcome: "genuine" | "virtual" | "refused";
   readonly steps: readonly EvidenceStep[];
   /** What it says; perhaps also where it is refused. */
-  readonly claims?: VirtualClaims | SnpClaims;
+  readonly claims?: EvidenceClaims;
   /** Where one came along. That it does not hold does not make the evidence itself less genuine. */
   readonly uvm?: CheckedUvm;
   /** Of a refusal. */
@@ -70,6 +98,8 @@ export interface CheckedEvidence {
 /** Root keys to believe, in the place of the makers' own. */
 export interface EvidenceAnchors {
   readonly amd: SnpPins;
+  /** Hex SHA-256 of the SubjectPublicKeyInfo of each; Intel's own where left out. */
+  readonly intel?: readonly string[];
 }
 
 export interface EvidenceOptions {
@@ -79,7 +109,7 @@ export interface EvidenceOptions {
 }
 
 /**
- * Checks evidence by the rules of CCF's join path. Never throws.
+ * Checks evidence by the rules of CCF's join path; DCAP's, which CCF has none for, with revocation lists. Never throws.
  *
  * @param quote from anywhere
  */
@@ -95,6 +125,9 @@ export function verifyEvidence(
       return checkVirtual(quote);
     case "AMD_SEV_SNP_v1":
       return checkSnp(quote, options, primitives);
+    case "Intel_TDX_v1":
+    case "Intel_SGX_DCAP_v1":
+      return checkDcap(quote, options, primitives);
     case "OE_SGX_v1":
       return refusedAtOnce(
         "unsupported_tee_type",
@@ -187,6 +220,47 @@ function checkUvm(document: Uint8Array, measurement: Uint8Array, primitives: Pri
     return { steps: named, code: code ?? "malformed", reason: `UVM endorsement: ${reason ?? "it says too little"}` };
   }
   return { steps: named, claims: { did, feed, svn } };
+}
+
+/** Every status but that of a revoked platform is for members to judge; debugging is for nobody. */
+const JUDGED_LATER: readonly string[] = [...TCB_STATUSES, ...RELAUNCH_STATUSES].filter((one) => one !== "Revoked");
+
+function checkDcap(quote: QuotedEvidence, { at, anchors }: EvidenceOptions, primitives: Primitives): CheckedEvidence {
+  const platform = quote.format === "Intel_TDX_v1" ? "tdx" : "sgx";
+  let bytes, collateral;
+  try {
+    bytes = fromBase64(quote.quote);
+    const isTdx = parseQuoteHeader(bytes).teeType === TEE_TDX;
+    if (isTdx !== (platform === "tdx")) {
+      return refusedAtOnce(
+        "wrong_platform",
+        `the quote is ${isTdx ? "" : "not "}of TDX, and said to be ${quote.format}`,
+      );
+    }
+    collateral = collateralTexts(parseJsonBytes(fromBase64(quote.endorsements)));
+  } catch (error) {
+    if (!(error instanceof FormatError)) throw error;
+    return refusedAtOnce("malformed", error.message);
+  }
+  const verdict = verifyDcap(
+    { quote: bytes, collateral },
+    { at, policy: { acceptTcbStatus: JUDGED_LATER }, pins: anchors?.intel ?? [INTEL_SGX_ROOT.spkiSha256] },
+    primitives,
+  );
+  const claims = verdict.quote && dcapClaims(platform, verdict.quote.body, verdict.tcb);
+  if (verdict.verdict === "refused" || claims === undefined) {
+    return { ...refusalOf(verdict), ...(claims !== undefined && { claims }) };
+  }
+  return { outcome: "genuine", steps: verdict.steps, claims };
+}
+
+function dcapClaims(platform: DcapClaims["platform"], body: QuoteBody, tcb: TcbResult | undefined): DcapClaims {
+  const tcbStatuses = [tcb?.status, tcb?.relaunchStatus].filter((status) => status !== undefined);
+  const { reportData } = body;
+  if (body.kind === "sgx") return { platform, measurement: body.mrenclave, reportData, tcbStatuses };
+  const { mrtd, rtmr0, rtmr1, rtmr2, rtmr3, mrconfigid } = body;
+  const measurement = concat(mrtd, rtmr0, rtmr1, rtmr2, rtmr3);
+  return { platform, measurement, hostData: mrconfigid, reportData, tcbStatuses };
 }
 
 function refusedAtOnce(code: ReasonCode, reason: string): CheckedEvidence {

@@ -4,12 +4,22 @@
  * In: what checking the evidence found, the key that the node proved to have, look-ups in the join policy. Out: the
  * measurement of its code, or at which step it is refused and why. Knows nothing of tables, requests and signatures.
  * On the virtual platform evidence proves nothing, but goes through the same steps.
- * Rules: nodes-and-attestation.md §9, in its order (CCF's `src/node/quote.cpp`)
+ * Rules: nodes-and-attestation.md §9, in its order (CCF's `src/node/quote.cpp`); for Intel's platforms, which CCF does not
+ * let in, the same order: host data, measurement, state of the platform, key
  */
 
 import { equalBytes, toHex, toUtf8 } from "../bytes.ts";
 import type { Primitives } from "../crypto/primitives.ts";
-import { type CheckedEvidence, type CheckedUvm, describeTcb, type SnpClaims, type TcbComponents } from "./evidence.ts";
+import {
+  type CheckedEvidence,
+  type CheckedUvm,
+  type DcapClaims,
+  describeTcb,
+  type EvidenceClaims,
+  type SnpClaims,
+  type TcbComponents,
+} from "./evidence.ts";
+import type { ReasonCode, Refusal } from "./evidence_steps.ts";
 import type { VirtualClaims } from "./virtual_evidence.ts";
 
 /** The steps of judging, in order, and what a client is told where one fails: CCF's words and its HTTP status. */
@@ -22,6 +32,8 @@ export const JOIN_REFUSALS = {
   // Quirk: CCF has no sentences for these two, and answers as to an error of its own.
   cpuid: { status: 500, message: "Unknown quote verification error" },
   "tcb version": { status: 500, message: "Unknown quote verification error" },
+  // Ours, of Intel's platforms.
+  "tcb status": { status: 401, message: "Quote TCB status is not authorised" },
   "public key": { status: 401, message: "Quote report data does not match the hash of the public key for this node" },
 } as const;
 
@@ -30,8 +42,16 @@ export type JudgementStep = keyof typeof JOIN_REFUSALS;
 export type Judgement =
   /** `measurement`: bytes; on the virtual platform those of a text. */
   | { readonly verdict: "accepted"; readonly measurement: Uint8Array }
-  /** `reason`: a sentence for the operator. */
-  | { readonly verdict: "rejected"; readonly step: JudgementStep; readonly reason: string };
+  | JoinRefusal;
+
+export interface JoinRefusal {
+  readonly verdict: "rejected";
+  readonly step: JudgementStep;
+  /** For machines. */
+  readonly code: ReasonCode;
+  /** A sentence for the operator. */
+  readonly reason: string;
+}
 
 /** What members allow, as look-ups. Digests are hex in lower case. */
 export interface JoinPolicy {
@@ -43,6 +63,10 @@ export interface JoinPolicy {
   uvmMinimumSvn(did: string, feed: string): string | undefined;
   /** Lowest TCB versions, by CPUID in hex. */
   tcbMinimums(): Iterable<readonly [cpuid: string, minimum: TcbComponents]>;
+  hasSgxMeasurement(hex: string): boolean;
+  hasTdxMeasurement(hex: string): boolean;
+  hasTdxHostData(hex: string): boolean;
+  hasDcapTcbStatus(status: string): boolean;
 }
 
 /**
@@ -59,13 +83,15 @@ export function judgeJoiner(
 ): Judgement {
   const { claims } = checked;
   if (checked.outcome === "refused" || claims === undefined) {
-    return rejected("evidence", checked.reason ?? "the evidence says nothing that could be judged");
+    const reason = checked.reason ?? "the evidence says nothing that could be judged";
+    return rejected("evidence", checked.code ?? "malformed", reason);
   }
-  const refusal = claims.platform === "virtual" ? judgeVirtual(policy, claims) : judgeSnp(policy, claims, checked.uvm);
+  const refusal = judgeClaims(policy, claims, checked.uvm);
   if (refusal !== undefined) return refusal;
   if (!provesKey(claims, sha256(spki))) {
     const proved = toHex(claims.reportData.subarray(0, KEY_HASH_BYTES));
-    return rejected("public key", `the evidence is for another key, that of a node ${proved}`);
+    const reason = `the evidence is for another key, that of a node ${proved}`;
+    return rejected("public key", "report_data_mismatch", reason);
   }
   return { verdict: "accepted", measurement: measurementOf(claims) };
 }
@@ -73,54 +99,78 @@ export function judgeJoiner(
 const KEY_HASH_BYTES = 32;
 
 /** Whether report data begins with the hash of a key. What stands behind it, zeros from every node, CCF does not look at. */
-export function provesKey({ reportData }: VirtualClaims | SnpClaims, keyHash: Uint8Array): boolean {
+export function provesKey({ reportData }: EvidenceClaims, keyHash: Uint8Array): boolean {
   return equalBytes(reportData.subarray(0, KEY_HASH_BYTES), keyHash);
 }
 
 /** As tables and `code_digest` know it, in bytes. */
-export function measurementOf(claims: VirtualClaims | SnpClaims): Uint8Array {
+export function measurementOf(claims: EvidenceClaims): Uint8Array {
   return claims.platform === "virtual" ? toUtf8(claims.measurement) : claims.measurement;
 }
 
-function judgeVirtual(policy: JoinPolicy, { measurement, hostData }: VirtualClaims): Judgement | undefined {
-  if (hostData === undefined) {
-    return rejected("no host data", "the evidence does not say, as the hex of a SHA-256, which program runs");
+function judgeClaims(
+  policy: JoinPolicy,
+  claims: EvidenceClaims,
+  uvm: CheckedUvm | undefined,
+): JoinRefusal | undefined {
+  switch (claims.platform) {
+    case "virtual":
+      return judgeVirtual(policy, claims);
+    case "snp":
+      return judgeSnp(policy, claims, uvm);
+    case "tdx":
+    case "sgx":
+      return judgeDcap(policy, claims);
   }
-  if (!policy.hasVirtualHostData(hostData)) {
-    return rejected("host data", `host data ${hostData} is not in the join policy`);
-  }
-  if (!policy.hasVirtualMeasurement(measurement)) {
-    return rejected("measurement", `measurement ${JSON.stringify(measurement)} is not in the join policy`);
-  }
-  return undefined;
 }
 
-function judgeSnp(policy: JoinPolicy, claims: SnpClaims, uvm: CheckedUvm | undefined): Judgement | undefined {
-  const hostData = toHex(claims.hostData);
-  if (!policy.hasSnpHostData(hostData)) {
-    return rejected("host data", `host data ${hostData} is not in the join policy`);
+function judgeVirtual(policy: JoinPolicy, { measurement, hostData }: VirtualClaims): JoinRefusal | undefined {
+  if (hostData === undefined) {
+    const reason = "the evidence does not say, as the hex of a SHA-256, which program runs";
+    return rejected("no host data", "host_data_mismatch", reason);
   }
+  if (!policy.hasVirtualHostData(hostData)) return unlistedHostData(hostData);
+  return policy.hasVirtualMeasurement(measurement) ? undefined : unlistedMeasurement(JSON.stringify(measurement));
+}
+
+function judgeDcap(policy: JoinPolicy, claims: DcapClaims): JoinRefusal | undefined {
+  const hostData = claims.hostData && toHex(claims.hostData);
+  if (hostData !== undefined && !policy.hasTdxHostData(hostData)) return unlistedHostData(hostData);
+  const measurement = toHex(claims.measurement);
+  const isListed = claims.platform === "tdx"
+    ? policy.hasTdxMeasurement(measurement)
+    : policy.hasSgxMeasurement(measurement);
+  if (!isListed) return unlistedMeasurement(measurement);
+  const { tcbStatuses } = claims;
+  if (tcbStatuses.some((status) => policy.hasDcapTcbStatus(status))) return undefined;
+  const reason = `the platform's TCB status is ${tcbStatuses.join(" or ")}, which is not in the join policy`;
+  return rejected("tcb status", "tcb_status_unacceptable", reason);
+}
+
+function judgeSnp(policy: JoinPolicy, claims: SnpClaims, uvm: CheckedUvm | undefined): JoinRefusal | undefined {
+  const hostData = toHex(claims.hostData);
+  if (!policy.hasSnpHostData(hostData)) return unlistedHostData(hostData);
   // An endorsement that is presented counts alone, whatever the list of measurements says.
   if (uvm === undefined) {
     const measurement = toHex(claims.measurement);
-    if (!policy.hasSnpMeasurement(measurement)) {
-      return rejected("measurement", `measurement ${measurement} is not in the join policy`);
-    }
+    if (!policy.hasSnpMeasurement(measurement)) return unlistedMeasurement(measurement);
   } else {
-    const reason = whyNotTrusted(policy, uvm);
-    if (reason !== undefined) return rejected("uvm endorsement", reason);
+    const refusal = whyNotTrusted(policy, uvm);
+    if (refusal !== undefined) return rejected("uvm endorsement", refusal.code, refusal.detail);
   }
   const found = tcbMinimumFor(policy, claims);
   if (found === undefined) {
     const { family, model, stepping } = claims.cpu;
     return rejected(
       "cpuid",
+      "tcb_not_supported",
       `the join policy has no minimum TCB version for processors of family ${family}, model ${model}, stepping ${stepping}`,
     );
   }
   if (!isTcbAtLeast(found.minimum, claims.reportedTcb)) {
     return rejected(
       "tcb version",
+      "tcb_too_low",
       `the TCB version is ${describeTcb(claims.reportedTcb)}, and the join policy wants ${describeTcb(found.minimum)}`,
     );
   }
@@ -128,19 +178,25 @@ function judgeSnp(policy: JoinPolicy, claims: SnpClaims, uvm: CheckedUvm | undef
 }
 
 /** Why an endorsement does not count; undefined where it does. Versions are compared as numbers. */
-function whyNotTrusted(policy: JoinPolicy, uvm: CheckedUvm): string | undefined {
-  if (uvm.claims === undefined) return uvm.reason ?? "the UVM endorsement does not hold";
+function whyNotTrusted(policy: JoinPolicy, uvm: CheckedUvm): Refusal | undefined {
+  if (uvm.claims === undefined) {
+    return { code: uvm.code ?? "malformed", detail: uvm.reason ?? "the UVM endorsement does not hold" };
+  }
   const { did, feed, svn } = uvm.claims;
   const minimum = policy.uvmMinimumSvn(did, feed);
   if (minimum === undefined) {
-    return `the UVM endorsement is of ${did}, feed ${feed}, which the join policy does not have`;
+    const who = `${JSON.stringify(did)}, feed ${JSON.stringify(feed)}`;
+    const detail = `the UVM endorsement is of ${who}, which the join policy does not have`;
+    return { code: "did_not_trusted", detail };
   }
+  const found = `version ${svn} of feed ${JSON.stringify(feed)}`;
   if (!/^[0-9]{1,19}$/.test(minimum)) {
-    return `the join policy has the version ${JSON.stringify(minimum)} for feed ${feed}, which is no number`;
+    const detail = `the UVM endorsement has ${found}, and the join policy wants ${JSON.stringify(minimum)}, no number`;
+    return { code: "svn_too_low", detail };
   }
-  return BigInt(svn) >= BigInt(minimum)
-    ? undefined
-    : `the UVM endorsement has version ${svn}, and the join policy wants ${minimum} for feed ${feed}`;
+  if (BigInt(svn) >= BigInt(minimum)) return undefined;
+  const detail = `the UVM endorsement has ${found}, and the join policy wants ${minimum}`;
+  return { code: "svn_too_low", detail };
 }
 
 /** The entry for the processor of the evidence: family, model and stepping must be its own. */
@@ -184,6 +240,15 @@ function isTcbAtLeast(minimum: TcbComponents, reported: TcbComponents): boolean 
   });
 }
 
-function rejected(step: JudgementStep, reason: string): Judgement {
-  return { verdict: "rejected", step, reason };
+function unlistedHostData(hostData: string): JoinRefusal {
+  return rejected("host data", "host_data_mismatch", `host data ${hostData} is not in the join policy`);
+}
+
+/** @param shown hex, or a text in quotation marks */
+function unlistedMeasurement(shown: string): JoinRefusal {
+  return rejected("measurement", "measurement_mismatch", `measurement ${shown} is not in the join policy`);
+}
+
+function rejected(step: JudgementStep, code: ReasonCode, reason: string): JoinRefusal {
+  return { verdict: "rejected", step, code, reason };
 }

@@ -1,7 +1,14 @@
 import { strict as assert } from "node:assert";
 import { fromHex, toBase64, toHex, toUtf8 } from "../bytes.ts";
 import { noblePrimitives as primitives } from "../crypto/primitives.ts";
-import { type CheckedEvidence, describeTcb, type SnpClaims, type TcbComponents, verifyEvidence } from "./evidence.ts";
+import {
+  type CheckedEvidence,
+  type DcapClaims,
+  describeTcb,
+  type SnpClaims,
+  type TcbComponents,
+  verifyEvidence,
+} from "./evidence.ts";
 import { JOIN_REFUSALS, type JoinPolicy, judgeJoiner, parseCpuid, tcbMinimumFor } from "./join_policy.ts";
 
 const SPKI = toUtf8("some key");
@@ -24,6 +31,20 @@ const CLAIMS: SnpClaims = {
 };
 const GENUINE: CheckedEvidence = { outcome: "genuine", steps: [], claims: CLAIMS };
 
+const DOMAIN: DcapClaims = {
+  platform: "tdx",
+  measurement: new Uint8Array(240).fill(0x7d),
+  hostData: new Uint8Array(48).fill(0x4d),
+  reportData: REPORT_DATA,
+  tcbStatuses: ["UpToDate"],
+};
+const ENCLAVE: DcapClaims = {
+  platform: "sgx",
+  measurement: new Uint8Array(32).fill(0xec),
+  reportData: REPORT_DATA,
+  tcbStatuses: ["UpToDate"],
+};
+
 const POLICY: JoinPolicy = {
   hasVirtualMeasurement: () => false,
   hasVirtualHostData: () => false,
@@ -31,6 +52,10 @@ const POLICY: JoinPolicy = {
   hasSnpHostData: (hex) => hex === HOST_DATA,
   uvmMinimumSvn: (did, feed) => did === DID && feed === "UVM" ? "99" : undefined,
   tcbMinimums: () => [["00a10f11", {}], ["00a00f11", TCB]],
+  hasSgxMeasurement: (hex) => hex === toHex(ENCLAVE.measurement),
+  hasTdxMeasurement: (hex) => hex === toHex(DOMAIN.measurement),
+  hasTdxHostData: (hex) => hex === toHex(DOMAIN.hostData!),
+  hasDcapTcbStatus: (status) => status === "UpToDate",
 };
 
 function claiming(change: Partial<SnpClaims>, uvm?: CheckedEvidence["uvm"]): CheckedEvidence {
@@ -73,9 +98,64 @@ Deno.test("each step of judging a report refuses what is its own", () => {
     ["public key", GENUINE, {}, toUtf8("another key")],
   ];
   for (const [step, checked, policy, spki] of table) assert.equal(stepOf(checked, policy, spki), step);
-  // Every step but the one that only virtual evidence can fail.
+  // Every step but those that only virtual evidence or Intel's can fail.
   const steps = new Set(table.map(([step]) => step));
-  assert.deepEqual(Object.keys(JOIN_REFUSALS).filter((step) => !steps.has(step)), ["no host data"]);
+  assert.deepEqual(Object.keys(JOIN_REFUSALS).filter((step) => !steps.has(step)), ["no host data", "tcb status"]);
+});
+
+Deno.test("a quote of SGX or TDX goes through the same steps, and its platform's state is one that members accept", () => {
+  const quoting = (claims: DcapClaims): CheckedEvidence => ({ outcome: "genuine", steps: [], claims });
+  const domain = (change: Partial<DcapClaims> = {}) => quoting({ ...DOMAIN, ...change });
+  const enclave = (change: Partial<DcapClaims> = {}) => quoting({ ...ENCLAVE, ...change });
+  const changed = (bytes: Uint8Array, at: number) => bytes.map((byte, i) => i === at ? byte ^ 1 : byte);
+  const table: readonly [string, CheckedEvidence, Partial<JoinPolicy>?, Uint8Array?][] = [
+    ["accepted", domain()],
+    ["accepted", enclave()],
+    ["accepted", domain({ tcbStatuses: ["OutOfDate", "UpToDate"] })],
+    ["host data", domain({ hostData: new Uint8Array(48) })],
+    ["host data", domain(), { hasTdxHostData: () => false, hasTdxMeasurement: () => false }],
+    ["measurement", domain(), { hasTdxMeasurement: () => false, hasDcapTcbStatus: () => false }],
+    ["measurement", domain({ measurement: changed(DOMAIN.measurement, 0) })],
+    // MRTD alone is the firmware; what runs above it counts as much.
+    ...[48, 96, 144, 192].map((at): [string, CheckedEvidence] => {
+      return ["measurement", domain({ measurement: changed(DOMAIN.measurement, at) })];
+    }),
+    ["measurement", enclave(), { hasSgxMeasurement: () => false, hasTdxMeasurement: () => true }],
+    ["measurement", domain(), { hasSgxMeasurement: () => true, hasTdxMeasurement: () => false }],
+    ["tcb status", domain({ tcbStatuses: ["OutOfDate"] }), {}, toUtf8("another key")],
+    ["tcb status", enclave({ tcbStatuses: [] })],
+    ["public key", domain(), {}, toUtf8("another key")],
+    ["public key", enclave(), {}, toUtf8("another key")],
+  ];
+  for (const [step, checked, policy, spki] of table) assert.equal(stepOf(checked, policy, spki), step);
+});
+
+Deno.test("what no member has allowed is refused on every platform, whichever look-ups find nothing", () => {
+  const nothing: JoinPolicy = {
+    hasVirtualMeasurement: () => false,
+    hasVirtualHostData: () => false,
+    hasSnpMeasurement: () => false,
+    hasSnpHostData: () => false,
+    uvmMinimumSvn: () => undefined,
+    tcbMinimums: () => [],
+    hasSgxMeasurement: () => false,
+    hasTdxMeasurement: () => false,
+    hasTdxHostData: () => false,
+    hasDcapTcbStatus: () => false,
+  };
+  const virtual = {
+    platform: "virtual",
+    measurement: "Insecure hard-coded virtual measurement v1",
+    hostData: HOST_DATA,
+    reportData: KEY_HASH,
+  } as const;
+  for (const claims of [virtual, CLAIMS, DOMAIN, ENCLAVE]) {
+    const outcome = claims.platform === "virtual" ? "virtual" : "genuine";
+    for (const uvm of [undefined, endorsed(1000)!]) {
+      const checked: CheckedEvidence = { outcome, steps: [], claims, ...(uvm && { uvm }) };
+      assert.equal(judgeJoiner(nothing, checked, SPKI, primitives).verdict, "rejected", claims.platform);
+    }
+  }
 });
 
 Deno.test("an endorsement that is presented counts alone, and versions are compared as numbers", () => {

@@ -1,16 +1,21 @@
 /**
  * What members allow to join, as the tables have it.
  *
- * In: a transaction to read. Out: look-ups for `judgeJoiner()`. Tables: nodes-and-attestation.md §9
+ * In: a transaction to read. Out: look-ups for `judgeJoiner()`. A table that is not there allows nothing.
+ * Tables: nodes-and-attestation.md §9; ours for Intel's platforms
  */
 
 import type { JoinPolicy } from "../attestation/join_policy.ts";
 import type { Transaction } from "../kv/transaction.ts";
 import {
+  DCAP_TCB_STATUSES,
+  SGX_MEASUREMENTS,
   SNP_HOST_DATA,
   SNP_MEASUREMENTS,
   SNP_TCB_VERSIONS,
   SNP_UVM_ENDORSEMENTS,
+  TDX_HOST_DATA,
+  TDX_MEASUREMENTS,
   VIRTUAL_HOST_DATA,
   VIRTUAL_MEASUREMENTS,
 } from "./tables.ts";
@@ -28,6 +33,10 @@ export function joinPolicyOf(tx: Transaction): JoinPolicy {
       return Object.hasOwn(feeds, feed) ? feeds[feed]!.svn : undefined;
     },
     tcbMinimums: () => tx.open(SNP_TCB_VERSIONS).entries(),
+    hasSgxMeasurement: (hex) => tx.open(SGX_MEASUREMENTS).has(hex),
+    hasTdxMeasurement: (hex) => tx.open(TDX_MEASUREMENTS).has(hex),
+    hasTdxHostData: (hex) => tx.open(TDX_HOST_DATA).has(hex),
+    hasDcapTcbStatus: (status) => tx.open(DCAP_TCB_STATUSES).has(status),
   };
 }
 
@@ -44,6 +53,10 @@ export function copyJoinPolicy(tx: Transaction): JoinPolicy {
       ([did, feeds]) => [did, new Map(Object.entries(feeds))] as const,
     ),
   );
+  const sgxMeasurements = keys(tx.open(SGX_MEASUREMENTS).entries());
+  const tdxMeasurements = keys(tx.open(TDX_MEASUREMENTS).entries());
+  const tdxHostData = keys(tx.open(TDX_HOST_DATA).entries());
+  const tcbStatuses = keys(tx.open(DCAP_TCB_STATUSES).entries());
   const minimums = [...tx.open(SNP_TCB_VERSIONS).entries()];
   return {
     hasVirtualMeasurement: (text) => virtualMeasurements.has(text),
@@ -52,5 +65,9 @@ export function copyJoinPolicy(tx: Transaction): JoinPolicy {
     hasSnpHostData: (hex) => snpHostData.has(hex),
     uvmMinimumSvn: (did, feed) => uvm.get(did)?.get(feed)?.svn,
     tcbMinimums: () => minimums,
+    hasSgxMeasurement: (hex) => sgxMeasurements.has(hex),
+    hasTdxMeasurement: (hex) => tdxMeasurements.has(hex),
+    hasTdxHostData: (hex) => tdxHostData.has(hex),
+    hasDcapTcbStatus: (status) => tcbStatuses.has(status),
   };
 }

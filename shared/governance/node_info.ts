@@ -5,6 +5,7 @@
  * Format: ledger-and-receipts.md §10.5, `include/ccf/service/node_info.h`
  */
 
+import { QUOTE_FORMATS } from "../attestation/quote_formats.ts";
 import { anything, base64, boolean, listOf, object, type Of, oneOf, recordOf, text, unsigned } from "../json_shape.ts";
 
 /** A listener for node-to-node messages or for clients, as configured. Sizes and times of day are text. */
@@ -26,7 +27,7 @@ export const netInterface = object({ bind_address: text }, {
 export type NetInterface = Of<typeof netInterface>;
 
 export const quoteInfo = object({
-  format: oneOf("OE_SGX_v1", "Insecure_Virtual", "AMD_SEV_SNP_v1"),
+  format: oneOf(...QUOTE_FORMATS),
   /** Base64, as are the endorsements. */
   quote: base64,
   endorsements: base64,

@@ -112,6 +112,17 @@ export type TcbVersionPolicy = Of<typeof tcbVersionPolicy>;
 /** CPUID, hex → lowest TCB version. */
 export const SNP_TCB_VERSIONS = mapOf(`${GOV}nodes.snp.tcb_versions`, json(tcbVersionPolicy));
 
+// Ours: CCF has no such platforms. Evidence of Intel's DCAP, attestation/formats.md §3.
+
+/** MRENCLAVE, hex. */
+export const SGX_MEASUREMENTS = mapOf(`${GOV}nodes.sgx.measurements`, codeStatus);
+/** MRTD, RTMR0, RTMR1, RTMR2 and RTMR3, hex, one after the other: 480 digits. */
+export const TDX_MEASUREMENTS = mapOf(`${GOV}nodes.tdx.measurements`, codeStatus);
+/** MRCONFIGID, hex → the security policy that it is the digest of, or nothing. */
+export const TDX_HOST_DATA = mapOf(`${GOV}nodes.tdx.host_data`, jsonText);
+/** Intel's word for the state of a platform, of SGX or TDX: "UpToDate", "SWHardeningNeeded", … */
+export const DCAP_TCB_STATUSES = mapOf(`${GOV}nodes.dcap.tcb_statuses`, codeStatus);
+
 // ---- The service ----
 
 const serviceInfo = object({

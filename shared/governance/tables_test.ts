@@ -178,7 +178,7 @@ Deno.test("values that cannot be used are refused, with the place", () => {
       tables.NODES_INFO,
       '{"quote_info":{}}',
       "/quote_info/format",
-      "one of OE_SGX_v1, Insecure_Virtual, AMD_SEV_SNP_v1",
+      "one of OE_SGX_v1, Insecure_Virtual, AMD_SEV_SNP_v1, Intel_TDX_v1, Intel_SGX_DCAP_v1",
     ],
     [tables.CONSTITUTION, "null", "", "text"],
   ];

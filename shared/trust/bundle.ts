@@ -16,6 +16,7 @@
 
 import { FormatError } from "../assert.ts";
 import type { QuotedEvidence } from "../attestation/evidence.ts";
+import { QUOTE_FORMATS } from "../attestation/quote_formats.ts";
 import { concat, fromBase64, toBase64 } from "../bytes.ts";
 import { parseJsonText } from "../json.ts";
 import { anything, base64, object, oneOf, text, unsigned } from "../json_shape.ts";
@@ -38,7 +39,7 @@ export interface EvidenceBundle {
 const FORMAT = "quorate-evidence-bundle";
 const VERSION = 1;
 
-const quoteFormat = oneOf("OE_SGX_v1", "Insecure_Virtual", "AMD_SEV_SNP_v1");
+const quoteFormat = oneOf(...QUOTE_FORMATS);
 const bundleShape = object({
   format: text,
   version: unsigned,

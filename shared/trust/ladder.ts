@@ -17,12 +17,11 @@ import {
   type CheckedEvidence,
   describeTcb,
   type EvidenceAnchors,
+  type EvidenceClaims,
   type QuotedEvidence,
-  type SnpClaims,
   verifyEvidence,
 } from "../attestation/evidence.ts";
 import { measurementOf, provesKey, tcbMinimumFor } from "../attestation/join_policy.ts";
-import type { VirtualClaims } from "../attestation/virtual_evidence.ts";
 import { equalBytes, fromBase64, toHex } from "../bytes.ts";
 import { FormatError } from "../assert.ts";
 import { nodeIdOf } from "../crypto/identifiers.ts";
@@ -37,11 +36,15 @@ import {
 } from "../crypto/x509.ts";
 import { joinPolicyOf } from "../governance/join_policy_tables.ts";
 import {
+  DCAP_TCB_STATUSES,
   NODES_INFO,
+  SGX_MEASUREMENTS,
   SNP_HOST_DATA,
   SNP_MEASUREMENTS,
   SNP_TCB_VERSIONS,
   SNP_UVM_ENDORSEMENTS,
+  TDX_HOST_DATA,
+  TDX_MEASUREMENTS,
   VIRTUAL_HOST_DATA,
   VIRTUAL_MEASUREMENTS,
 } from "../governance/tables.ts";
@@ -453,7 +456,18 @@ function allowancesOf(
       { table: VIRTUAL_HOST_DATA.name, key: claims.hostData },
     ];
   }
-  const minimum = tcbMinimumFor(joinPolicyOf(fold.tables()), claims);
+  const policy = joinPolicyOf(fold.tables());
+  if (claims.platform !== "snp") {
+    const { platform, hostData, tcbStatuses } = claims;
+    const measurements = platform === "tdx" ? TDX_MEASUREMENTS : SGX_MEASUREMENTS;
+    const status = tcbStatuses.find((one) => policy.hasDcapTcbStatus(one)) ?? tcbStatuses[0] ?? "none";
+    return [
+      { table: measurements.name, key: toHex(claims.measurement) },
+      ...(hostData === undefined ? [] : [{ table: TDX_HOST_DATA.name, key: toHex(hostData) }]),
+      { table: DCAP_TCB_STATUSES.name, key: status },
+    ];
+  }
+  const minimum = tcbMinimumFor(policy, claims);
   return [
     uvm === undefined
       ? { table: SNP_MEASUREMENTS.name, key: toHex(claims.measurement) }
@@ -527,8 +541,8 @@ function problemStep(
   return first === undefined ? step(name, true, well) : step(name, false, `${formatTxId(first.txId)}: ${first.reason}`);
 }
 
-function hostDataOf(claims: VirtualClaims | SnpClaims): string | undefined {
-  return claims.platform === "virtual" ? claims.hostData : toHex(claims.hostData);
+function hostDataOf(claims: EvidenceClaims): string | undefined {
+  return claims.platform === "virtual" ? claims.hostData : claims.hostData && toHex(claims.hostData);
 }
 
 function sameBytes(one: string, other: string): boolean {

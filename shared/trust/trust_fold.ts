@@ -21,6 +21,7 @@ import { copyJoinPolicy } from "../governance/join_policy_tables.ts";
 import {
   CONSTITUTION,
   COSE_SIGNATURES,
+  DCAP_TCB_STATUSES,
   MEMBERS_CERTS,
   MEMBERS_INFO,
   type NodeInfo,
@@ -28,11 +29,14 @@ import {
   NODES_ENDORSED_CERTIFICATES,
   NODES_INFO,
   SERVICE_INFO,
+  SGX_MEASUREMENTS,
   SIGNATURES,
   SNP_HOST_DATA,
   SNP_MEASUREMENTS,
   SNP_TCB_VERSIONS,
   SNP_UVM_ENDORSEMENTS,
+  TDX_HOST_DATA,
+  TDX_MEASUREMENTS,
   VIRTUAL_HOST_DATA,
   VIRTUAL_MEASUREMENTS,
 } from "../governance/tables.ts";
@@ -58,7 +62,11 @@ export const POLICY_TABLES: ReadonlyMap<string, string> = new Map([
   [SNP_HOST_DATA.name, "host data"],
   [SNP_UVM_ENDORSEMENTS.name, "UVM endorsement"],
   [SNP_TCB_VERSIONS.name, "minimum TCB version"],
-  [NODES_CODE_IDS.name, "SGX measurement"],
+  [SGX_MEASUREMENTS.name, "SGX measurement"],
+  [TDX_MEASUREMENTS.name, "TDX measurement"],
+  [TDX_HOST_DATA.name, "TDX host data"],
+  [DCAP_TCB_STATUSES.name, "TCB status"],
+  [NODES_CODE_IDS.name, "SGX measurement of before 6.0"],
 ]);
 
 /** Tables that say who decides, and by which rule. */
@@ -437,8 +445,9 @@ export class TrustFold {
     const primitives = this.#primitives;
     const checked = verifyEvidence(row.quote_info, { at: atMs, anchors: this.#anchors }, primitives);
     if (row.public_key === undefined) {
-      const judgement = { verdict: "rejected", step: "public key", reason: "the row has no public key" } as const;
-      problems.push(judgement.reason);
+      const reason = "the row has no public key";
+      const judgement = { verdict: "rejected", step: "public key", code: "malformed", reason } as const;
+      problems.push(reason);
       return { atMs, checked, judgement };
     }
     const { spki } = parsePublicKeyPem(row.public_key);

@@ -76,7 +76,7 @@ const QE_REPORT_TYPE = 6;
 
 const HEADER_BYTES = 48;
 const TEE_SGX = 0;
-const TEE_TDX = 0x81;
+export const TEE_TDX = 0x81;
 const ECDSA_P256 = 2;
 const INTEL_QE_VENDOR = fromHex("939a7233f79c4ca9940a0db3957f0607");
 const V5_BODIES: Readonly<Record<number, { kind: QuoteBody["kind"]; size: number }>> = {

@@ -16,7 +16,8 @@ import { isvLevelOf, masked, type QeIdentity, qeRefusal, type QeStatus } from ".
 import type { IsvLevel, ModuleStatus, TcbInfo, TcbLevel, TcbStatus, TdxModule } from "./tcb_info.ts";
 
 /** Intel's two further results, of a domain that began under an old module on a platform that has a new one by now. */
-export type RelaunchStatus = "TDRelaunchAdvised" | "TDRelaunchAdvisedConfigurationNeeded";
+export const RELAUNCH_STATUSES = ["TDRelaunchAdvised", "TDRelaunchAdvisedConfigurationNeeded"] as const;
+export type RelaunchStatus = typeof RELAUNCH_STATUSES[number];
 
 /** The level that a platform reaches; of TDX also the one that it would reach as a platform of SGX. */
 export interface PlatformLevels {

@@ -158,6 +158,8 @@ const NETWORK = object({ service_certificate: text });
 async function askForService(url: URL): Promise<string> {
   const { answer } = await ask(url, "/node/network", MAX_OUTBOUND_ANSWER_BYTES, {
     agent: false,
+    // None; where it is left out the runtime reads the system's, for which it needs a permission.
+    ca: [],
     rejectUnauthorized: false,
   });
   try {

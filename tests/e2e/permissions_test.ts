@@ -39,6 +39,10 @@ const COMMANDS:
     ["ledger", "ledgerCommand", ["show", "/nowhere"], ["read", "env"]],
     ["ledger", "ledgerCommand", ["decrypt", "/nowhere", "--member-key", "/nowhere"], ["read", "env"]],
     ["quote_vectors", "quoteVectorsCommand", ["/nowhere"], ["read", "env"]],
+    ["quote", "quoteCommand", ["verify", "/nowhere"], ["read", "env"]],
+    ["quote", "quoteCommand", ["verify", "/nowhere", "--save", "/nowhere/x"], ["read", "write", "env"]],
+    ["quote", "quoteCommand", ["verify", "https://127.0.0.1:1"], ["read", "net", "env"]],
+    ["quote", "quoteCommand", ["verify", "/nowhere", "--ledger", "https://127.0.0.1:1"], ["read", "net", "env"]],
   ];
 
 Deno.test("a node that is to be virtual gives up what it does not need before it reads what its configuration names", async () => {

@@ -12,6 +12,9 @@ import type { NodeId, RequestVote, RequestVoteResponse } from "./messages.ts";
 import { sendFrom } from "./sending.ts";
 import type { RaftState } from "./state.ts";
 
+/** An election takes two round trips: this part of the election timeout is time enough, or no timeout would be. */
+const RUN_DIVISOR = 8;
+
 /** Gives up leading or running, in the same view: after check-quorum, or when another was elected. */
 export function becomeFollower<Entry>(state: RaftState<Entry>): void {
   state.leaderId = undefined;
@@ -45,6 +48,10 @@ export function becomeAwareOfView<Entry>(state: RaftState<Entry>, view: View): v
  */
 export function endPreVote<Entry>(state: RaftState<Entry>): void {
   state.restartElectionTimer();
+  stopAsking(state);
+}
+
+function stopAsking<Entry>(state: RaftState<Entry>): void {
   state.leadership = "Follower";
   // It may have run in this view before it asked for the next: then it follows here for the first time.
   state.isNewFollower = true;
@@ -140,6 +147,10 @@ export function receiveRequestVote<Entry>(state: RaftState<Entry>, from: NodeId,
     state.restartElectionTimer();
     state.votedFor = from;
   }
+  if (granted && state.leadership === "PreVoteCandidate" && (isReal || goesFirst(state, from, request))) {
+    stopAsking(state);
+  }
+  if (granted && !isReal && !state.isLeader) leaveTimeToRun(state);
   const kind = isReal ? "request vote response" : "request pre-vote response";
   const message = { kind, view: state.view, granted } as const;
   state.trace("send_request_vote_response", { peer: from, message });
@@ -151,6 +162,30 @@ function isUpToDate<Entry>(state: RaftState<Entry>, { lastCommittable, viewOfLas
   const ownView = state.viewOf(state.lastCommittable);
   if (viewOfLastCommittable !== ownView) return viewOfLastCommittable > ownView;
   return lastCommittable >= state.lastCommittable;
+}
+
+/**
+ * Who has just been told that it may run is given the time to, where this node's own timer is about to fire: its vote is
+ * wanted, and in the next moment it would ask itself. CCF does not wait.
+ */
+function leaveTimeToRun<Entry>(state: RaftState<Entry>): void {
+  const { electionTimeoutMs } = state.options;
+  const latest = electionTimeoutMs - Math.floor(electionTimeoutMs / RUN_DIVISOR);
+  state.timeoutElapsedMs = Math.min(state.timeoutElapsedMs, latest);
+}
+
+/**
+ * Of two nodes that ask for pre-votes at once, whether the other one is to run, which has at least as much as this one.
+ *
+ * Each says yes to the other, so that both would run, vote for themselves, and leave the view without a leader. CCF lets
+ * them. Here the one that has more goes first, of equals the one with the greater ID. It is told nothing else for that,
+ * and the election timer of the one that waits goes on: who goes first and cannot win holds up nobody.
+ */
+function goesFirst<Entry>(state: RaftState<Entry>, from: NodeId, request: RequestVote): boolean {
+  const { lastCommittable } = state;
+  const isEqual = request.lastCommittable === lastCommittable &&
+    request.viewOfLastCommittable === state.viewOf(lastCommittable);
+  return state.peers.has(from) && (!isEqual || from > state.id);
 }
 
 export function receiveVote<Entry>(state: RaftState<Entry>, from: NodeId, response: RequestVoteResponse): void {

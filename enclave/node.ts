@@ -510,6 +510,7 @@ export class Node {
     if (primaryId === undefined || (primaryId === this.#knownLeader?.id && view === this.#knownLeader.view)) return;
     this.#knownLeader = { id: primaryId, view };
     this.log("info", "consensus", `Node ${primaryId} leads view ${view}`);
+    this.forwarder.leaderChanged(primaryId, this.steadyMs);
   }
 
   #recordRetirements(): void {

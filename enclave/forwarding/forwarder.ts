@@ -11,6 +11,7 @@ import { FormatError } from "../../shared/assert.ts";
 import { equalBytes } from "../../shared/bytes.ts";
 import type { NodeId } from "../../shared/consensus/messages.ts";
 import {
+  FORWARDED_GRACE_MS,
   MAX_FORWARDED_BYTES,
   MAX_FORWARDED_REQUESTS,
   MAX_FORWARDED_SESSIONS,
@@ -64,7 +65,9 @@ type AnswerHeader = Extract<ForwardedHeader, { kind: "answer" }>;
 
 interface Pending extends Omit<ForwardedRequest, "view" | "certificate" | "request"> {
   readonly method: string;
-  readonly deadlineMs: number;
+  deadlineMs: number;
+  /** Another node has become primary since. */
+  isSuperseded: boolean;
 }
 
 export class Forwarder {
@@ -113,7 +116,9 @@ export class Forwarder {
     }
     const command = this.#nextCommand++;
     const deadlineMs = nowMs + timeoutMs;
-    this.#pending.set(command, { to, session, id, timeoutMs, held, complete, method: request.method, deadlineMs });
+    const { method } = request;
+    const isSuperseded = false;
+    this.#pending.set(command, { to, session, id, timeoutMs, held, complete, method, deadlineMs, isSuperseded });
     this.#held += held;
     if (!this.#port.send(to, serialiseForwardedHeader({ kind: "command", commandId: command, view }), content)) {
       this.#forget(command, held);
@@ -135,19 +140,35 @@ export class Forwarder {
     }
   }
 
+  /**
+   * Another node leads, perhaps this one: who was asked before is dead, or answers in a moment, if only that it leads no
+   * more. CCF waits until the time is over, and clients with it.
+   */
+  leaderChanged(leader: NodeId, nowMs: number): void {
+    for (const pending of this.#pending.values()) {
+      if (pending.to === leader || pending.isSuperseded) continue;
+      pending.isSuperseded = true;
+      pending.deadlineMs = Math.min(pending.deadlineMs, nowMs + FORWARDED_GRACE_MS);
+      this.#nextDeadlineMs = Math.min(this.#nextDeadlineMs, pending.deadlineMs);
+    }
+  }
+
   /** Answers 504 to those who have waited for too long. */
   tick(nowMs: number): void {
     this.#log.tick(nowMs);
     if (nowMs < this.#nextDeadlineMs) return;
     this.#nextDeadlineMs = Infinity;
-    for (const [command, { to, session, id, timeoutMs, held, complete, deadlineMs }] of this.#pending) {
+    for (const [command, { to, session, id, timeoutMs, held, complete, deadlineMs, isSuperseded }] of this.#pending) {
       if (nowMs < deadlineMs) {
         this.#nextDeadlineMs = Math.min(this.#nextDeadlineMs, deadlineMs);
         continue;
       }
       this.#forget(command, held);
-      const why = `Request was forwarded to node ${to}, but no response was received after ${timeoutMs}ms`;
-      this.#port.respond(session, id, complete(text(why, 504)));
+      const why = isSuperseded
+        ? "before another node became primary; whether it was executed is not known"
+        : `after ${timeoutMs}ms`;
+      const message = `Request was forwarded to node ${to}, but no response was received ${why}`;
+      this.#port.respond(session, id, complete(text(message, 504)));
     }
   }
 

@@ -3,6 +3,7 @@ import fc from "fast-check";
 import { fromHex, fromUtf8, toUtf8 } from "../../shared/bytes.ts";
 import {
   CHANNEL_LOG_WINDOW_MS,
+  FORWARDED_GRACE_MS,
   MAX_CHANNEL_LOG_LINES,
   MAX_FORWARDED_BYTES,
   MAX_FORWARDED_REQUESTS,
@@ -136,6 +137,46 @@ Deno.test("without an answer in time the client is told so, and a late one is ig
   pair.backup.tick(10_000);
   assert.equal(pair.ran.length, 2, "it runs all the same: nobody can know");
   assert.equal(pair.answers.length, 2);
+});
+
+Deno.test("when another node is primary, those who wait for the one before are told soon, and may ask again", () => {
+  const pair = new Pair();
+  pair.forward({ id: 1 }, 1000);
+  pair.forward({ id: 2, timeoutMs: 50 }, 1000);
+  pair.forward({ id: 3, to: "next" }, 1000);
+  const answered = () =>
+    pair.answers.splice(0).map(({ id, response }) => [id, response.status, fromUtf8(response.body)]);
+  const told = "Request was forwarded to node primary, but no response was received ";
+  const unknown = `${told}before another node became primary; whether it was executed is not known`;
+  pair.backup.leaderChanged("next", 1010);
+  pair.backup.tick(1050);
+  assert.deepEqual(answered(), [[2, 504, unknown]]);
+  pair.backup.leaderChanged("next", 1060);
+  pair.backup.tick(1009 + FORWARDED_GRACE_MS);
+  assert.deepEqual(answered(), []);
+  pair.backup.tick(1010 + FORWARDED_GRACE_MS);
+  assert.deepEqual(answered(), [[1, 504, unknown]]);
+  // Whom the new primary answers, and who asked after the change, wait as ever.
+  pair.forward({ id: 4 }, 2000);
+  pair.backup.tick(3999);
+  assert.deepEqual(answered(), []);
+  pair.backup.tick(5000);
+  assert.deepEqual(answered(), [[3, 504, `${told.replace("primary", "next")}after 3000ms`], [
+    4,
+    504,
+    `${told}after 3000ms`,
+  ]]);
+});
+
+Deno.test("a primary that is deposed, and lives, answers what it was sent", () => {
+  const pair = new Pair();
+  pair.forward();
+  pair.backup.leaderChanged("next", 0);
+  pair.deliver();
+  assert.deepEqual(pair.answers, [{ session: 5, id: 9, response: OK }]);
+  pair.backup.tick(FORWARDED_GRACE_MS);
+  assert.equal(pair.answers.length, 1);
+  assert.equal(pair.backup.pendingCount, 0);
 });
 
 Deno.test("an answer is taken from the node that was asked, for the session that asked", () => {

@@ -85,6 +85,7 @@ export class Enclave {
         this.#joining?.tick();
         return this.#node?.tick();
       case "nodeInbound":
+        if (this.#joining !== undefined) return this.#joining.received(input);
         return this.#node?.receive(input.connection, input.from, input.messageType, input.payload);
       case "httpResult":
         return this.#start(() => {

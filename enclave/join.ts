@@ -15,14 +15,22 @@ import { isSignedBy, parseCertificatePem, publicKeyOf } from "../shared/crypto/x
 import { validityOfDays } from "../shared/crypto/x509_build.ts";
 import { LedgerSecret } from "../shared/ledger/secrets.ts";
 import type { Snapshot } from "../shared/ledger/snapshot.ts";
-import { JOIN_LOG_REPEAT_MS, MAX_JOIN_REDIRECTS, MAX_QUOTED_ANSWER_CHARACTERS } from "../shared/limits.ts";
+import {
+  JOIN_LOG_REPEAT_MS,
+  MAX_EARLY_KEY_EXCHANGES,
+  MAX_JOIN_REDIRECTS,
+  MAX_KEY_EXCHANGE_BYTES,
+  MAX_QUOTED_ANSWER_CHARACTERS,
+} from "../shared/limits.ts";
 import { createNodeIdentity, type NodeIdentity, privateKeyPem, type ServiceIdentity } from "./identity.ts";
 import { type NetworkInfo, parseJoinResponse, serialiseJoinRequest } from "./join_request.ts";
-import type { EnclaveOutput, HttpResponse, JoinConfig } from "./messages.ts";
+import type { EnclaveInput, EnclaveOutput, HttpResponse, JoinConfig } from "./messages.ts";
 import { Node } from "./node.ts";
 import type { OwnEvidence } from "./platform/own_evidence.ts";
 import type { EnclavePowers } from "./powers.ts";
 import { openSnapshot, provenSnapshot } from "./snapshot_start.ts";
+
+type NodeInbound = EnclaveInput & { readonly kind: "nodeInbound" };
 
 export class Joining {
   readonly node: Node;
@@ -41,6 +49,8 @@ export class Joining {
   /** By the steady clock of the node. */
   #nextAskMs = 0;
   #isDone = false;
+  /** The newest key exchange of each connection, by its number; the oldest first. */
+  readonly #early = new Map<number, NodeInbound>();
   /** The last that was logged, of where the node is sent and of what comes of it. */
   readonly #told = new Map<"address" | "outcome", { readonly message: string; readonly atMs: number }>();
 
@@ -112,6 +122,23 @@ export class Joining {
         body: this.#body,
       },
     });
+  }
+
+  /**
+   * Takes what comes from other nodes meanwhile.
+   *
+   * The leader begins a key exchange as soon as members trust this node, which is told so only when it asks again. What
+   * was dropped would come again after two seconds (nodes-and-attestation.md §1.2, "Retry"), so it is kept, unlooked at.
+   * Strangers with many connections can crowd it out; then this node takes part two seconds later.
+   */
+  received(message: NodeInbound): void {
+    const { connection, messageType, payload } = message;
+    if (messageType !== 0 || payload.length > MAX_KEY_EXCHANGE_BYTES) return;
+    this.#early.delete(connection);
+    this.#early.set(connection, { ...message, payload: payload.slice() });
+    if (this.#early.size <= MAX_EARLY_KEY_EXCHANGES) return;
+    const [oldest] = this.#early.keys();
+    this.#early.delete(oldest!);
   }
 
   /**
@@ -208,6 +235,9 @@ export class Joining {
     if (start !== undefined) path.startFrom(start);
     this.#isDone = true;
     this.node.log("info", "join", `This node, ${this.node.id}, is trusted and takes part from seqno ${path.start} on`);
+    for (const { connection, from, messageType, payload } of this.#early.values()) {
+      this.node.receive(connection, from, messageType, payload);
+    }
   }
 
   /** The service's keys, which must be those of the certificate that this node was told to trust. @throws FormatError */

@@ -2,6 +2,9 @@ import { strict as assert } from "node:assert";
 import type { HttpResponse } from "./messages.ts";
 import { loadNativePowers } from "./native_powers.ts";
 import { toUtf8 } from "../shared/bytes.ts";
+import { MAX_EARLY_KEY_EXCHANGES } from "../shared/limits.ts";
+import { startNetwork } from "../tests/inline_network.ts";
+import { decide } from "../tests/members.ts";
 import { InlineNode, type OutsideOutput } from "../tests/inline_node.ts";
 import { startInlineService } from "../tests/inline_service.ts";
 
@@ -80,4 +83,59 @@ Deno.test("a node that waits says so once a minute, and at once what has changed
     }
     assert.equal(lines(), 4, "where it is sent, and no more of what comes of it");
   });
+});
+
+/**
+ * Trusts a node that waits, and counts the time until it has all that is committed.
+ *
+ * @param meanwhile is called once the leader has begun to speak to the node, which does not know yet that it is trusted
+ */
+async function msUntilUpToDate(meanwhile: (joiner: InlineNode, leader: InlineNode) => void): Promise<number> {
+  const { network, service } = await startNetwork();
+  const joiner = network.join();
+  network.advance(100);
+  assert.equal(joiner.enclave.node!.state, "Pending");
+  const action = {
+    name: "transition_node_to_trusted",
+    args: { node_id: joiner.nodeId, valid_from: "2026-01-01T00:00:00Z" },
+  };
+  assert.equal(decide({ ...service, node: network.primary }, action).status, 200);
+  let ms = 0;
+  const pass = () => {
+    network.advance(10);
+    ms += 10;
+  };
+  for (let i = 0; i < 20; i++) pass();
+  assert.equal(joiner.enclave.node!.state, "Pending", "it asks once a second");
+  meanwhile(joiner, network.primary);
+  const { nodeId } = network.primary;
+  while (joiner.committed === 0 || joiner.committed < network.primary.committed) {
+    pass();
+    assert.ok(ms < 10_000, joiner.logs.join("\n"));
+  }
+  assert.equal(joiner.enclave.node!.primaryId, nodeId);
+  assert.equal(network.primary.enclave.node!.view, 2, "nobody had to be elected");
+  return ms;
+}
+
+/** As from anybody who has reached the port. */
+function strangers(joiner: InlineNode, count: number, from: string): void {
+  for (let i = 0; i < count; i++) {
+    const payload = toUtf8("no key exchange");
+    joiner.send({ kind: "nodeInbound", connection: 1000 + i, from, messageType: 0, payload });
+  }
+}
+
+Deno.test("a node that is trusted is up to date soon after it has asked, with what its leader said meanwhile", async () => {
+  const ms = await msUntilUpToDate(() => {});
+  assert.ok(ms <= 1200, `${ms} ms`);
+});
+
+Deno.test("strangers that say they are the leader hold up no new node, until they have more connections than it keeps", async () => {
+  const few = await msUntilUpToDate((joiner, leader) => {
+    for (let times = 0; times < 10; times++) strangers(joiner, MAX_EARLY_KEY_EXCHANGES - 1, leader.nodeId);
+  });
+  assert.ok(few <= 1200, `${few} ms`);
+  const many = await msUntilUpToDate((joiner, leader) => strangers(joiner, MAX_EARLY_KEY_EXCHANGES, leader.nodeId));
+  assert.ok(many > 2000 && many <= 3300, `${many} ms: the leader begins again`);
 });

@@ -2,9 +2,11 @@ import { strict as assert } from "node:assert";
 import { fromUtf8, toHex } from "../shared/bytes.ts";
 import { NODES_INFO } from "../shared/governance/tables.ts";
 import { LedgerVerifier } from "../shared/ledger/replay.ts";
-import { type StartedNetwork, startNetwork } from "../tests/inline_network.ts";
+import { InlineNetwork, type StartedNetwork, startNetwork } from "../tests/inline_network.ts";
 import type { InlineNode, InlineSnapshot } from "../tests/inline_node.ts";
+import { startInlineService } from "../tests/inline_service.ts";
 import { decide } from "../tests/members.ts";
+import { loadNativePowers } from "./native_powers.ts";
 
 /** What members decide, through whoever leads. */
 function govern({ network, service }: StartedNetwork, name: string, args: unknown = null): void {
@@ -193,6 +195,9 @@ Deno.test("a primary that retires hands over at once, and never leads again", as
   const started = await startNetwork();
   const { network } = started;
   const [first] = network.nodes as [InlineNode];
+  const readiness = () =>
+    ["app", "gov"].map((what) => network.request(first, { method: "GET", target: `/node/ready/${what}` }).status);
+  assert.deepEqual(readiness(), [204, 204]);
   govern(started, "remove_node", { node_id: first.nodeId });
   // Two signatures: one commits the removal, one the record that it is committed. No election timeout passes.
   network.advance(2500);
@@ -201,11 +206,39 @@ Deno.test("a primary that retires hands over at once, and never leads again", as
   network.advance(30_000);
   assert.equal(first.enclave.node!.isPrimary, false);
   first.reconnect();
-  assert.equal(network.request(first, { method: "GET", target: "/node/ready/app" }).status, 503);
+  assert.deepEqual(readiness(), [503, 503], "members are not sent to it either");
   const late = { method: "POST", target: "/app/log/private", certificate: started.service.userCertificate };
   const { status, body } = network.request(first, { ...late, body: { id: 1, msg: "to nobody" } });
   assert.equal(status, 503);
   assert.match(fromUtf8(body), /This node was removed from the service/);
+});
+
+Deno.test("the log of each node says once who leads which view", async () => {
+  const workspace = await Deno.makeTempDir({ prefix: "quorate_network_" });
+  try {
+    const powers = await loadNativePowers();
+    const service = await startInlineService(workspace, "native", {
+      powers,
+      closed: true,
+      change: { logLevel: "info" },
+    });
+    const network = new InlineNetwork(powers, service);
+    const first = service.node;
+    for (const other of [network.join(), network.join()]) {
+      network.advance(1200);
+      assert.equal(other.enclave.node!.primaryId, first.nodeId);
+    }
+    const told = ({ logs }: InlineNode) => logs.filter((line) => line.includes(" leads view "));
+    const before = [`info consensus Node ${first.nodeId} leads view 2`];
+    for (const node of network.nodes) assert.deepEqual(told(node), before);
+    network.kill(first);
+    network.advance(11_000);
+    const next = network.primary;
+    const after = `info consensus Node ${next.nodeId} leads view ${next.enclave.node!.view}`;
+    for (const node of network.alive) assert.deepEqual(told(node), [...before, after]);
+  } finally {
+    await Deno.remove(workspace, { recursive: true });
+  }
 });
 
 Deno.test("a snapshot that is not of the service is refused", async () => {

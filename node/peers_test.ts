@@ -462,15 +462,25 @@ Deno.test("Peers.listen() says which address cannot be had", async () => {
   });
 });
 
-Deno.test("Peers.stop() ends also while a node is being waited for", async () => {
+Deno.test("Peers.stop() ends also while a node is being waited for, which then hears nothing of it", async () => {
   const a = await start(A);
-  a.peers.setAddress(B, `127.0.0.1:${closedPort()}`);
+  const own = a.peers.port;
+  const port = closedPort();
+  a.peers.setAddress(B, `127.0.0.1:${port}`);
   a.peers.setAddress(C, "no address");
   send(a, B, "x");
   send(a, C, "x");
   await eventually(() => a.log.length === 2);
   for (let i = 0; i < 20; i++) send(a, B, "x");
   await a.peers.stop();
+  assert.equal(a.log.length, 2, `to stop is no fault: ${a.log}`);
+  await using b = await start(B, { port });
+  // Its own port is free for another.
+  await using c = await start(C, { port: own });
+  c.peers.setAddress(B, addressOf(b));
+  send(c, B, "hello");
+  await eventually(() => b.received.length > 0);
+  assert.deepEqual(b.received, ["c 1:hello"]);
 });
 
 Deno.test("boundedLog() passes on so many lines a minute and counts the others", () => {

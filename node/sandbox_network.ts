@@ -9,7 +9,7 @@
 import { join } from "node:path";
 import { parseJsonBytes } from "../shared/json.ts";
 import { object, text } from "../shared/json_shape.ts";
-import { MAX_SANDBOX_START_MS, SANDBOX_POLL_MS } from "../shared/limits.ts";
+import { MAX_SANDBOX_START_MS, SANDBOX_END_MS, SANDBOX_POLL_MS } from "../shared/limits.ts";
 import type { LogLevel } from "../enclave/messages.ts";
 import { UsageError } from "./commands/exit.ts";
 import { exchangeOnce, makeClient, Unreachable } from "./commands/node_client.ts";
@@ -27,6 +27,11 @@ export interface RunningSandboxNode {
   readonly webUrl: string;
 }
 
+/** A node has ended, or says nothing, before the service was open: why is in its log, which is kept. */
+export class NodeLost extends Unreachable {
+  override name = "NodeLost";
+}
+
 const STOPPED = "The sandbox was stopped";
 const NODE_STATE = object({ node_id: text, state: text });
 const ADDRESSES = object({ primary_rpc_interface: text, web_rpc_interface: text });
@@ -40,6 +45,8 @@ export class SandboxNetwork implements Stoppable {
   readonly #processes: NodeProcess[] = [];
   /** ID → name of the nodes that have said who they are. */
   readonly #names = new Map<string, string>();
+  /** Which node has ended first, as a sentence. */
+  #firstEnd: string | undefined;
   readonly #stopped = Promise.withResolvers<string | undefined>();
   #stopping = false;
   #client: Deno.HttpClient | undefined;
@@ -59,7 +66,7 @@ export class SandboxNetwork implements Stoppable {
     this.#show = show;
   }
 
-  /** Starts every node and opens the service. @throws StartFailure; what was started goes on until `stop` */
+  /** Starts every node and opens the service. @throws StartFailure, NodeLost; what was started goes on until `stop` */
   async open(): Promise<RunningSandboxNode[]> {
     const { firstNode, opening } = this.#sandbox;
     const first = await this.#startNode(firstNode);
@@ -71,7 +78,7 @@ export class SandboxNetwork implements Stoppable {
     let step = requests.next();
     while (!step.done) {
       const { method, target, contentType, body } = step.value;
-      step = requests.next(await this.#ask(`${first.webUrl}${target}`, { method, contentType, body }));
+      step = requests.next(await this.#askFirst(`${first.webUrl}${target}`, { method, contentType, body }));
     }
     for (const [i, { webUrl }] of nodes.entries()) {
       await this.#eventually(this.#processes[i]!, "that it serves the app", async () => {
@@ -134,7 +141,9 @@ export class SandboxNetwork implements Stoppable {
 
   #onEnd({ node }: NodeProcess, how: string): void {
     if (this.#stopping) return;
-    this.#show(`${node.name}  has ended ${how}; its log is ${node.logFile}`);
+    const end = `has ended ${how}; its log is ${node.logFile}`;
+    this.#show(`${node.name}  ${end}`);
+    this.#firstEnd ??= `Cannot open the service: ${node.name} ${end}`;
     if (this.#processes.every(({ hasEnded }) => hasEnded)) this.#stopped.resolve("Every node has ended");
   }
 
@@ -143,7 +152,8 @@ export class SandboxNetwork implements Stoppable {
     const { name, logFile } = process.node;
     for (const untilMs = performance.now() + MAX_SANDBOX_START_MS; performance.now() < untilMs;) {
       if (this.#stopping) throw new StartFailure(STOPPED);
-      if (process.hasEnded) throw new StartFailure(`Cannot start ${name}: it has ended; its log is ${logFile}`);
+      // Another one may be the one that it waits for.
+      if (this.#firstEnd !== undefined) throw new NodeLost(this.#firstEnd);
       try {
         const found = await look();
         if (found !== undefined) return found;
@@ -154,7 +164,25 @@ export class SandboxNetwork implements Stoppable {
       await new Promise((done) => setTimeout(done, SANDBOX_POLL_MS));
     }
     const seconds = MAX_SANDBOX_START_MS / 1000;
-    throw new StartFailure(`Cannot start ${name}: it does not say ${what} within ${seconds} s; its log is ${logFile}`);
+    throw new NodeLost(`Cannot start ${name}: it does not say ${what} within ${seconds} s; its log is ${logFile}`);
+  }
+
+  /** A request of a member to the first node, which has to be there. @throws NodeLost */
+  async #askFirst(url: string, request: { method: string; contentType: string; body: Uint8Array }): Promise<Answer> {
+    try {
+      return await this.#ask(url, request);
+    } catch (error) {
+      if (!(error instanceof Unreachable)) throw error;
+      // Its connections end a moment before it is known that it has.
+      const untilMs = performance.now() + SANDBOX_END_MS;
+      while (this.#firstEnd === undefined && performance.now() < untilMs) {
+        await new Promise((done) => setTimeout(done, SANDBOX_POLL_MS));
+      }
+      const { name, logFile } = this.#sandbox.firstNode;
+      throw new NodeLost(
+        this.#firstEnd ?? `Cannot open the service: ${error.message}; the log of ${name} is ${logFile}`,
+      );
+    }
   }
 
   /** One request, without a client certificate. @throws Unreachable; UsageError before there is a service certificate */

@@ -1,7 +1,8 @@
 /**
  * `node`: a sandbox from nothing, or a real node from a configuration.
  *
- * In: options. Out: a node that runs until SIGINT or SIGTERM; exit code 0, 1, 2 or 130.
+ * In: options. Out: a node that runs until SIGINT or SIGTERM; exit code 0, 1, 2 or 130, and 3
+ * where a node of a sandbox ends before its service is open.
  */
 
 import { Command, Option } from "commander";
@@ -27,7 +28,7 @@ import {
   sandboxPorts,
 } from "../sandbox.ts";
 import { requireConstitution } from "../constitution_check.ts";
-import { type RunningSandboxNode, SandboxNetwork } from "../sandbox_network.ts";
+import { NodeLost, type RunningSandboxNode, SandboxNetwork } from "../sandbox_network.ts";
 import { openingRequests, type SandboxOpening } from "../sandbox_opening.ts";
 import { StartFailure } from "../start_failure.ts";
 import { type Stoppable, StopSignals } from "../stop_signals.ts";
@@ -223,7 +224,8 @@ async function runSandbox(options: Options): Promise<number> {
     if (running !== undefined) announce(running.nodes, sandbox, path);
   } catch (error) {
     await running?.close();
-    workspace.discard();
+    if (error instanceof NodeLost) workspace.release();
+    else workspace.discard();
     throw error;
   }
   if (running === undefined) {

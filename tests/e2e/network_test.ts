@@ -158,3 +158,35 @@ Deno.test("a signal while several nodes start leaves nothing of them", async () 
     await Deno.remove(folder, { recursive: true });
   }
 });
+
+/** What a sandbox of two nodes ends with, one of which is killed as soon as there is a file of the second. */
+async function killedWhileOpening(
+  node: number,
+  awaited: string,
+): Promise<CommandOutput & { readonly logFile: string }> {
+  const folder = await Deno.makeTempDir({ prefix: "quorate_e2e_" });
+  try {
+    const workspace = join(folder, "workspace");
+    const output = outputOf(startTask("node", "--workspace", workspace, "--port", "0", "--nodes", "2"));
+    const pid = await eventually(`${awaited} of the second node`, () => {
+      if (statSyncOrUndefined(join(workspace, "node1", awaited)) === undefined) return Promise.resolve(undefined);
+      const text = Deno.readTextFileSync(join(workspace, `node${node}`, "node.pid"));
+      return Promise.resolve(/^[0-9]+/.test(text) ? Number.parseInt(text) : undefined);
+    });
+    Deno.kill(pid, "SIGKILL");
+    const ended = await output;
+    const logFile = join(workspace, `node${node}`, "node.log");
+    assert(statSyncOrUndefined(logFile)?.isFile, "the log is still there");
+    return { ...ended, logFile };
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+for (const [node, awaited] of [[0, "config.json"], [1, "node.pid"]] as const) {
+  Deno.test(`a sandbox whose node ${node} dies while it opens exits with 3, and names the node and its log`, async () => {
+    const { code, stderr, logFile } = await killedWhileOpening(node, awaited);
+    assert.equal(stderr, `Cannot open the service: node${node} has ended by SIGKILL; its log is ${logFile}\n`);
+    assert.equal(code, 3);
+  });
+}

@@ -35,11 +35,12 @@ import { proposalIdOf, requestDigestOf } from "../shared/ledger/proposal_id.ts";
 import { TrustFold } from "../shared/trust/trust_fold.ts";
 import type { TxId } from "../shared/tx_id.ts";
 import { type Changes, type ForgedIdentity, LedgerForge, one } from "./ledger_forge.ts";
+import { DCAP_AT, type DcapDifferences, makeDcap } from "./dcap_machine.ts";
 import { SNP_PINS, SNP_TCB, snpChain, snpReport } from "./snp_pki.ts";
 
-export const ANCHORS: EvidenceAnchors = { amd: SNP_PINS };
-/** Within the dates of the made-up certificates, and of every signature of the forge. */
-export const MOMENT = Date.UTC(2026, 5, 1);
+export const ANCHORS: EvidenceAnchors = { amd: SNP_PINS, intel: makeDcap().pins };
+/** Within the dates of all made-up certificates and statements. */
+export const MOMENT = DCAP_AT;
 
 export const MEASUREMENT = "ea".repeat(48);
 export const HOST_DATA = "fa".repeat(32);
@@ -73,6 +74,18 @@ export function snpEvidenceFor(
   const pem = snpChain({ tcb }).map(serialiseCertificatePem).join("");
   return { format: "AMD_SEV_SNP_v1", quote: toBase64(report), endorsements: toBase64(toUtf8(pem)) };
 }
+
+/** Evidence of a trust domain on a made-up machine of Intel's. */
+export function tdxEvidenceFor(node: ForgedIdentity, differences: DcapDifferences = {}): QuotedEvidence {
+  const { quote, collateral } = makeDcap({
+    ...differences,
+    body: (bytes) => bytes.set(concat(fromHex(node.id), new Uint8Array(32)), TD_REPORT_DATA),
+  });
+  return { format: "Intel_TDX_v1", quote: toBase64(quote), endorsements: toBase64(toUtf8(JSON.stringify(collateral))) };
+}
+
+/** Where a trust domain's report has its data (attestation/formats.md §3.2). */
+const TD_REPORT_DATA = 520;
 
 /** The evidence of the virtual platform, of which nothing is proved. */
 export function virtualEvidenceFor(node: ForgedIdentity): QuotedEvidence {
@@ -121,6 +134,13 @@ export class TrustForge extends LedgerForge {
     const more = this.#more;
     this.#more = {};
     return super.write({ ...changes, ...more }, wrong);
+  }
+
+  /** When signatures are made from now on. */
+  signedAtMs = Date.UTC(2026, 0, 1);
+
+  override sign(wrong: Parameters<LedgerForge["sign"]>[0] = {}, edit?: Parameters<LedgerForge["sign"]>[1]): this {
+    return super.sign({ issuedAtSeconds: this.signedAtMs / 1000, ...wrong }, edit);
   }
 
   override nodeInfo(node: ForgedIdentity, status: string): Uint8Array {

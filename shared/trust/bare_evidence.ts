@@ -15,7 +15,7 @@ import type { EvidenceAnchors } from "../attestation/evidence.ts";
 import { verifySnp } from "../attestation/snp.ts";
 import { SNP_REPORT_BYTES } from "../attestation/snp_report.ts";
 import { verifyUvm } from "../attestation/uvm.ts";
-import { equalBytes, toHex } from "../bytes.ts";
+import { concat, equalBytes, toHex } from "../bytes.ts";
 import type { Primitives } from "../crypto/primitives.ts";
 import { parseCertificate } from "../crypto/x509.ts";
 import { MAX_EVIDENCE_CHAIN } from "../limits.ts";
@@ -75,17 +75,23 @@ function snpSteps(evidence: BareEvidence, { at, anchors, expected }: BareOptions
 
 function dcapSteps(
   { bytes, collateral }: BareEvidence,
-  { at, expected }: BareOptions,
+  { at, anchors, expected }: BareOptions,
   primitives: Primitives,
 ): TrustStep[] {
   const evidence = { quote: bytes, ...(collateral && { collateral }) };
-  const verdict = verifyDcap(evidence, { at, policy: {}, pins: [INTEL_SGX_ROOT.spkiSha256] }, primitives);
+  const verdict = verifyDcap(
+    evidence,
+    { at, policy: {}, pins: anchors?.intel ?? [INTEL_SGX_ROOT.spkiSha256] },
+    primitives,
+  );
   if (verdict.verdict === "refused" || verdict.quote === undefined) return [...verdict.steps];
   return [...verdict.steps, ...expectations(measurementOf(verdict.quote.body), undefined, expected)];
 }
 
+/** As nodes are measured: of a trust domain also what was started above its firmware (`DcapClaims`). */
 function measurementOf(body: QuoteBody): string {
-  return toHex(body.kind === "sgx" ? body.mrenclave : body.mrtd);
+  if (body.kind === "sgx") return toHex(body.mrenclave);
+  return toHex(concat(body.mrtd, body.rtmr0, body.rtmr1, body.rtmr2, body.rtmr3));
 }
 
 /** What the caller wants; a quote of Intel's has no host data, so that none will do. */

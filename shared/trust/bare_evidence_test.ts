@@ -64,7 +64,7 @@ Deno.test("certificates are put in order, and strangers among them stay out", ()
   assert.ok(inOrder([...loop, below]).length > 2);
 });
 
-teamTest("a recorded quote of TDX with its collateral is verified, and its measurement is MRTD", () => {
+teamTest("a recorded quote of TDX with its collateral is verified, and its measurement is MRTD with its RTMRs", () => {
   const folder = teamData("attestation/vectors/tdx/tdx-v4-uptodate-gcp-padded");
   const { vectors } = JSON.parse(Deno.readTextFileSync(teamData("attestation/vectors/vectors.json")));
   const vector = vectors.find(({ id }: { id: string }) => id === "tdx-v4-uptodate-gcp-padded");
@@ -74,8 +74,12 @@ teamTest("a recorded quote of TDX with its collateral is verified, and its measu
     collateral: collateralTexts(parseJsonText(Deno.readTextFileSync(`${folder}/collateral.json`))),
   };
   const at = Date.parse(vector.verifyAt);
-  const found = checkBareEvidence(evidence, { at, expected: { measurements: [vector.expect.body.mrtd] } }, primitives);
+  const { mrtd, rtmr0, rtmr1, rtmr2, rtmr3 } = vector.expect.body;
+  const measurements = [[mrtd, rtmr0, rtmr1, rtmr2, rtmr3].join("")];
+  const found = checkBareEvidence(evidence, { at, expected: { measurements } }, primitives);
   assert.equal(found.verdict, "verified", found.reason);
+  const firmware = checkBareEvidence(evidence, { at, expected: { measurements: [mrtd] } }, primitives);
+  assert.equal(firmware.reason!.split(": ")[1], "expected measurement");
   const host = checkBareEvidence(evidence, { at, expected: { hostData: ["00"] } }, primitives);
   assert.match(host.reason!, /the host data is missing/);
 });

@@ -3,9 +3,13 @@
  */
 
 import { strict as assert } from "node:assert";
-import { fromBase64, toBase64 } from "../bytes.ts";
+import fc from "fast-check";
+import { FormatError } from "../assert.ts";
+import { type QuotedEvidence, verifyEvidence } from "../attestation/evidence.ts";
+import { concat, fromBase64, toBase64, toHex } from "../bytes.ts";
 import { noblePrimitives as primitives } from "../crypto/primitives.ts";
 import { PLAIN_BALLOTS } from "../governance/member_request.ts";
+import { DCAP_TCB_STATUSES, SNP_UVM_ENDORSEMENTS, TDX_HOST_DATA, TDX_MEASUREMENTS } from "../governance/tables.ts";
 import { stableJsonBytes } from "../json.ts";
 import {
   allowing,
@@ -14,15 +18,19 @@ import {
   disallowing,
   HOST_DATA,
   MEASUREMENT,
+  MILAN_CPUID,
   MOMENT,
   nodeRow,
   snpEvidenceFor,
   TABLES,
+  tdxEvidenceFor,
   TrustForge,
   virtualEvidenceFor,
 } from "../../tests/trust_forge.ts";
-import { one } from "../../tests/ledger_forge.ts";
+import { type Changes, type ForgedIdentity, one } from "../../tests/ledger_forge.ts";
 import { SNP_TCB } from "../../tests/snp_pki.ts";
+import { cwtDocument, UVM_FEED, UVM_MEASUREMENT, uvmSigner } from "../../tests/uvm_documents.ts";
+import { splitLedger } from "./bundle.ts";
 import { TrustFold } from "./trust_fold.ts";
 import { climb, RUNGS, type TrustReport, type TrustRequest } from "./ladder.ts";
 
@@ -99,7 +107,8 @@ Deno.test("who allowed the code is told by proposal and ballots, or as genesis",
   const forge = started();
   const fromGenesis = report(forge).rungs[3]!.steps;
   assert.match(fromGenesis[0]!.detail, /was allowed in 2\.1 by genesis, by the members who started the service$/);
-  assert.deepEqual(fromGenesis.map(({ name }) => name), ["measurement", "host data", "minimum TCB version"]);
+  const names = ["measurement", "host data", "minimum TCB version", "today"];
+  assert.deepEqual(fromGenesis.map(({ name }) => name), names);
 
   const id = forge.propose({ name: "add_snp_measurement", args: { measurement: OTHER } });
   forge.vote(0, id);
@@ -192,8 +201,19 @@ Deno.test("the code rung breaks where members have taken back what the node runs
   forge.sign();
   breaksAt(
     report(forge),
-    "code: measurement today",
-    new RegExp(`any more since ${gone.view}\\.${gone.seqno}, by proposal`),
+    "code: today",
+    new RegExp(`not in the join policy, since ${gone.view}\\.${gone.seqno}, by proposal`),
+  );
+  // It is not only a list that may change.
+  const raised = started();
+  raised.decide("set_snp_minimum_tcb_version_hex", {
+    [TABLES.tcb]: { [MILAN_CPUID]: stableJsonBytes({ ...SNP_TCB, snp: 25 }) },
+  });
+  raised.sign();
+  breaksAt(
+    report(raised),
+    "code: today",
+    /the TCB version is .* snp 24.* wants .* snp 25.*, since 2\.\d+, by proposal/,
   );
 });
 
@@ -413,6 +433,105 @@ Deno.test("without the service's certificate from elsewhere, and without a conne
   assert.ok(found.notProved.some((sentence) => sentence.startsWith("Which service this is")));
   assert.ok(found.notProved.some((sentence) => sentence.includes("ended a connection")));
 });
+
+/** A node with this evidence, let in after a decision with these changes, as somebody asks about it. */
+function asking(
+  forge: TrustForge,
+  name: string,
+  changes: Changes,
+  evidenceOf: (node: ForgedIdentity) => QuotedEvidence,
+) {
+  forge.decide(name, changes);
+  const node = forge.addNode(evidenceOf);
+  return { evidence: evidenceOf(node), peer: { der: certificateOf(node), connection: "held" } } as const;
+}
+
+Deno.test("a node whose measurement is endorsed is followed to who trusted the endorser, for this feed and version", () => {
+  const signer = uvmSigner();
+  const withSvn = (svn: string) => ({
+    [SNP_UVM_ENDORSEMENTS.name]: { [signer.did]: stableJsonBytes({ [UVM_FEED]: { svn } }) },
+  });
+  const evidenceOf = (node: ForgedIdentity) => ({
+    ...snpEvidenceFor(node, { measurement: toHex(UVM_MEASUREMENT) }),
+    uvm_endorsements: toBase64(cwtDocument({ signer, svn: 105 })),
+  });
+  const forge = started();
+  const asked = asking(forge, "add_snp_uvm_endorsement", withSvn("100"), evidenceOf);
+  const found = report(forge, asked);
+  assert.equal(found.verdict, "verified", found.reason);
+  const { name, detail } = found.rungs[3]!.steps[0]!;
+  assert.equal(name, "UVM endorsement");
+  assert.match(detail, /^did:x509:.* was allowed in 2\.\d+ by proposal [0-9a-f]{64} \(add_snp_uvm_endorsement\)/);
+  assert.ok(found.rungs[0]!.steps.some((each) => each.name === "UVM signature" && each.result === "verified"));
+
+  forge.decide("add_snp_uvm_endorsement", withSvn("106"));
+  forge.sign();
+  breaksAt(
+    report(forge, asked),
+    "code: today",
+    /version 105 .* wants 106.*, since 2\.\d+, by proposal/,
+  );
+  const other = { ...asked.evidence, uvm_endorsements: toBase64(cwtDocument({ payload: new Uint8Array(48) })) };
+  breaksAt(report(forge, { ...asked, evidence: other }), "hardware: UVM measurement", /./);
+});
+
+Deno.test("a trust domain of Intel's is followed the same way, and judged by Intel's word of its platform", () => {
+  const forge = started();
+  const claims = verifyEvidence(tdxEvidenceFor(forge.node), { at: MOMENT, anchors: ANCHORS }, primitives).claims;
+  assert.ok(claims?.platform === "tdx");
+  forge.signedAtMs = MOMENT;
+  const allowed = {
+    [TDX_MEASUREMENTS.name]: { [toHex(claims.measurement)]: stableJsonBytes("AllowedToJoin") },
+    [TDX_HOST_DATA.name]: { [toHex(claims.hostData!)]: stableJsonBytes("") },
+    [DCAP_TCB_STATUSES.name]: { UpToDate: stableJsonBytes("AllowedToJoin") },
+  };
+  const asked = asking(forge, "add_tdx", allowed, (node) => tdxEvidenceFor(node));
+  const found = report(forge, asked);
+  assert.equal(found.verdict, "verified", found.reason);
+  assert.equal(found.rungs[3]!.steps.length, 4);
+  // Intel's statements hold for a month.
+  breaksAt(report(forge, { ...asked, at: Date.UTC(2026, 7, 1) }), "hardware: root CRL", /./);
+  breaksAt(report(forge, { ...asked, anchors: { amd: ANCHORS.amd } }), "hardware: PCK chain", /./);
+});
+
+Deno.test("no bit of evidence, certificate or ledger may change", () => {
+  const forge = started();
+  const evidence = snpEvidenceFor(forge.node);
+  const parts = {
+    quote: fromBase64(evidence.quote),
+    certificate: certificateOf(forge.node),
+    // All but the last: of the entry that signs, nothing covers the frame.
+    ledger: concat(...forge.entries.slice(0, -1)),
+  };
+  const rest = forge.entries.at(-1)!;
+  const flip = fc.constantFrom(...Object.keys(parts) as (keyof typeof parts)[]).chain((part) =>
+    fc.record({ part: fc.constant(part), at: fc.nat(parts[part].length * 8 - 1) })
+  );
+  const check = ({ part, at }: { part: keyof typeof parts; at: number }) => {
+    const changed = { ...parts, [part]: parts[part].slice() };
+    changed[part][at >> 3]! ^= 1 << (at & 7);
+    const fold = new TrustFold({ primitives, mode: "strict", anchors: ANCHORS });
+    const entries = readable(() => splitLedger(concat(changed.ledger, rest)));
+    if (entries?.every((entry) => fold.add(entry))) fold.finish();
+    const ledger = entries === undefined ? { unavailable: "it cannot be split" } : fold;
+    const found = report(forge, {
+      evidence: { ...evidence, quote: toBase64(changed.quote) },
+      peer: { der: changed.certificate, connection: "held" },
+      ledger,
+    });
+    assert.equal(found.verdict, "refused", `bit ${at} of ${part}`);
+  };
+  fc.assert(fc.property(flip, check), { numRuns: 60, seed: 20261124 });
+});
+
+function readable<T>(read: () => T): T | undefined {
+  try {
+    return read();
+  } catch (error) {
+    if (error instanceof FormatError) return undefined;
+    throw error;
+  }
+}
 
 Deno.test("a virtual node is never verified, whatever else holds", () => {
   const forge = started();

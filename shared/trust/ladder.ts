@@ -21,10 +21,11 @@ import {
   type QuotedEvidence,
   verifyEvidence,
 } from "../attestation/evidence.ts";
-import { measurementOf, provesKey, tcbMinimumFor } from "../attestation/join_policy.ts";
+import { judgeJoiner, measurementOf, provesKey, tcbMinimumFor } from "../attestation/join_policy.ts";
 import { equalBytes, fromBase64, toHex } from "../bytes.ts";
 import { FormatError } from "../assert.ts";
 import { nodeIdOf } from "../crypto/identifiers.ts";
+import { parsePublicKeyPem } from "../crypto/public_key.ts";
 import type { Primitives } from "../crypto/primitives.ts";
 import {
   type Certificate,
@@ -368,7 +369,26 @@ class Climb {
     if (admission === undefined) return [cannot("admission", "the ledger has no row of this node")];
     const wanted = allowancesOf(fold, this.#checked);
     if (wanted === undefined) return [step("code", false, "nothing that members allow fits this evidence")];
-    return wanted.flatMap(({ table, key }) => allowedSteps(fold, admission, table, key));
+    return [
+      ...wanted.map(({ table, key }) => allowedStep(fold, admission, table, key)),
+      this.#todayStep(fold, admission, wanted),
+    ];
+  }
+
+  /** Whether members would still let it in: they may have taken the code back, or want a newer TCB version. */
+  #todayStep(fold: TrustFold, { row, registeredAt }: NodeAdmission, wanted: readonly Allowance[]): TrustStep {
+    const name = "today";
+    if (row.public_key === undefined) return cannot(name, "the ledger has no key of this node");
+    const { spki } = parsePublicKeyPem(row.public_key);
+    const judgement = judgeJoiner(joinPolicyOf(fold.tables()), this.#checked, spki, this.#request.primitives);
+    if (judgement.verdict === "accepted") {
+      return step(name, true, `as of ${formatTxId(fold.lastSigned)} it would be let in again`);
+    }
+    const change = fold.policyChanges.findLast(({ table, key, txId }) =>
+      txId.seqno > registeredAt.seqno && wanted.some((each) => each.table === table && each.key === key)
+    );
+    const since = change === undefined ? "" : `, since ${formatTxId(change.txId)}, by ${describeCause(change.cause)}`;
+    return step(name, false, `it would not be let in any more: ${judgement.reason}${since}`);
   }
 
   #networkSteps(): TrustStep[] {
@@ -444,11 +464,17 @@ class Climb {
   }
 }
 
-/** The keys, in tables of what may join, by which evidence is acceptable now; undefined where there are none. */
+/** A key in a table of what may join. */
+interface Allowance {
+  readonly table: string;
+  readonly key: string;
+}
+
+/** What must be allowed for this evidence; undefined where nothing could be. */
 function allowancesOf(
   fold: TrustFold,
   { claims, uvm }: CheckedEvidence,
-): { readonly table: string; readonly key: string }[] | undefined {
+): Allowance[] | undefined {
   if (claims === undefined) return undefined;
   if (claims.platform === "virtual") {
     return claims.hostData === undefined ? undefined : [
@@ -477,29 +503,16 @@ function allowancesOf(
   ];
 }
 
-/** Who allowed it before the node came, and whether it is allowed still. */
-function allowedSteps(fold: TrustFold, admission: NodeAdmission, table: string, key: string): TrustStep[] {
+/** Who allowed it before the node came. */
+function allowedStep(fold: TrustFold, { registeredAt }: NodeAdmission, table: string, key: string): TrustStep {
   const what = POLICY_TABLES.get(table)!;
-  const changes = fold.policyChanges.filter((change) => change.table === table && change.key === key);
-  const { seqno } = admission.registeredAt;
   // A node that starts or recovers a service has its own code written in the same transaction.
-  const then = changes.findLast(({ txId }) => txId.seqno <= seqno);
-  if (then === undefined || then.isRemoval) {
-    return [
-      step(what, false, `${key} was not allowed when the node asked to join, in ${formatTxId(admission.registeredAt)}`),
-    ];
-  }
-  const allowed = causeStep(what, key, then);
-  const now = changes.at(-1)!;
-  if (!now.isRemoval) return [allowed];
-  return [
-    allowed,
-    step(
-      `${what} today`,
-      false,
-      `${key} is not allowed any more since ${formatTxId(now.txId)}, by ${describeCause(now.cause)}`,
-    ),
-  ];
+  const allowed = fold.policyChanges.findLast((change) =>
+    change.table === table && change.key === key && change.txId.seqno <= registeredAt.seqno
+  );
+  return allowed === undefined || allowed.isRemoval
+    ? step(what, false, `${key} was not allowed when the node asked to join, in ${formatTxId(registeredAt)}`)
+    : causeStep(what, key, allowed);
 }
 
 function causeStep(what: string, key: string, { txId, cause }: PolicyChange): TrustStep {

@@ -94,6 +94,10 @@ Deno.test("a node that joins says what keeps it out, and ends where the service 
     const { text } = await sandbox.request("GET", "/node/network/nodes?status=Pending");
     const [row] = JSON.parse(text).nodes;
     assert.equal(row.node_id, id);
+    assert.match(
+      node.log,
+      /\[fail \]\[host\] .*Virtual platform, and whether there is other hardware was not looked for: /,
+    );
     assert.match(node.log, /Starting from the snapshot snapshot_\d+_\d+\.committed of \d+ bytes/);
     const { port } = new URL(`https://${row.rpc_interfaces.primary_rpc_interface.published_address}`);
     await assert.rejects(sandbox.request("GET", "/node/state", { base: `https://127.0.0.1:${port}` }));
@@ -121,6 +125,16 @@ Deno.test("a node that joins says what keeps it out, and ends where the service 
     await node.says(/An error occurred while joining the network: [^\n]*401[^\n]*InvalidQuote/);
     assert.match(node.log, /\[fail \]\[host\] .*The host data of this node is \/attestation\/test_only_host_data/);
     assert.equal((await node.stop()).code, 0);
+  });
+
+  await t.step("without the hardware that its configuration demands it does not start", async () => {
+    await using node = new Joiner(sandbox, "hardware", (config) => {
+      config.attestation = { platform: "sgx" };
+    });
+    const { code, stderr } = await node.ended();
+    assert.match(stderr, /^Cannot use the platform "sgx": Deno lets nobody touch devices without --allow-all: start/m);
+    assert.equal(code, 2);
+    assert.equal(statSyncOrUndefined(join(node.folder, "node.pid")), undefined);
   });
 
   await t.step("it trusts no service but that whose certificate it was given", async () => {

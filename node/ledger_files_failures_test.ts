@@ -3,6 +3,7 @@ import { concat, equalBytes } from "../shared/bytes.ts";
 import { parseChunk, parseChunkName } from "../shared/ledger/chunk.ts";
 import { FORCE_CHUNK_AFTER, FORCE_CHUNK_BEFORE } from "../shared/ledger/entry.ts";
 import { LedgerFiles } from "./ledger_files.ts";
+import { eventually } from "./listener_fixtures.ts";
 import { StorageError } from "./storage_error.ts";
 import { directoryContent, testEntry, TestFileSystem, withTempDirectory } from "./test_file_system.ts";
 import { append, assertDirectory, Model, open, readAll } from "./ledger_files_fixtures.ts";
@@ -45,9 +46,10 @@ Deno.test("LedgerFiles.flush() waits for the disk, and all who wait share one sy
     let done = 0;
     const waiting: Promise<void>[] = [];
     const flush = () => waiting.push(ledger.flush().then(() => void done++));
+    const begunBefore = fileSystem.begunSyncs;
     append(ledger, model, 1);
     flush();
-    await new Promise((resolve) => setTimeout(resolve, 10));
+    await eventually(() => fileSystem.begunSyncs > begunBefore);
     // The first sync is under way: these share the next one.
     for (let i = 0; i < 50; i++) {
       append(ledger, model, 1);
@@ -198,7 +200,12 @@ Deno.test("LedgerFiles loses nothing that was flushed when the node dies after a
 Deno.test("LedgerFiles reports a full disk with cause and remedy, and stops taking entries only when memory is full", async () => {
   await withTempDirectory(async (directory) => {
     const fileSystem = new TestFileSystem();
-    const ledger = await open(directory, { fileSystem, maxUnwrittenBytes: 1_000_000 });
+    let failures = 0;
+    const ledger = await open(directory, {
+      fileSystem,
+      maxUnwrittenBytes: 1_000_000,
+      onFailure: () => void (failures += 1),
+    });
     fileSystem.failCall(1, "not stored");
     ledger.append(1, testEntry(1), true);
     await assert.rejects(ledger.flush(), {
@@ -210,10 +217,11 @@ Deno.test("LedgerFiles reports a full disk with cause and remedy, and stops taki
     const big = testEntry(2, { publicBytes: 600_000 });
     fileSystem.failCall(0, "not stored");
     ledger.append(2, big, false);
-    await new Promise((resolve) => setTimeout(resolve, 5));
+    await eventually(() => failures === 2);
+    const callsBefore = fileSystem.calls.length;
     fileSystem.failCall(0, "not stored");
     ledger.append(3, testEntry(3, { publicBytes: 600_000 }), false);
-    await new Promise((resolve) => setTimeout(resolve, 5));
+    await eventually(() => fileSystem.calls.length > callsBefore);
     assert.throws(() => ledger.append(4, testEntry(4), false), {
       name: "StorageError",
       message:

@@ -6,6 +6,7 @@ import { FORCE_CHUNK_AFTER, FORCE_CHUNK_BEFORE } from "../shared/ledger/entry.ts
 import { MAX_OPEN_LEDGER_FILES } from "../shared/limits.ts";
 import type { Seqno } from "../shared/tx_id.ts";
 import { teamData, teamTest } from "../tests/team_data.ts";
+import { eventually } from "./listener_fixtures.ts";
 import { StorageError } from "./storage_error.ts";
 import { directoryContent, testEntry, TestFileSystem, withTempDirectory } from "./test_file_system.ts";
 import { append, assertDirectory, Model, open, readAll } from "./ledger_files_fixtures.ts";
@@ -60,8 +61,7 @@ Deno.test("LedgerFiles.append() writes at a committable entry, all of one turn i
     assertDirectory(directory, model.directory());
     // Much data does not wait for a signature.
     for (let seqno = 53; seqno < 60; seqno++) ledger.append(seqno, testEntry(seqno, { publicBytes: 60_000 }), false);
-    await new Promise((resolve) => setTimeout(resolve, 50));
-    assert.ok(ledger.unwrittenBytes < 200_000);
+    await eventually(() => ledger.unwrittenBytes < 200_000);
     await ledger.close();
   });
 });

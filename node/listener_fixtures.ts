@@ -26,6 +26,9 @@ import { type TlsIdentity, TlsListener, type TlsListenerOptions } from "./tls_se
 /** Those of the interface in the recorded answers. */
 export const SMALL_LIMITS: HttpLimits = { maxBodyBytes: 200 * 1024, maxHeaderBytes: 8 * 1024, maxHeadersCount: 40 };
 
+/** What is waited for is there in a moment; but the machine may be busy with other tests. */
+const PATIENCE_MS = 60_000;
+
 const random = (length: number) => crypto.getRandomValues(new Uint8Array(length));
 
 /** A self-signed certificate and its key: a node's, or a client's without extensions, as CCF's key generator makes it. */
@@ -151,13 +154,13 @@ export class RawClient {
     this.socket.write(Buffer.from(text, "latin1"));
   }
 
-  /** Resolves once the condition holds; rejects after five seconds. */
+  /** Resolves once the condition holds; rejects where it takes too long. */
   until(condition: () => boolean): Promise<void> {
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => {
         this.#waiting.delete(check);
         reject(new Error(`Waited in vain for ${condition}; received ${JSON.stringify(this.received.slice(-500))}`));
-      }, 5000);
+      }, PATIENCE_MS);
       const check = (): void => {
         if (!condition()) return;
         clearTimeout(timer);
@@ -179,9 +182,9 @@ export class RawClient {
   }
 }
 
-/** Waits for what no event tells. Rejects after five seconds. */
+/** Waits for what no event tells. Rejects where it takes too long. */
 export async function eventually(condition: () => boolean): Promise<void> {
-  const end = performance.now() + 5000;
+  const end = performance.now() + PATIENCE_MS;
   while (!condition()) {
     if (performance.now() > end) throw new Error(`Waited in vain for ${condition}`);
     await new Promise((resolve) => setTimeout(resolve, 5));

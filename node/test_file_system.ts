@@ -17,6 +17,8 @@ export class TestFileSystem implements LedgerFileSystem {
   readonly calls: ChangingCall[] = [];
   #fault: { call: number; how: Fault; error: Error } | undefined;
   openFiles = 0;
+  /** Syncs that have begun, those that wait too. */
+  begunSyncs = 0;
   /** While set, syncs wait. */
   syncGate: Promise<void> | undefined;
   /** While set, reads wait. */
@@ -76,6 +78,7 @@ export class TestFileSystem implements LedgerFileSystem {
         }),
       truncate: (sizeBytes) => this.#change("truncate", () => file.truncate(sizeBytes)),
       sync: async () => {
+        this.begunSyncs += 1;
         await this.syncGate;
         await this.#change("sync", () => file.sync());
       },

@@ -243,7 +243,7 @@ Deno.test("TlsListener answers 503 above the soft cap and hangs up above the har
 });
 
 Deno.test("TlsListener closes connections that are idle, shaken hands or not, and no others", async () => {
-  await withListener(echoing(), { idleTimeoutMs: 250 }, async (listener, connect, sink) => {
+  await withListener(echoing(), { idleTimeoutMs: 1000 }, async (listener, connect, sink) => {
     const idle = await connect(listener.port);
     const silent = await connect(listener.port, "unsecured");
     const busy = await connect(listener.port);

@@ -1,5 +1,5 @@
 import { strict as assert } from "node:assert";
-import { echoing, listenTls, selfSigned } from "../../node/listener_fixtures.ts";
+import { echoing, eventually, listenTls, selfSigned } from "../../node/listener_fixtures.ts";
 import { runLoad } from "./load.ts";
 
 Deno.test("runLoad() counts the answers of a listener", async () => {
@@ -14,7 +14,7 @@ Deno.test("runLoad() counts the answers of a listener", async () => {
     variants: 3,
     connections: 4,
     pipeline: 5,
-    seconds: 0.2,
+    seconds: 0.5,
     warmUpSeconds: 0.05,
     certificate: client.certificateChainPem,
     key: client.privateKeyPem,
@@ -28,9 +28,11 @@ Deno.test("runLoad() counts the answers of a listener", async () => {
     assert.equal(sink.opened.length, 4);
     const targets = new Set(sink.exchanges.map(({ request }) => request.target));
     assert.deepEqual([...targets].sort(), ["/app/log/0?x", "/app/log/1?x", "/app/log/2?x"]);
-    const stopped = runLoad({ ...load, seconds: 5 });
-    setTimeout(() => listener.stop(), 200);
-    await assert.rejects(stopped, { message: "The node closed the connection" });
+    const before = sink.exchanges.length;
+    const stopped = assert.rejects(runLoad({ ...load, seconds: 60 }), { message: "The node closed the connection" });
+    await eventually(() => sink.exchanges.length > before);
+    await listener.stop();
+    await stopped;
   } finally {
     await listener.stop();
   }

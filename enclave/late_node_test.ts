@@ -11,6 +11,7 @@ import { bodyText, headerOf, odataError } from "../tests/inline_app.ts";
 import { InlineNetwork } from "../tests/inline_network.ts";
 import type { InlineNode } from "../tests/inline_node.ts";
 import { startInlineService } from "../tests/inline_service.ts";
+import { seededRandom } from "../tests/ledger_forge.ts";
 import { decide } from "../tests/members.ts";
 import type { HttpResponse, RpcInterface } from "./messages.ts";
 import { loadNativePowers } from "./native_powers.ts";
@@ -38,7 +39,8 @@ interface Late {
 async function startLate(): Promise<Late> {
   const workspace = await Deno.makeTempDir({ prefix: "quorate_late_" });
   try {
-    const powers = await loadNativePowers();
+    const native = await loadNativePowers();
+    const powers = { ...native, random: seededRandom(native.primitives, "late") };
     const service = await startInlineService(workspace, "native", {
       powers,
       change: {

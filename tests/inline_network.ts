@@ -13,6 +13,7 @@ import type { EnclavePowers } from "../enclave/powers.ts";
 import type { SandboxOpening } from "../node/sandbox_opening.ts";
 import { InlineNode, type InlineRequest, type InlineSnapshot, type OutsideOutput } from "./inline_node.ts";
 import { type InlineService, startInlineService } from "./inline_service.ts";
+import { seededRandom } from "./ledger_forge.ts";
 
 /** A network in which so many messages bring new ones does not come to rest. */
 const MAX_MESSAGES = 100_000;
@@ -162,20 +163,34 @@ export interface StartedNetwork {
   readonly service: InlineService;
 }
 
-/** Three nodes of an open service. */
-export async function startNetwork(): Promise<StartedNetwork> {
+/** What the networks of one test file have in common: keys take longer to make than all the rest. */
+let common: Promise<{ readonly powers: EnclavePowers; readonly service: InlineService }> | undefined;
+
+async function makeCommon(): NonNullable<typeof common> {
   const workspace = await Deno.makeTempDir({ prefix: "quorate_network_" });
   try {
-    const powers = await loadNativePowers();
-    const service = await startInlineService(workspace, "native", { powers, closed: true });
-    const network = new InlineNetwork(powers, service);
-    for (let i = 0; i < 2; i++) {
-      network.join();
-      network.advance(1200);
-    }
-    network.open(service.sandbox.opening);
-    return { network, service };
+    const native = await loadNativePowers();
+    const keyPair = native.rsaKeyPair();
+    const powers = { ...native, rsaKeyPair: () => keyPair };
+    return { powers, service: await startInlineService(workspace, "native", { powers, closed: true }) };
   } finally {
     await Deno.remove(workspace, { recursive: true });
   }
+}
+
+/** Of networks that a test file has started. */
+let networks = 0;
+
+/** Three nodes of an open service of their own. What is drawn, election timers above all, is the same in each run. */
+export async function startNetwork(): Promise<StartedNetwork> {
+  const { powers: native, service: prepared } = await (common ??= makeCommon());
+  const powers = { ...native, random: seededRandom(native.primitives, `network ${networks++}`) };
+  const service = { ...prepared, node: InlineNode.start(powers, prepared.config, prepared.node.nowMs) };
+  const network = new InlineNetwork(powers, service);
+  for (let i = 0; i < 2; i++) {
+    network.join();
+    network.advance(1200);
+  }
+  network.open(service.sandbox.opening);
+  return { network, service };
 }

@@ -25,9 +25,20 @@ import {
 } from "../shared/limits.ts";
 import { type EvidenceBundle, parseAnswer, splitLedger } from "../shared/trust/bundle.ts";
 import { parseTxId, type Seqno } from "../shared/tx_id.ts";
-import { reasonOf } from "./commands/exit.ts";
+import { reasonOf, UsageError } from "./commands/exit.ts";
 import { Unreachable } from "./commands/node_client.ts";
 import { LEDGER_NEXT_HEADER } from "./host_bodies.ts";
+
+export function isNodeUrl(target: string): boolean {
+  return /^https:\/\//i.test(target);
+}
+
+/** @throws UsageError */
+export function parseNodeUrl(text: string): URL {
+  const url = URL.parse(text);
+  if (url === null) throw new UsageError(`Cannot use ${text} as the URL of a node, as in https://127.0.0.1:8000`);
+  return url;
+}
 
 interface Answer {
   readonly status: number;

@@ -5,10 +5,11 @@
  */
 
 import { Command, Option } from "commander";
-import { type RungName, RUNGS } from "../../shared/trust/ladder.ts";
+import { type RungName, RUNGS } from "../../shared/trust/report.ts";
 import { loadScriptEngine } from "../../enclave/js/runtime.ts";
 import { loadNativePrimitives } from "../../enclave/native_primitives.ts";
-import { isNodeUrl, verifyQuote } from "../quote_verify.ts";
+import { isNodeUrl } from "../quote_source.ts";
+import { verifyQuote } from "../quote_verify.ts";
 import { keepPermissions, UsageError } from "./exit.ts";
 import { TerminalOutput } from "./ledger_output.ts";
 import { quoteVectorsCommand } from "./quote_vectors.ts";

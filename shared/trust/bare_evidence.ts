@@ -19,7 +19,7 @@ import { concat, equalBytes, toHex } from "../bytes.ts";
 import type { Primitives } from "../crypto/primitives.ts";
 import { parseCertificate } from "../crypto/x509.ts";
 import { MAX_EVIDENCE_CHAIN } from "../limits.ts";
-import { type ExpectedCode, hardwareReport, step, type TrustReport, type TrustStep } from "./ladder.ts";
+import { expectationSteps, type ExpectedCode, hardwareReport, type TrustReport, type TrustStep } from "./report.ts";
 
 export interface BareEvidence {
   /** A report of SEV-SNP, or a quote. */
@@ -55,7 +55,11 @@ export function checkBareEvidence(evidence: BareEvidence, options: BareOptions, 
   ]);
 }
 
-function snpSteps(evidence: BareEvidence, { at, anchors, expected }: BareOptions, primitives: Primitives): TrustStep[] {
+function snpSteps(
+  evidence: BareEvidence,
+  { at, anchors, expected = {} }: BareOptions,
+  primitives: Primitives,
+): TrustStep[] {
   const { bytes, revocationList, uvm } = evidence;
   const chain = inOrder(evidence.certificates);
   const verdict = verifySnp(
@@ -69,13 +73,13 @@ function snpSteps(evidence: BareEvidence, { at, anchors, expected }: BareOptions
   return [
     ...verdict.steps,
     ...(endorsed?.steps.map((each) => ({ ...each, name: `UVM ${each.name}` })) ?? []),
-    ...expectations(toHex(report.measurement), toHex(report.hostData), expected),
+    ...expectationSteps(expected, toHex(report.measurement), toHex(report.hostData)),
   ];
 }
 
 function dcapSteps(
   { bytes, collateral }: BareEvidence,
-  { at, anchors, expected }: BareOptions,
+  { at, anchors, expected = {} }: BareOptions,
   primitives: Primitives,
 ): TrustStep[] {
   const evidence = { quote: bytes, ...(collateral && { collateral }) };
@@ -85,7 +89,10 @@ function dcapSteps(
     primitives,
   );
   if (verdict.verdict === "refused" || verdict.quote === undefined) return [...verdict.steps];
-  return [...verdict.steps, ...expectations(measurementOf(verdict.quote.body), undefined, expected)];
+  return [
+    ...verdict.steps,
+    ...expectationSteps(expected, measurementOf(verdict.quote.body), hostDataOf(verdict.quote.body)),
+  ];
 }
 
 /** As nodes are measured: of a trust domain also what was started above its firmware (`DcapClaims`). */
@@ -94,18 +101,9 @@ function measurementOf(body: QuoteBody): string {
   return toHex(concat(body.mrtd, body.rtmr0, body.rtmr1, body.rtmr2, body.rtmr3));
 }
 
-/** What the caller wants; a quote of Intel's has no host data, so that none will do. */
-function expectations(measurement: string, hostData: string | undefined, expected: ExpectedCode = {}): TrustStep[] {
-  const steps: TrustStep[] = [];
-  if (expected.measurements !== undefined) {
-    const isExpected = expected.measurements.includes(measurement);
-    steps.push(step("expected measurement", isExpected, `the measurement is ${measurement}`));
-  }
-  if (expected.hostData !== undefined) {
-    const isExpected = hostData !== undefined && expected.hostData.includes(hostData);
-    steps.push(step("expected host data", isExpected, `the host data is ${hostData ?? "missing"}`));
-  }
-  return steps;
+/** Of a trust domain MRCONFIGID; an enclave has none. */
+function hostDataOf(body: QuoteBody): string | undefined {
+  return body.kind === "sgx" ? undefined : toHex(body.mrconfigid);
 }
 
 /**

@@ -13,19 +13,17 @@
  * Rules: nodes-and-attestation.md §9, §11
  */
 
+import { FormatError } from "../assert.ts";
 import {
   type CheckedEvidence,
-  describeTcb,
   type EvidenceAnchors,
   type EvidenceClaims,
   type QuotedEvidence,
   verifyEvidence,
 } from "../attestation/evidence.ts";
-import { judgeJoiner, measurementOf, provesKey, tcbMinimumFor } from "../attestation/join_policy.ts";
+import { measurementOf, provesKey } from "../attestation/join_policy.ts";
 import { equalBytes, fromBase64, toHex } from "../bytes.ts";
-import { FormatError } from "../assert.ts";
 import { nodeIdOf } from "../crypto/identifiers.ts";
-import { parsePublicKeyPem } from "../crypto/public_key.ts";
 import type { Primitives } from "../crypto/primitives.ts";
 import {
   type Certificate,
@@ -35,54 +33,25 @@ import {
   parseCertificatePem,
   publicKeyOf,
 } from "../crypto/x509.ts";
-import { joinPolicyOf } from "../governance/join_policy_tables.ts";
-import {
-  DCAP_TCB_STATUSES,
-  NODES_INFO,
-  SGX_MEASUREMENTS,
-  SNP_HOST_DATA,
-  SNP_MEASUREMENTS,
-  SNP_TCB_VERSIONS,
-  SNP_UVM_ENDORSEMENTS,
-  TDX_HOST_DATA,
-  TDX_MEASUREMENTS,
-  VIRTUAL_HOST_DATA,
-  VIRTUAL_MEASUREMENTS,
-} from "../governance/tables.ts";
+import { NODES_INFO } from "../governance/tables.ts";
 import { formatTxId } from "../tx_id.ts";
-import type { StepResult } from "../verdict.ts";
-import { describeCause } from "./decisions.ts";
-import { type NodeAdmission, POLICY_TABLES, type PolicyChange, type TrustFold } from "./trust_fold.ts";
-
-export const RUNGS = ["hardware", "key", "service", "code", "network"] as const;
-export type RungName = typeof RUNGS[number];
-
-/** What each rung asks. */
-export const RUNG_QUESTIONS: Readonly<Record<RungName, string>> = {
-  hardware: "Is the evidence what genuine hardware signed?",
-  key: "Is it for the key that ended this connection?",
-  service: "Does the node belong to the service?",
-  code: "Who allowed the code that it runs?",
-  network: "Was every node of the service let in by these rules?",
-};
-
-export interface TrustStep {
-  readonly name: string;
-  readonly result: StepResult;
-  /** What was compared with what, as a sentence. */
-  readonly detail: string;
-  /** Of evidence: the rule, what was looked at, and the code of a failure (`evidence_steps.ts`). */
-  readonly rule?: string;
-  readonly inputs?: Readonly<Record<string, string>>;
-  readonly code?: string;
-}
-
-export interface Rung {
-  readonly name: RungName;
-  /** "virtual": all is as it should be but that no hardware vouches for any of it. */
-  readonly verdict: "verified" | "virtual" | "refused" | "not checked";
-  readonly steps: readonly TrustStep[];
-}
+import { codeSteps } from "./code_rung.ts";
+import { networkSteps, type RedecidedRequests } from "./network_rung.ts";
+import {
+  cannot,
+  expectationSteps,
+  type ExpectedCode,
+  isBad,
+  notReached,
+  type Rung,
+  type RungName,
+  RUNGS,
+  skipped,
+  step,
+  type TrustReport,
+  type TrustStep,
+} from "./report.ts";
+import type { TrustFold } from "./trust_fold.ts";
 
 /** The node's certificate, and how it was come by. */
 export interface PeerCertificate {
@@ -111,52 +80,9 @@ export interface TrustRequest {
   readonly expected?: ExpectedCode | undefined;
 }
 
-/** What the caller wants the node to run, whatever members allow; hex in lower case. Any of a list will do. */
-export interface ExpectedCode {
-  readonly measurements?: readonly string[] | undefined;
-  readonly hostData?: readonly string[] | undefined;
-}
-
-export interface RedecidedRequests {
-  readonly requests: number;
-  /** The first that does not follow, as a sentence. */
-  readonly doubt: string | undefined;
-  /** Those of which it cannot be said, since a script looked at the time or at chance. */
-  readonly undecidable: number;
-}
-
-export interface TrustReport {
-  /** "virtual": nothing was refused, and nothing about hardware is proved. */
-  readonly verdict: "verified" | "virtual" | "refused";
-  /** Of the first step that failed, or that was asked for and cannot be checked. */
-  readonly reason?: string;
-  readonly rungs: readonly Rung[];
-  readonly nodeId?: string;
-  /** Hex SHA-256 of the service's key, where it is known. */
-  readonly serviceIdentity?: string;
-  /** What holds all the same may be otherwise: sentences. */
-  readonly notProved: readonly string[];
-}
-
 /** Climbs until a rung breaks, or all that were asked for hold. Never throws on what comes from outside. */
 export function climb(request: TrustRequest): TrustReport {
   return new Climb(request).run();
-}
-
-/** A report of evidence alone: of the rungs there is but the first. */
-export function hardwareReport(steps: readonly TrustStep[], notProved: readonly string[]): TrustReport {
-  const bad = steps.find(isBad);
-  const verdict = bad === undefined ? "verified" : "refused";
-  return {
-    verdict,
-    ...(bad !== undefined && { reason: `hardware: ${bad.name}: ${bad.detail}` }),
-    rungs: RUNGS.map((name): Rung =>
-      name === "hardware"
-        ? { name, verdict, steps }
-        : notReached(name, "this is evidence alone, of no node that is known")
-    ),
-    notProved,
-  };
 }
 
 class Climb {
@@ -225,34 +151,21 @@ class Climb {
       case "service":
         return this.#serviceSteps();
       case "code":
-        return this.#codeSteps();
+        return codeSteps(this.#fold!, this.#fold!.admissionOf(this.#nodeId!), this.#checked, this.#request.primitives);
       case "network":
-        return this.#networkSteps();
+        return networkSteps(this.#fold!, this.#request.redecided, this.#checked);
     }
   }
 
   #hardwareSteps(): TrustStep[] {
-    return [...this.#checked.steps, ...(this.#checked.uvm?.steps ?? []), ...this.#expectationSteps()];
-  }
-
-  /** What the caller wants counts before what members want. */
-  #expectationSteps(): TrustStep[] {
-    const { claims } = this.#checked;
-    const { measurements, hostData } = this.#request.expected ?? {};
-    if (claims === undefined) return [];
-    const steps: TrustStep[] = [];
+    const { steps, uvm, claims } = this.#checked;
+    if (claims === undefined) return [...steps];
     const measurement = toHex(measurementOf(claims));
-    if (measurements !== undefined) {
-      steps.push(
-        step("expected measurement", measurements.includes(measurement), `the measurement is ${measurement}`),
-      );
-    }
-    const shown = hostDataOf(claims);
-    if (hostData !== undefined) {
-      const isExpected = shown !== undefined && hostData.includes(shown);
-      steps.push(step("expected host data", isExpected, `the host data is ${shown ?? "missing"}`));
-    }
-    return steps;
+    return [
+      ...steps,
+      ...(uvm?.steps ?? []),
+      ...expectationSteps(this.#request.expected ?? {}, measurement, hostDataOf(claims)),
+    ];
   }
 
   #keySteps(): TrustStep[] {
@@ -363,80 +276,6 @@ class Climb {
     ];
   }
 
-  #codeSteps(): TrustStep[] {
-    const fold = this.#fold!;
-    const admission = fold.admissionOf(this.#nodeId!);
-    if (admission === undefined) return [cannot("admission", "the ledger has no row of this node")];
-    const wanted = allowancesOf(fold, this.#checked);
-    if (wanted === undefined) return [step("code", false, "nothing that members allow fits this evidence")];
-    return [
-      ...wanted.map(({ table, key }) => allowedStep(fold, admission, table, key)),
-      this.#todayStep(fold, admission, wanted),
-    ];
-  }
-
-  /** Whether members would still let it in: they may have taken the code back, or want a newer TCB version. */
-  #todayStep(fold: TrustFold, { row, registeredAt }: NodeAdmission, wanted: readonly Allowance[]): TrustStep {
-    const name = "today";
-    if (row.public_key === undefined) return cannot(name, "the ledger has no key of this node");
-    const { spki } = parsePublicKeyPem(row.public_key);
-    const judgement = judgeJoiner(joinPolicyOf(fold.tables()), this.#checked, spki, this.#request.primitives);
-    if (judgement.verdict === "accepted") {
-      return step(name, true, `as of ${formatTxId(fold.lastSigned)} it would be let in again`);
-    }
-    const change = fold.policyChanges.findLast(({ table, key, txId }) =>
-      txId.seqno > registeredAt.seqno && wanted.some((each) => each.table === table && each.key === key)
-    );
-    const since = change === undefined ? "" : `, since ${formatTxId(change.txId)}, by ${describeCause(change.cause)}`;
-    return step(name, false, `it would not be let in any more: ${judgement.reason}${since}`);
-  }
-
-  #networkSteps(): TrustStep[] {
-    const fold = this.#fold!;
-    const { redecided } = this.#request;
-    return [
-      ...fold.lives.map(({ identity, opened }, i) => {
-        const name = i === 0 ? "service" : `recovery ${i}`;
-        const id = identity.certificate.nodeId;
-        if (opened === undefined) return step(name, false, `members have not opened the service ${id}`);
-        const isDecided = opened.by.kind === "decision" && opened.by.decision.problems.length === 0;
-        const how = `the service ${id}, from transaction ${identity.from} on, was opened by ${
-          describeCause(opened.by)
-        }`;
-        return step(name, isDecided, how);
-      }),
-      problemStep(
-        "rules",
-        fold.ruleProblems,
-        `${fold.ruleChanges} changes of members and of the constitution, each by a decision or an acknowledgement`,
-      ),
-      problemStep(
-        "allowed code",
-        fold.policyProblems,
-        `${fold.policyChanges.length} changes of what may join, each at a service's start or by a decision`,
-      ),
-      redecidedStep(redecided),
-      ...fold.admissions.filter(({ trusted }) => trusted !== undefined).map((admission) => this.#nodeStep(admission)),
-    ];
-  }
-
-  /** One node's way in. */
-  #nodeStep({ nodeId, trusted, problems, judged, registeredAt, status }: NodeAdmission): TrustStep {
-    const name = `node ${nodeId}`;
-    if (problems.length > 0) return step(name, false, `${formatTxId(registeredAt)}: ${problems[0]!}`);
-    if (judged === undefined) return cannot(name, "no signature covers its row yet");
-    const time = new Date(judged.atMs).toISOString().slice(0, 19);
-    const what = judged.checked.outcome === "virtual" ? "virtual evidence, which proves nothing" : "genuine evidence";
-    const by = describeCause(trusted!.by);
-    // A virtual node among others would make all that hangs on the service's key worth nothing.
-    const isWeaker = judged.checked.outcome === "virtual" && this.#checked.outcome !== "virtual";
-    return step(
-      name,
-      !isWeaker,
-      `${what}, of code that was allowed in ${formatTxId(registeredAt)} (${time}Z); trusted by ${by}; now ${status}`,
-    );
-  }
-
   #notProved(): string[] {
     const sentences: string[] = [];
     const { servicePem, peer } = this.#request;
@@ -464,94 +303,9 @@ class Climb {
   }
 }
 
-/** A key in a table of what may join. */
-interface Allowance {
-  readonly table: string;
-  readonly key: string;
-}
-
-/** What must be allowed for this evidence; undefined where nothing could be. */
-function allowancesOf(
-  fold: TrustFold,
-  { claims, uvm }: CheckedEvidence,
-): Allowance[] | undefined {
-  if (claims === undefined) return undefined;
-  if (claims.platform === "virtual") {
-    return claims.hostData === undefined ? undefined : [
-      { table: VIRTUAL_MEASUREMENTS.name, key: claims.measurement },
-      { table: VIRTUAL_HOST_DATA.name, key: claims.hostData },
-    ];
-  }
-  const policy = joinPolicyOf(fold.tables());
-  if (claims.platform !== "snp") {
-    const { platform, hostData, tcbStatuses } = claims;
-    const measurements = platform === "tdx" ? TDX_MEASUREMENTS : SGX_MEASUREMENTS;
-    const status = tcbStatuses.find((one) => policy.hasDcapTcbStatus(one)) ?? tcbStatuses[0] ?? "none";
-    return [
-      { table: measurements.name, key: toHex(claims.measurement) },
-      ...(hostData === undefined ? [] : [{ table: TDX_HOST_DATA.name, key: toHex(hostData) }]),
-      { table: DCAP_TCB_STATUSES.name, key: status },
-    ];
-  }
-  const minimum = tcbMinimumFor(policy, claims);
-  return [
-    uvm === undefined
-      ? { table: SNP_MEASUREMENTS.name, key: toHex(claims.measurement) }
-      : { table: SNP_UVM_ENDORSEMENTS.name, key: uvm.claims?.did ?? "none" },
-    { table: SNP_HOST_DATA.name, key: toHex(claims.hostData) },
-    { table: SNP_TCB_VERSIONS.name, key: minimum?.cpuid ?? describeTcb(claims.reportedTcb) },
-  ];
-}
-
-/** Who allowed it before the node came. */
-function allowedStep(fold: TrustFold, { registeredAt }: NodeAdmission, table: string, key: string): TrustStep {
-  const what = POLICY_TABLES.get(table)!;
-  // A node that starts or recovers a service has its own code written in the same transaction.
-  const allowed = fold.policyChanges.findLast((change) =>
-    change.table === table && change.key === key && change.txId.seqno <= registeredAt.seqno
-  );
-  return allowed === undefined || allowed.isRemoval
-    ? step(what, false, `${key} was not allowed when the node asked to join, in ${formatTxId(registeredAt)}`)
-    : causeStep(what, key, allowed);
-}
-
-function causeStep(what: string, key: string, { txId, cause }: PolicyChange): TrustStep {
-  const problem = cause.kind === "decision" ? cause.decision.problems[0] : undefined;
-  const isDecided = problem === undefined &&
-    (cause.kind === "genesis" || cause.kind === "recovery" || cause.kind === "decision");
-  const by = `${key} was allowed in ${formatTxId(txId)} by ${describeCause(cause)}`;
-  return step(what, isDecided, problem === undefined ? by : `${by}: ${problem}`);
-}
-
 function refusedLedger({ failure, last }: TrustFold): TrustStep {
   const reason = failure === undefined ? "it has no signature" : `transaction ${failure.seqno}: ${failure.reason}`;
   return step("ledger", false, last.seqno === 0 ? reason : `${reason}; what comes before holds`);
-}
-
-function redecidedStep(redecided: RedecidedRequests | undefined): TrustStep {
-  const name = "decisions";
-  if (redecided === undefined) {
-    return skipped(name, "members' requests were not decided again: that takes their scripts");
-  }
-  const { requests, doubt, undecidable } = redecided;
-  if (doubt !== undefined) return step(name, false, doubt);
-  const rest = undecidable === 0
-    ? ""
-    : `; of ${undecidable} it cannot be said, since scripts looked at the time or at chance`;
-  return step(
-    name,
-    true,
-    `${requests} requests of members were decided again, and follow from what they signed${rest}`,
-  );
-}
-
-function problemStep(
-  name: string,
-  problems: readonly { txId: { view: number; seqno: number }; reason: string }[],
-  well: string,
-): TrustStep {
-  const [first] = problems;
-  return first === undefined ? step(name, true, well) : step(name, false, `${formatTxId(first.txId)}: ${first.reason}`);
 }
 
 function hostDataOf(claims: EvidenceClaims): string | undefined {
@@ -561,27 +315,6 @@ function hostDataOf(claims: EvidenceClaims): string | undefined {
 function sameBytes(one: string, other: string): boolean {
   const bytes = reading(() => [fromBase64(one), fromBase64(other)] as const);
   return !(bytes instanceof FormatError) && equalBytes(bytes[0], bytes[1]);
-}
-
-export function step(name: string, holds: boolean, detail: string): TrustStep {
-  return { name, result: holds ? "verified" : "failed", detail };
-}
-
-function skipped(name: string, detail: string): TrustStep {
-  return { name, result: "not checked", detail };
-}
-
-function cannot(name: string, detail: string): TrustStep {
-  return { name, result: "cannot be checked", detail };
-}
-
-function notReached(name: RungName, why: string): Rung {
-  return { name, verdict: "not checked", steps: [{ name, result: "not checked", detail: why }] };
-}
-
-/** Whether a step refuses. */
-function isBad({ result }: TrustStep): boolean {
-  return result === "failed" || result === "cannot be checked";
 }
 
 function reading<T>(read: () => T): T | FormatError {

@@ -10,13 +10,11 @@
  */
 
 import { assert, FormatError } from "../assert.ts";
-import { verifyEvidence } from "../attestation/evidence.ts";
-import type { CheckedEvidence, EvidenceAnchors } from "../attestation/evidence.ts";
-import { type JoinPolicy, judgeJoiner, type Judgement } from "../attestation/join_policy.ts";
+import type { EvidenceAnchors } from "../attestation/evidence.ts";
+import type { JoinPolicy } from "../attestation/join_policy.ts";
 import { fromByteString, fromUtf8Lenient } from "../bytes.ts";
 import { parseLedgerSignatureHeader } from "../crypto/cose_headers.ts";
 import type { Primitives } from "../crypto/primitives.ts";
-import { parsePublicKeyPem } from "../crypto/public_key.ts";
 import { copyJoinPolicy } from "../governance/join_policy_tables.ts";
 import {
   CONSTITUTION,
@@ -24,9 +22,7 @@ import {
   DCAP_TCB_STATUSES,
   MEMBERS_CERTS,
   MEMBERS_INFO,
-  type NodeInfo,
   NODES_CODE_IDS,
-  NODES_ENDORSED_CERTIFICATES,
   NODES_INFO,
   SERVICE_INFO,
   SGX_MEASUREMENTS,
@@ -40,7 +36,6 @@ import {
   VIRTUAL_HOST_DATA,
   VIRTUAL_MEASUREMENTS,
 } from "../governance/tables.ts";
-import { stableJson } from "../json.ts";
 import type { Transaction } from "../kv/transaction.ts";
 import type { TableWrites } from "../kv/write_set.ts";
 import { LedgerEntry } from "../ledger/entry.ts";
@@ -51,7 +46,8 @@ import { parseCoseSignature } from "../ledger/signature.ts";
 import { onlyValueOf } from "../ledger/single_value.ts";
 import { MAX_TRUST_EVENTS, MAX_UNSIGNED_TRANSACTIONS } from "../limits.ts";
 import type { MerkleTree } from "../merkle/tree.ts";
-import { formatTxId, type Seqno, type TxId } from "../tx_id.ts";
+import type { Seqno, TxId } from "../tx_id.ts";
+import { type NodeAdmission, NodeAdmissions } from "./admissions.ts";
 import { type Cause, Decisions, describeCause } from "./decisions.ts";
 
 /** Tables that say which code may join, each with what stands in it. */
@@ -86,30 +82,6 @@ export interface PolicyChange {
   readonly cause: Cause;
 }
 
-/** How a node came to be trusted, and what became of it. */
-export interface NodeAdmission {
-  readonly nodeId: string;
-  /** Where its row was written first, and its evidence judged. */
-  readonly registeredAt: TxId;
-  /** The row as it was then. */
-  readonly row: NodeInfo;
-  readonly registeredBy: Cause;
-  trusted?: { readonly at: TxId; readonly by: Cause };
-  /** As of the last entry. */
-  status: NodeInfo["status"] | "removed";
-  /** The evidence under the tables of its time; undefined until a signature covers the row. */
-  judged?: JudgedEvidence;
-  /** What about it does not follow; none where all is right. */
-  readonly problems: string[];
-}
-
-export interface JudgedEvidence {
-  /** Milliseconds since 1970. */
-  readonly atMs: number;
-  readonly checked: CheckedEvidence;
-  readonly judgement: Judgement;
-}
-
 /** One life of the service, and how it was opened to users. */
 export interface ServiceLife {
   readonly identity: ServiceIdentity;
@@ -132,24 +104,14 @@ export interface TrustFoldOptions {
   readonly onEntry?: ((bytes: Uint8Array, tree: MerkleTree) => void) | undefined;
 }
 
-interface Waiting {
-  readonly admission: NodeAdmission;
-  readonly policy: JoinPolicy;
-}
-
 export class TrustFold {
-  readonly #primitives: Primitives;
-  readonly #anchors: EvidenceAnchors | undefined;
   readonly #onEntry: TrustFoldOptions["onEntry"];
   readonly #verifier: LedgerVerifier;
   readonly #decisions: Decisions;
-  readonly #nodes = new Map<string, NodeAdmission>();
+  readonly #nodes: NodeAdmissions;
   /** Entries that no signature covers yet: until one does they are anybody's, and nothing is made of them. */
   #unsigned: { readonly bytes: Uint8Array; readonly changes: Changes | undefined }[] = [];
-  #waiting: Waiting[] = [];
   #failure: { readonly seqno: Seqno; readonly reason: string } | undefined;
-  /** Of nodes of which another row has taken the place. */
-  readonly #earlier: NodeAdmission[] = [];
   readonly policyChanges: PolicyChange[] = [];
   /** About what may join. */
   readonly policyProblems: TrustProblem[] = [];
@@ -160,11 +122,10 @@ export class TrustFold {
   readonly #openings = new Map<Seqno, { readonly at: TxId; readonly by: Cause }>();
 
   constructor({ primitives, mode, anchors, onEntry }: TrustFoldOptions) {
-    this.#primitives = primitives;
-    this.#anchors = anchors;
     this.#onEntry = onEntry;
     this.#verifier = new LedgerVerifier({ primitives, mode });
     this.#decisions = new Decisions(primitives);
+    this.#nodes = new NodeAdmissions(primitives, anchors);
   }
 
   /** Why the ledger itself is refused; undefined where it is sound so far. */
@@ -199,12 +160,12 @@ export class TrustFold {
 
   /** Every node that the ledger ever had a row for, in the order of their rows. */
   get admissions(): readonly NodeAdmission[] {
-    return [...this.#earlier, ...this.#nodes.values()];
+    return this.#nodes.all;
   }
 
   /** The newest row of a node, as it came to be there. */
   admissionOf(nodeId: string): NodeAdmission | undefined {
-    return this.#nodes.get(nodeId);
+    return this.#nodes.of(nodeId);
   }
 
   /** Tables after the last entry. */
@@ -261,9 +222,7 @@ export class TrustFold {
     try {
       const entry = LedgerEntry.parse(bytes);
       const tables = entry.publicTables(() => {});
-      const isConcerned = tables.some(({ name }) =>
-        name.startsWith("public:ccf.gov.") || name === COSE_SIGNATURES.name
-      );
+      const isConcerned = tables.some(({ name }) => name.startsWith("public:ccf.gov.") || name === SIGNATURES.name);
       return isConcerned ? { txId: entry.txId, tables } : undefined;
     } catch (error) {
       if (error instanceof FormatError) return undefined;
@@ -287,7 +246,8 @@ export class TrustFold {
 
   #note({ txId, tables }: Changes, before: Before): void {
     try {
-      if (changes(tables, COSE_SIGNATURES.name)) this.#judgeWaiting(tables);
+      const signature = tables.find(({ name }) => name === COSE_SIGNATURES.name);
+      if (signature !== undefined) this.#nodes.judge(timeOf(signature));
       const cause = this.#causeOf(txId, before);
       const problems = before.problem !== undefined
         ? [before.problem]
@@ -297,7 +257,7 @@ export class TrustFold {
       this.#notePolicy(txId, tables, cause, problems);
       this.#noteRules(txId, tables, cause, problems);
       this.#noteOpening(txId, tables, cause);
-      this.#noteNodes(txId, tables, cause, before);
+      this.#nodes.note(txId, tables, { ...before, cause, after: this.tables() });
     } catch (error) {
       if (!(error instanceof FormatError)) throw error;
       this.#failure = { seqno: txId.seqno, reason: error.message };
@@ -358,104 +318,6 @@ export class TrustFold {
     }
   }
 
-  #noteNodes(txId: TxId, tables: readonly TableWrites[], cause: Cause, before: Before): void {
-    const table = tables.find(({ name }) => name === NODES_INFO.name);
-    for (const [key, value] of table?.writes ?? []) {
-      const nodeId = textOf(key);
-      const row = NODES_INFO.value.decode(value);
-      const known = this.#nodes.get(nodeId);
-      // While a service opens, or recovers, nodes are trusted at once, on their evidence alone.
-      const isTrustedAtOnce = row.status === "Trusted" && cause.kind === "node" && !before.isOpen;
-      if (known === undefined || known.status === "removed" || (isTrustedAtOnce && known.status !== "Trusted")) {
-        this.#register(txId, nodeId, row, cause, before);
-        continue;
-      }
-      if (!isSameEvidence(row, known.row)) {
-        known.problems.push(`its evidence or its key changes in ${formatTxId(txId)}`);
-      }
-      if (row.status === "Trusted" && known.status !== "Trusted") {
-        if (known.status === "Retired") {
-          known.problems.push(`it was retired, and is trusted again in ${formatTxId(txId)}`);
-        }
-        this.#trust(known, txId, cause, before);
-      }
-      known.status = row.status;
-    }
-    for (const key of table?.removes ?? []) {
-      const known = this.#nodes.get(textOf(key));
-      if (known !== undefined) known.status = "removed";
-    }
-  }
-
-  #register(txId: TxId, nodeId: string, row: NodeInfo, cause: Cause, before: Before): void {
-    const earlier = this.#nodes.get(nodeId);
-    if (earlier !== undefined) {
-      this.#earlier.push(earlier);
-      this.#nodes.delete(nodeId);
-    }
-    if (this.#nodes.size + this.#earlier.length >= MAX_TRUST_EVENTS) {
-      throw new FormatError(`The ledger has rows of more than ${MAX_TRUST_EVENTS} nodes`);
-    }
-    const admission: NodeAdmission = {
-      nodeId,
-      registeredAt: txId,
-      row,
-      registeredBy: cause,
-      status: row.status,
-      problems: [],
-    };
-    this.#nodes.set(nodeId, admission);
-    // A node that starts or recovers a service writes itself which code that takes; others are judged by what was there.
-    const isFirst = cause.kind === "genesis" || cause.kind === "recovery";
-    const policy = isFirst ? copyJoinPolicy(this.tables()) : before.policy;
-    if (policy === undefined) {
-      throw new FormatError(`Node ${nodeId} joins, and ${before.problem ?? "what may join is unknown"}`);
-    }
-    this.#waiting.push({ admission, policy });
-    if (row.status === "Trusted") this.#trust(admission, txId, cause, before);
-  }
-
-  #trust(admission: NodeAdmission, txId: TxId, cause: Cause, { isOpen, problem }: Before): void {
-    admission.trusted = { at: txId, by: cause };
-    const { problems } = admission;
-    const mayTrust = cause.kind === "genesis" || cause.kind === "recovery" || cause.kind === "decision" ||
-      (cause.kind === "node" && !isOpen);
-    if (!mayTrust) problems.push(`it is trusted by ${describeCause(cause)} while the service is open`);
-    if (problem !== undefined) problems.push(`it is trusted in ${formatTxId(txId)}: ${problem}`);
-    if (cause.kind === "decision") problems.push(...cause.decision.problems);
-    if (!this.tables().open(NODES_ENDORSED_CERTIFICATES).has(admission.nodeId)) {
-      problems.push("it is trusted, and has no certificate of the service");
-    }
-  }
-
-  /** A signature gives the moment for all rows that it covers. */
-  #judgeWaiting(tables: readonly TableWrites[]): void {
-    const waiting = this.#waiting;
-    if (waiting.length === 0) return;
-    this.#waiting = [];
-    const table = tables.find(({ name }) => name === COSE_SIGNATURES.name)!;
-    const atMs = parseLedgerSignatureHeader(parseCoseSignature(onlyValueOf(table))).issuedAtSeconds * 1000;
-    if (atMs > MAX_DATE_MS) throw new FormatError("The signature is of a time that is no date");
-    for (const { admission, policy } of waiting) {
-      admission.judged = this.#judge(admission, policy, atMs);
-    }
-  }
-
-  #judge({ row, problems }: NodeAdmission, policy: JoinPolicy, atMs: number): JudgedEvidence {
-    const primitives = this.#primitives;
-    const checked = verifyEvidence(row.quote_info, { at: atMs, anchors: this.#anchors }, primitives);
-    if (row.public_key === undefined) {
-      const reason = "the row has no public key";
-      const judgement = { verdict: "rejected", step: "public key", code: "malformed", reason } as const;
-      problems.push(reason);
-      return { atMs, checked, judgement };
-    }
-    const { spki } = parsePublicKeyPem(row.public_key);
-    const judgement = judgeJoiner(policy, checked, spki, primitives);
-    if (judgement.verdict === "rejected") problems.push(`its evidence is not acceptable: ${judgement.reason}`);
-    return { atMs, checked, judgement };
-  }
-
   #keep<T>(list: T[], item: T): void {
     if (list.length >= MAX_TRUST_EVENTS) {
       throw new FormatError(`More than ${MAX_TRUST_EVENTS} changes of one kind; that is more than is looked at`);
@@ -463,9 +325,6 @@ export class TrustFold {
     list.push(item);
   }
 }
-
-/** Beyond the year 9999 dates have another form. */
-const MAX_DATE_MS = Date.UTC(9999, 11, 31);
 
 const MAY_CHANGE_POLICY: ReadonlySet<Cause["kind"]> = new Set(["genesis", "recovery", "decision"]);
 
@@ -484,12 +343,16 @@ interface Before {
   readonly policy: JoinPolicy | undefined;
 }
 
-function changes(tables: readonly TableWrites[], wanted: string): boolean {
-  return tables.some(({ name }) => name === wanted);
+/** When the service made a signature, milliseconds since 1970. @throws FormatError */
+function timeOf(signature: TableWrites): number {
+  const atMs = parseLedgerSignatureHeader(parseCoseSignature(onlyValueOf(signature))).issuedAtSeconds * 1000;
+  // Beyond the year 9999 dates have another form.
+  if (atMs > Date.UTC(9999, 11, 31)) throw new FormatError("The signature is of a time that is no date");
+  return atMs;
 }
 
-function isSameEvidence(one: NodeInfo, other: NodeInfo): boolean {
-  return one.public_key === other.public_key && stableJson(one.quote_info) === stableJson(other.quote_info);
+function changes(tables: readonly TableWrites[], wanted: string): boolean {
+  return tables.some(({ name }) => name === wanted);
 }
 
 function textOf(key: string): string {

@@ -1,0 +1,97 @@
+/**
+ * The rung "network": that every node which was ever trusted was let in by the rules, and that the rules are the members'.
+ *
+ * In: a ledger that was folded, what came of deciding members' requests again. Out: steps.
+ * Rules: nodes-and-attestation.md §11
+ */
+
+import type { CheckedEvidence } from "../attestation/evidence.ts";
+import { formatTxId } from "../tx_id.ts";
+import type { NodeAdmission } from "./admissions.ts";
+import { describeCause } from "./decisions.ts";
+import { cannot, skipped, step, type TrustStep } from "./report.ts";
+import type { TrustFold } from "./trust_fold.ts";
+
+export interface RedecidedRequests {
+  readonly requests: number;
+  /** The first that does not follow, as a sentence. */
+  readonly doubt: string | undefined;
+  /** Those of which it cannot be said, since a script looked at the time or at chance. */
+  readonly undecidable: number;
+}
+
+/** @param checked the evidence of the node that was asked: no other may have less to show */
+export function networkSteps(
+  fold: TrustFold,
+  redecided: RedecidedRequests | undefined,
+  checked: CheckedEvidence,
+): TrustStep[] {
+  return [
+    ...fold.lives.map(({ identity, opened }, i) => {
+      const name = i === 0 ? "service" : `recovery ${i}`;
+      const id = identity.certificate.nodeId;
+      if (opened === undefined) return step(name, false, `members have not opened the service ${id}`);
+      const isDecided = opened.by.kind === "decision" && opened.by.decision.problems.length === 0;
+      const how = `the service ${id}, from transaction ${identity.from} on, was opened by ${describeCause(opened.by)}`;
+      return step(name, isDecided, how);
+    }),
+    problemStep(
+      "rules",
+      fold.ruleProblems,
+      `${fold.ruleChanges} changes of members and of the constitution, each by a decision or an acknowledgement`,
+    ),
+    problemStep(
+      "allowed code",
+      fold.policyProblems,
+      `${fold.policyChanges.length} changes of what may join, each at a service's start or by a decision`,
+    ),
+    redecidedStep(redecided),
+    ...fold.admissions.filter(({ trusted }) => trusted !== undefined).map((admission) => nodeStep(admission, checked)),
+  ];
+}
+
+/** One node's way in. */
+function nodeStep(
+  { nodeId, trusted, problems, judged, registeredAt, status }: NodeAdmission,
+  checked: CheckedEvidence,
+): TrustStep {
+  const name = `node ${nodeId}`;
+  if (problems.length > 0) return step(name, false, `${formatTxId(registeredAt)}: ${problems[0]!}`);
+  if (judged === undefined) return cannot(name, "no signature covers its row yet");
+  const time = new Date(judged.atMs).toISOString().slice(0, 19);
+  const what = judged.checked.outcome === "virtual" ? "virtual evidence, which proves nothing" : "genuine evidence";
+  const by = describeCause(trusted!.by);
+  // A virtual node among others would make all that hangs on the service's key worth nothing.
+  const isWeaker = judged.checked.outcome === "virtual" && checked.outcome !== "virtual";
+  return step(
+    name,
+    !isWeaker,
+    `${what}, of code that was allowed in ${formatTxId(registeredAt)} (${time}Z); trusted by ${by}; now ${status}`,
+  );
+}
+
+function redecidedStep(redecided: RedecidedRequests | undefined): TrustStep {
+  const name = "decisions";
+  if (redecided === undefined) {
+    return skipped(name, "members' requests were not decided again: that takes their scripts");
+  }
+  const { requests, doubt, undecidable } = redecided;
+  if (doubt !== undefined) return step(name, false, doubt);
+  const rest = undecidable === 0
+    ? ""
+    : `; of ${undecidable} it cannot be said, since scripts looked at the time or at chance`;
+  return step(
+    name,
+    true,
+    `${requests} requests of members were decided again, and follow from what they signed${rest}`,
+  );
+}
+
+function problemStep(
+  name: string,
+  problems: readonly { txId: { view: number; seqno: number }; reason: string }[],
+  well: string,
+): TrustStep {
+  const [first] = problems;
+  return first === undefined ? step(name, true, well) : step(name, false, `${formatTxId(first.txId)}: ${first.reason}`);
+}

@@ -2,15 +2,20 @@ import { strict as assert } from "node:assert";
 import { fromBase64, toHex, toUtf8 } from "../shared/bytes.ts";
 import { serialiseCertificatePem } from "../shared/crypto/x509.ts";
 import {
+  DCAP_TCB_STATUSES,
   NODES_INFO,
+  SGX_MEASUREMENTS,
   SNP_HOST_DATA,
   SNP_MEASUREMENTS,
   SNP_TCB_VERSIONS,
   SNP_UVM_ENDORSEMENTS,
+  TDX_HOST_DATA,
+  TDX_MEASUREMENTS,
   VIRTUAL_HOST_DATA,
   VIRTUAL_MEASUREMENTS,
 } from "../shared/governance/tables.ts";
 import { LedgerVerifier } from "../shared/ledger/replay.ts";
+import { makeDcap } from "../tests/dcap_machine.ts";
 import { InlineNode, type OutsideOutput } from "../tests/inline_node.ts";
 import { startInlineService } from "../tests/inline_service.ts";
 import { SNP_PINS, snpChain, snpReport } from "../tests/snp_pki.ts";
@@ -84,6 +89,31 @@ Deno.test("a node on SEV-SNP starts its service once there is evidence over its 
   const { primitives } = on.powers;
   const verifier = new LedgerVerifier({ primitives, mode: "strict", serviceCertificatePem: node.servicePem });
   assert.deepEqual([...node.entries.flatMap((entry) => [...verifier.add(entry)]), ...verifier.finish()], []);
+});
+
+Deno.test("a node on TDX starts its service, and trusts its measurement, its host data and its platform's state", async () => {
+  const on = await machine();
+  const evidenceOverKey = (hash: Uint8Array) =>
+    makeDcap({ body: (bytes) => bytes.set([...hash, ...new Array(32).fill(0)], 520) });
+  const { pins, at: nowMs } = evidenceOverKey(new Uint8Array(32));
+  const powers = { ...on.powers, evidenceAnchors: { amd: {}, intel: pins } };
+  const node = InlineNode.start(powers, { ...on.config, platform: { kind: "tdx" } }, nowMs);
+  const { quote, collateral } = evidenceOverKey(node.quotesAsked[0]!);
+  node.send({ kind: "quote", evidence: { quote, endorsements: toUtf8(JSON.stringify(collateral)) } });
+  assert.equal(node.fatal, undefined);
+  const tx = node.enclave.node!.store.beginReadOnly();
+  const info = tx.open(NODES_INFO).get(node.nodeId)!;
+  assert.equal(info.quote_info.format, "Intel_TDX_v1");
+  assert.equal(info.code_digest!.length, 480);
+  assert.deepEqual([...tx.open(TDX_MEASUREMENTS).entries()], [[info.code_digest, "AllowedToJoin"]]);
+  assert.deepEqual([...tx.open(TDX_HOST_DATA).entries()].map(([digest, policy]) => [digest.length, policy]), [[
+    96,
+    "",
+  ]]);
+  assert.deepEqual([...tx.open(DCAP_TCB_STATUSES).entries()], [["UpToDate", "AllowedToJoin"]]);
+  for (const table of [SGX_MEASUREMENTS, SNP_MEASUREMENTS, VIRTUAL_MEASUREMENTS, VIRTUAL_HOST_DATA]) {
+    assert.equal(tx.openRaw(table.name).size, 0);
+  }
 });
 
 Deno.test("a node whose host has no evidence stops with the host's reason", async () => {

@@ -271,16 +271,18 @@ export interface VirtualPlatform {
 }
 
 /** What measures the code and vouches for it. */
-export interface HardwarePlatform {
-  readonly kind: "snp";
-  /** What the machine's host data must be the SHA-256 of; null: whatever they are. */
-  readonly securityPolicy: string | null;
-}
+export type HardwarePlatform =
+  | {
+    readonly kind: "snp";
+    /** What the machine's host data must be the SHA-256 of; null: whatever they are. */
+    readonly securityPolicy: string | null;
+  }
+  | { readonly kind: "tdx" | "sgx" };
 
 /** What the host got from the hardware, and from whoever endorses it. */
 export interface PlatformEvidence {
   readonly quote: Uint8Array;
-  /** Certificates in PEM, the signing key's first. */
+  /** Of SEV-SNP: certificates in PEM, the signing key's first. Of TDX and SGX: what Intel says, as JSON. */
   readonly endorsements: Uint8Array;
   /** COSE Sign1, where the machine's image is endorsed by its maker. */
   readonly uvmEndorsements?: Uint8Array;

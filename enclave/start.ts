@@ -14,6 +14,7 @@ import { parseCertificate, serialiseCertificatePem } from "../shared/crypto/x509
 import { type Validity, validityOfDays } from "../shared/crypto/x509_build.ts";
 import {
   CONSTITUTION,
+  DCAP_TCB_STATUSES,
   type MemberInfo,
   MEMBERS_ACKS,
   MEMBERS_CERTS,
@@ -24,10 +25,13 @@ import {
   NODES_INFO,
   SERVICE_CONFIG,
   SERVICE_INFO,
+  SGX_MEASUREMENTS,
   SNP_HOST_DATA,
   SNP_MEASUREMENTS,
   SNP_TCB_VERSIONS,
   SNP_UVM_ENDORSEMENTS,
+  TDX_HOST_DATA,
+  TDX_MEASUREMENTS,
   VIRTUAL_HOST_DATA,
   VIRTUAL_MEASUREMENTS,
 } from "../shared/governance/tables.ts";
@@ -176,14 +180,26 @@ function writeFirstNode(
 
 /** The first node is its own measure of who may join (nodes-and-attestation.md §4). */
 function writeTrustedCode(tx: Transaction, trusted: TrustedCode): void {
-  if (trusted.platform === "virtual") {
-    tx.open(VIRTUAL_MEASUREMENTS).put(trusted.measurement, "AllowedToJoin");
-    tx.open(VIRTUAL_HOST_DATA).put(trusted.hostData, undefined);
-    return;
+  switch (trusted.platform) {
+    case "virtual":
+      tx.open(VIRTUAL_MEASUREMENTS).put(trusted.measurement, "AllowedToJoin");
+      tx.open(VIRTUAL_HOST_DATA).put(trusted.hostData, undefined);
+      return;
+    case "snp": {
+      const { code, hostData, securityPolicy, cpuid, minimumTcb } = trusted;
+      if ("measurement" in code) tx.open(SNP_MEASUREMENTS).put(code.measurement, "AllowedToJoin");
+      else tx.open(SNP_UVM_ENDORSEMENTS).put(code.did, { [code.feed]: { svn: code.svn } });
+      tx.open(SNP_HOST_DATA).put(hostData, securityPolicy);
+      tx.open(SNP_TCB_VERSIONS).put(cpuid, minimumTcb);
+      return;
+    }
+    case "tdx":
+    case "sgx": {
+      const { platform, measurement, hostData, tcbStatuses } = trusted;
+      tx.open(platform === "tdx" ? TDX_MEASUREMENTS : SGX_MEASUREMENTS).put(measurement, "AllowedToJoin");
+      if (hostData !== undefined) tx.open(TDX_HOST_DATA).put(hostData, "");
+      for (const status of tcbStatuses) tx.open(DCAP_TCB_STATUSES).put(status, "AllowedToJoin");
+      return;
+    }
   }
-  const { code, hostData, securityPolicy, cpuid, minimumTcb } = trusted;
-  if ("measurement" in code) tx.open(SNP_MEASUREMENTS).put(code.measurement, "AllowedToJoin");
-  else tx.open(SNP_UVM_ENDORSEMENTS).put(code.did, { [code.feed]: { svn: code.svn } });
-  tx.open(SNP_HOST_DATA).put(hostData, securityPolicy);
-  tx.open(SNP_TCB_VERSIONS).put(cpuid, minimumTcb);
 }

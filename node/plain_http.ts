@@ -1,7 +1,8 @@
 /**
  * Asking a server whose answer needs no trust: over TLS without looking at the certificate, or without TLS.
  *
- * In: an address and a target. Out: status, headers and body; or why there is none, as a sentence. CCF does not look at
+ * In: an address and a target. Out: status, headers and body; or why there is none, as a sentence. Once, or as often as it
+ * takes and is allowed. CCF does not look at
  * these certificates either (src/node/quote_endorsements_client.h). Never for anything secret, and never for anything that
  * does not prove itself.
  */
@@ -9,6 +10,7 @@
 import * as http from "node:http";
 import * as https from "node:https";
 import { concat } from "../shared/bytes.ts";
+import { ENDORSEMENTS_RETRY_MS, MAX_ENDORSEMENTS_RETRY_MS } from "../shared/limits.ts";
 import { type Address, formatAddress } from "./units.ts";
 
 export interface PlainRequest {
@@ -24,8 +26,8 @@ export interface PlainRequest {
 
 export interface PlainResponse {
   readonly status: number;
-  /** Seconds, where the server says when to ask again. */
-  readonly retryAfterS: number | undefined;
+  /** "" where there is none. @param name in lower case */
+  header(name: string): string;
   readonly body: Uint8Array;
 }
 
@@ -67,13 +69,64 @@ export function getPlain(request: PlainRequest): Promise<PlainResponse> {
       response.on("aborted", () => fail("the connection is lost before the end of the answer"));
       response.on("end", () => {
         end();
-        const retryAfter = response.headers["retry-after"] ?? "";
+        const { headers } = response;
         resolve({
           status: response.statusCode!,
-          retryAfterS: /^\d{1,9}$/.test(retryAfter) ? Number(retryAfter) : undefined,
+          header: (name) => [headers[name] ?? ""].flat()[0] ?? "",
           body: concat(...pieces),
         });
       });
     });
   });
+}
+
+export interface Patience {
+  /** How often any request may be repeated yet; what is used up is taken off. */
+  readonly budget: { retries: number };
+  /** Told before each wait. */
+  readonly onWait: (message: string) => void;
+  readonly wait: (ms: number) => Promise<void>;
+}
+
+/** Asks until there is an answer with status 200, or why there is none: a sentence. */
+export async function getPatiently(request: PlainRequest, patience: Patience): Promise<PlainResponse | string> {
+  for (;;) {
+    const answer = await attempt(request);
+    if (!("why" in answer)) return answer;
+    const { why, mayPass, waitMs } = answer;
+    if (!mayPass || patience.budget.retries === 0 || request.signal?.aborted === true) return why;
+    patience.budget.retries -= 1;
+    patience.onWait(`${why}; asking again in ${waitMs} ms`);
+    await patience.wait(waitMs);
+  }
+}
+
+/** Why there is no answer, and whether there may be one later. */
+interface NoAnswer {
+  readonly why: string;
+  readonly mayPass: boolean;
+  readonly waitMs: number;
+}
+
+async function attempt(request: PlainRequest): Promise<PlainResponse | NoAnswer> {
+  try {
+    const response = await getPlain(request);
+    const { status } = response;
+    if (status === 200) return response;
+    const retryAfter = response.header("retry-after");
+    return {
+      why: `${formatAddress(request.address)}${request.target.split("?")[0]} answers ${status}`,
+      mayPass: status === 429 || status === 408 || status >= 500,
+      waitMs: /^\d{1,9}$/.test(retryAfter)
+        ? Math.min(Number(retryAfter) * 1000, MAX_ENDORSEMENTS_RETRY_MS)
+        : ENDORSEMENTS_RETRY_MS,
+    };
+  } catch (error) {
+    if (!(error instanceof PlainFailure)) throw error;
+    return { why: error.message, mayPass: true, waitMs: ENDORSEMENTS_RETRY_MS };
+  }
+}
+
+export function sleep(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
 }

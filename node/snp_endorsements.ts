@@ -16,24 +16,17 @@ import { parseSnpReport, tcbFromHex, tcbToHex } from "../shared/attestation/snp_
 import { equalBytes, toHex } from "../shared/bytes.ts";
 import type { Primitives } from "../shared/crypto/primitives.ts";
 import { serialiseCertificatePem } from "../shared/crypto/x509.ts";
-import {
-  ENDORSEMENTS_RETRY_MS,
-  MAX_ENDORSEMENTS_ANSWER_BYTES,
-  MAX_ENDORSEMENTS_REQUEST_MS,
-  MAX_ENDORSEMENTS_RETRY_MS,
-} from "../shared/limits.ts";
+import { MAX_ENDORSEMENTS_ANSWER_BYTES, MAX_ENDORSEMENTS_REQUEST_MS } from "../shared/limits.ts";
 import type { LogLevel } from "../enclave/messages.ts";
 import { PlatformFailure } from "../enclave/platform/devices.ts";
-import { getPlain, PlainFailure, type PlainResponse } from "./plain_http.ts";
+import { getPatiently, sleep } from "./plain_http.ts";
 import {
   certificatesOf,
-  type EndorsementsRequest,
   type EndorsementsServer,
   parseAnswer,
   parseHostCertificates,
   requestsTo,
 } from "./snp_endorsement_sources.ts";
-import { formatAddress } from "./units.ts";
 
 export interface EndorsementsOptions {
   readonly report: Uint8Array;
@@ -162,63 +155,22 @@ function fromTable(table: Uint8Array): Found {
 async function fromServer(server: EndorsementsServer, options: EndorsementsOptions): Promise<Found> {
   const requests = orReason(() => requestsTo(server, parseSnpReport(options.report)));
   if (typeof requests === "string") return requests;
+  const { log, signal, wait = sleep } = options;
+  const patience = {
+    budget: { retries: server.maxRetriesCount },
+    onWait: (message: string) => log("info", message),
+    wait,
+  };
   const chain: Uint8Array[] = [];
-  let retries = 0;
   for (const request of requests) {
-    for (;;) {
-      const answer = await ask(request, options);
-      if (!("status" in answer)) {
-        if (!answer.mayPass || retries === server.maxRetriesCount || options.signal?.aborted === true) {
-          return answer.why;
-        }
-        retries++;
-        options.log("info", `${answer.why}; asking again in ${answer.waitMs} ms`);
-        await (options.wait ?? sleep)(answer.waitMs);
-        continue;
-      }
-      const certificates = orReason(() => parseAnswer(request, answer.body));
-      if (typeof certificates === "string") return certificates;
-      chain.push(...certificates);
-      break;
-    }
+    const limits = { timeoutMs: MAX_ENDORSEMENTS_REQUEST_MS, maxBodyBytes: MAX_ENDORSEMENTS_ANSWER_BYTES };
+    const answer = await getPatiently({ ...request, ...limits, signal }, patience);
+    if (typeof answer === "string") return answer;
+    const certificates = orReason(() => parseAnswer(request, answer.body));
+    if (typeof certificates === "string") return certificates;
+    chain.push(...certificates);
   }
   return found(chain);
-}
-
-/** Why there is no answer, and whether there may be one later. */
-interface NoAnswer {
-  readonly why: string;
-  readonly mayPass: boolean;
-  readonly waitMs: number;
-}
-
-async function ask(request: EndorsementsRequest, { signal }: EndorsementsOptions): Promise<PlainResponse | NoAnswer> {
-  const where = `${formatAddress(request.address)}${request.target.split("?")[0]}`;
-  try {
-    const response = await getPlain({
-      ...request,
-      timeoutMs: MAX_ENDORSEMENTS_REQUEST_MS,
-      maxBodyBytes: MAX_ENDORSEMENTS_ANSWER_BYTES,
-      signal,
-    });
-    if (response.status === 200) return response;
-    const { status, retryAfterS } = response;
-    return {
-      why: `${where} answers ${status}`,
-      mayPass: status === 429 || status === 408 || status >= 500,
-      waitMs: Math.min(
-        retryAfterS === undefined ? ENDORSEMENTS_RETRY_MS : retryAfterS * 1000,
-        MAX_ENDORSEMENTS_RETRY_MS,
-      ),
-    };
-  } catch (error) {
-    if (!(error instanceof PlainFailure)) throw error;
-    return { why: error.message, mayPass: true, waitMs: ENDORSEMENTS_RETRY_MS };
-  }
-}
-
-function sleep(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
 /** What is wrong with their bytes is one reason more. */

@@ -7,9 +7,15 @@
  * Rules: nodes-and-attestation.md §4, §8, §9
  */
 
-import { FormatError } from "../../shared/assert.ts";
+import { assert, FormatError } from "../../shared/assert.ts";
 import { toBase64, toHex, toUtf8 } from "../../shared/bytes.ts";
-import { type EvidenceAnchors, type SnpClaims, verifyEvidence } from "../../shared/attestation/evidence.ts";
+import {
+  type CheckedEvidence,
+  type DcapClaims,
+  type EvidenceAnchors,
+  type SnpClaims,
+  verifyEvidence,
+} from "../../shared/attestation/evidence.ts";
 import { measurementOf, provesKey } from "../../shared/attestation/join_policy.ts";
 import { cpuidOf, parseSnpReport, tcbToHex } from "../../shared/attestation/snp_report.ts";
 import type { Primitives } from "../../shared/crypto/primitives.ts";
@@ -39,6 +45,14 @@ export type TrustedCode =
     readonly securityPolicy: string;
     readonly cpuid: string;
     readonly minimumTcb: TcbVersionPolicy;
+  }
+  | {
+    readonly platform: "tdx" | "sgx";
+    readonly measurement: string;
+    /** Of TDX. */
+    readonly hostData?: string;
+    /** Intel's words. */
+    readonly tcbStatuses: readonly string[];
   };
 
 /** @param keyHash SHA-256 of the node's public key (SPKI DER) */
@@ -66,47 +80,74 @@ export function checkOwnEvidence(
   { keyHash, atMs, anchors }: OwnEvidenceOptions,
   primitives: Primitives,
 ): OwnEvidence {
-  const quoteInfo = quoteInfoOf(evidence);
+  const quoteInfo = quoteInfoOf(platform, evidence);
   const checked = verifyEvidence(quoteInfo, { at: atMs, anchors }, primitives);
-  const { claims, uvm } = checked;
-  if (checked.outcome !== "genuine" || claims?.platform !== "snp") {
+  const { claims } = checked;
+  if (checked.outcome !== "genuine" || claims === undefined || claims.platform === "virtual") {
     throw unfit(`it does not verify: ${checked.reason ?? "it says nothing"}`);
   }
   if (!provesKey(claims, keyHash)) {
     throw unfit("it is over other report data than was asked for, and so not of this node's key");
   }
-  const securityPolicy = checkHostData(platform, claims, primitives);
-  if (uvm !== undefined && uvm.claims === undefined) throw unfit(uvm.reason ?? "the UVM endorsement does not hold");
-  const measurement = toHex(measurementOf(claims));
-  return {
-    quoteInfo,
-    codeDigest: measurement,
-    trusted: {
-      platform: "snp",
-      code: uvm?.claims === undefined ? { measurement } : { ...uvm.claims, svn: String(uvm.claims.svn) },
-      hostData: toHex(claims.hostData),
-      securityPolicy,
-      ...tcbRow(evidence.quote),
-    },
-  };
+  const trusted = claims.platform === "snp"
+    ? trustedSnp(platform, evidence, checked, claims, primitives)
+    : trustedDcap(claims);
+  return { quoteInfo, codeDigest: toHex(measurementOf(claims)), trusted };
 }
 
-function quoteInfoOf({ quote, endorsements, uvmEndorsements, endorsedTcb }: PlatformEvidence): QuoteInfo {
+const FORMATS = { snp: "AMD_SEV_SNP_v1", tdx: "Intel_TDX_v1", sgx: "Intel_SGX_DCAP_v1" } as const;
+
+function quoteInfoOf(
+  { kind }: HardwarePlatform,
+  { quote, endorsements, uvmEndorsements, endorsedTcb }: PlatformEvidence,
+): QuoteInfo {
   return {
     endorsements: toBase64(endorsements),
-    format: "AMD_SEV_SNP_v1",
+    format: FORMATS[kind],
     quote: toBase64(quote),
     ...(uvmEndorsements !== undefined && { uvm_endorsements: toBase64(uvmEndorsements) }),
     ...(endorsedTcb !== undefined && { endorsed_tcb: endorsedTcb }),
   };
 }
 
+function trustedSnp(
+  platform: HardwarePlatform,
+  { quote }: PlatformEvidence,
+  { uvm }: CheckedEvidence,
+  claims: SnpClaims,
+  primitives: Primitives,
+): TrustedCode {
+  const securityPolicy = checkHostData(platform, claims, primitives);
+  if (uvm !== undefined && uvm.claims === undefined) throw unfit(uvm.reason ?? "the UVM endorsement does not hold");
+  return {
+    platform: "snp",
+    code: uvm?.claims === undefined
+      ? { measurement: toHex(claims.measurement) }
+      : { ...uvm.claims, svn: String(uvm.claims.svn) },
+    hostData: toHex(claims.hostData),
+    securityPolicy,
+    ...tcbRow(quote),
+  };
+}
+
+/** A platform that is up to date is no worse than this one, whatever this one is. */
+function trustedDcap({ platform, measurement, hostData, tcbStatuses }: DcapClaims): TrustedCode {
+  return {
+    platform,
+    measurement: toHex(measurement),
+    ...(hostData !== undefined && { hostData: toHex(hostData) }),
+    tcbStatuses: [...new Set(["UpToDate", ...tcbStatuses])],
+  };
+}
+
 /** The policy that this machine was launched with must be the one that the operator says it was (§8.5). */
 function checkHostData(
-  { securityPolicy }: HardwarePlatform,
+  platform: HardwarePlatform,
   { hostData }: SnpClaims,
   { sha256 }: Pick<Primitives, "sha256">,
 ): string {
+  assert(platform.kind === "snp", "Evidence of SEV-SNP is that of a node that was told to be on it");
+  const { securityPolicy } = platform;
   if (securityPolicy === null) return "";
   const digest = toHex(sha256(toUtf8(securityPolicy)));
   if (digest !== toHex(hostData)) {

@@ -3,10 +3,12 @@ import { FormatError } from "../../shared/assert.ts";
 import { fromBase64, fromHex, toHex, toUtf8 } from "../../shared/bytes.ts";
 import { noblePrimitives } from "../../shared/crypto/primitives.ts";
 import { serialiseCertificatePem } from "../../shared/crypto/x509.ts";
+import { makeDcap } from "../../tests/dcap_machine.ts";
 import { SNP_PINS, snpChain, snpReport } from "../../tests/snp_pki.ts";
 import { snpVectors, vectorFile } from "../../tests/snp_vectors.ts";
 import { teamTest } from "../../tests/team_data.ts";
 import type { HardwarePlatform, PlatformEvidence } from "../messages.ts";
+import { dcapMeasurement } from "./dcap_quote.ts";
 import { checkOwnEvidence, type OwnEvidenceOptions, virtualEvidence } from "./own_evidence.ts";
 
 const KEY_HASH = new Uint8Array(32).fill(7);
@@ -126,6 +128,38 @@ teamTest("checkOwnEvidence() takes recorded evidence, and trusts who endorsed it
   }
   assert.equal(endorsed, 2);
 });
+
+for (const [kind, at, measurementBytes] of [["tdx", 520, 240], ["sgx", 320, 32]] as const) {
+  const made = makeDcap({
+    version: kind === "sgx" ? 3 : 4,
+    kind: kind === "sgx" ? "sgx" : "td10",
+    body: (bytes) => bytes.set(REPORT_DATA, at),
+    components: new Array(16).fill(5),
+  });
+  const evidence = { quote: made.quote, endorsements: toUtf8(JSON.stringify(made.collateral)) };
+  const dcap = { atMs: made.at, anchors: { amd: {}, intel: made.pins } };
+
+  Deno.test(`checkOwnEvidence() answers what the ledger keeps of a node on ${kind}`, () => {
+    const { quoteInfo, codeDigest, trusted } = check(evidence, dcap, { kind });
+    assert.equal(quoteInfo.format, kind === "tdx" ? "Intel_TDX_v1" : "Intel_SGX_DCAP_v1");
+    assert.deepEqual(fromBase64(quoteInfo.quote), made.quote);
+    assert.equal(codeDigest, toHex(dcapMeasurement(made.quote)));
+    assert.equal(codeDigest.length, 2 * measurementBytes);
+    const { hostData, ...others } = trusted as { hostData?: string };
+    assert.equal(hostData?.length, kind === "tdx" ? 96 : undefined);
+    assert.deepEqual(others, { platform: kind, measurement: codeDigest, tcbStatuses: ["UpToDate", "OutOfDate"] });
+  });
+
+  Deno.test(`checkOwnEvidence() refuses evidence of ${kind} that is another's, of another kind, old, or alone`, () => {
+    const refuses = (expected: RegExp, ...args: Parameters<typeof check>) =>
+      assert.throws(() => check(...args), (error) => error instanceof FormatError && expected.test(error.message));
+    refuses(/not of this node's key/, evidence, { ...dcap, keyHash: new Uint8Array(32) }, { kind });
+    refuses(/it does not verify/, evidence, dcap, { kind: kind === "tdx" ? "sgx" : "tdx" });
+    refuses(/it does not verify/, evidence, { ...dcap, atMs: Date.UTC(2026, 7, 1) }, { kind });
+    refuses(/it does not verify/, { ...evidence, endorsements: new Uint8Array() }, dcap, { kind });
+    refuses(/it does not verify/, evidence, { ...dcap, anchors: undefined }, { kind });
+  });
+}
 
 Deno.test("virtualEvidence() says what governance.md §7 has", () => {
   const { quoteInfo, codeDigest, trusted } = virtualEvidence({ kind: "virtual", hostData: "ab".repeat(32) }, KEY_HASH);

@@ -14,6 +14,7 @@ import { TrustFold } from "../shared/trust/trust_fold.ts";
 import type { Seqno } from "../shared/tx_id.ts";
 import type { AppEngine } from "../enclave/app_engine.ts";
 import type { LedgerOutput } from "./commands/ledger_output.ts";
+import { Unreachable } from "./commands/node_client.ts";
 import { describeFinding, GovernanceAudit } from "./governance_audit.ts";
 import { listLedger } from "./ledger_listing.ts";
 import { walkLedger } from "./ledger_scan.ts";
@@ -49,6 +50,43 @@ export async function readElsewhere(
   if (!isNodeUrl(where)) return reader.fromDirectory(where, output);
   using source = await NodeSource.open(parseNodeUrl(where), servicePem);
   return await reader.fromNode(source, output);
+}
+
+/**
+ * From the node that was asked, or where it has not the first entries, as one that began with a snapshot, from another
+ * node of its service: it does not matter who hands the ledger out.
+ *
+ * @param makeReader one for each attempt
+ */
+export async function readFromNetwork(
+  source: NodeSource,
+  makeReader: () => LedgerReader,
+  output: LedgerOutput,
+): Promise<ReadLedger> {
+  const own = await makeReader().fromNode(source, output);
+  if (!("unavailable" in own.ledger)) return own;
+  for (const url of await othersOf(source)) {
+    try {
+      using other = await NodeSource.open(url, source.servicePem);
+      const read = await makeReader().fromNode(other, output);
+      if ("unavailable" in read.ledger || read.ledger.failure !== undefined) continue;
+      output.note(`${own.ledger.unavailable.split(";")[0]}: it was read from ${url.origin}`);
+      return read;
+    } catch (error) {
+      if (!(error instanceof Unreachable)) throw error;
+    }
+  }
+  return own;
+}
+
+/** None where the node does not say: then it is its own ledger that is missing. */
+async function othersOf(source: NodeSource): Promise<URL[]> {
+  try {
+    return await source.others();
+  } catch (error) {
+    if (error instanceof Unreachable) return [];
+    throw error;
+  }
 }
 
 /** Folds a ledger wherever it comes from; nobody who hands it out need be believed. */

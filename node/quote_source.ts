@@ -16,12 +16,13 @@ import { FormatError } from "../shared/assert.ts";
 import { concat, equalBytes, fromUtf8 } from "../shared/bytes.ts";
 import { parseCertificateBundle } from "../shared/crypto/x509.ts";
 import { parseJsonText } from "../shared/json.ts";
-import { object, text } from "../shared/json_shape.ts";
+import { listOf, object, recordOf, text } from "../shared/json_shape.ts";
 import {
   MAX_ENTRY_BYTES,
   MAX_LEDGER_ANSWER_BYTES,
   MAX_MEMBER_ANSWER_MS,
   MAX_OUTBOUND_ANSWER_BYTES,
+  MAX_TRUST_LEDGER_SOURCES,
 } from "../shared/limits.ts";
 import { type EvidenceBundle, parseAnswer, splitLedger } from "../shared/trust/bundle.ts";
 import { parseTxId, type Seqno } from "../shared/tx_id.ts";
@@ -129,6 +130,20 @@ export class NodeSource implements Disposable {
     return entries;
   }
 
+  /** Where the other trusted nodes of its service are, as this one says. @throws Unreachable */
+  async others(): Promise<URL[]> {
+    const answer = await this.#get("/node/network/nodes?status=Trusted");
+    if (answer.status !== 200) throw this.#unexpected("the nodes of its service", answer);
+    return this.#reading("the nodes of its service", () => {
+      const { nodes } = NODES(parseJsonText(fromUtf8(answer.body)), "");
+      const addresses = nodes.flatMap(({ rpc_interfaces }) =>
+        Object.values(rpc_interfaces).map(({ published_address }) => published_address)
+      );
+      return addresses.map((address) => URL.parse(`https://${address}`))
+        .filter((url) => url !== null && url.origin !== this.url.origin).slice(0, MAX_TRUST_LEDGER_SOURCES) as URL[];
+    });
+  }
+
   [Symbol.dispose](): void {
     this.#agent.destroy();
   }
@@ -163,6 +178,9 @@ export class NodeSource implements Disposable {
 }
 
 const COMMIT = object({ transaction_id: text });
+const NODES = object({
+  nodes: listOf(object({ rpc_interfaces: recordOf(object({ published_address: text })) })),
+});
 const NETWORK = object({ service_certificate: text });
 
 /** Which service the node says it is of; anybody could have answered. @throws Unreachable */

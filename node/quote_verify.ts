@@ -20,7 +20,7 @@ import type { AppEngine } from "../enclave/app_engine.ts";
 import { ExitCode, readFile, readTextFile, reasonOf, requireWritable, UsageError } from "./commands/exit.ts";
 import type { LedgerOutput } from "./commands/ledger_output.ts";
 import { readCollateral } from "./quote_collateral.ts";
-import { LedgerReader, NO_LEDGER, readElsewhere, type ReadLedger } from "./quote_ledger.ts";
+import { LedgerReader, NO_LEDGER, readElsewhere, readFromNetwork, type ReadLedger } from "./quote_ledger.ts";
 import { tell } from "./quote_output.ts";
 import { isNodeUrl, NodeSource, parseNodeUrl } from "./quote_source.ts";
 
@@ -140,21 +140,21 @@ async function askNode(request: QuoteRequest, servicePem: string | undefined, ou
   const url = parseNodeUrl(request.target);
   using source = await NodeSource.open(url, servicePem);
   const evidence = await source.evidence();
-  const reader = new LedgerReader({
-    ...request,
-    anchors: request.anchors,
-    keepEntries: request.savePath !== undefined,
-  });
   const read = !needsLedger(request)
     ? NO_LEDGER
     : request.ledger === undefined
-    ? await reader.fromNode(source, output)
-    : await readElsewhere(request.ledger, reader, servicePem ?? source.servicePem, output);
+    ? await readFromNetwork(source, () => readerFor(request), output)
+    : await readElsewhere(request.ledger, readerFor(request), source.servicePem, output);
   return {
     bundle: { ...evidence, nodeCertificate: source.certificate!, source: url.origin },
     connection: "held",
     read,
   };
+}
+
+function readerFor(request: QuoteRequest): LedgerReader {
+  const { anchors, savePath } = request;
+  return new LedgerReader({ ...request, anchors, keepEntries: savePath !== undefined });
 }
 
 async function readFromFile(
@@ -163,11 +163,7 @@ async function readFromFile(
   output: LedgerOutput,
 ): Promise<Found> {
   const bundle = readBundle(request.target);
-  const reader = new LedgerReader({
-    ...request,
-    anchors: request.anchors,
-    keepEntries: request.savePath !== undefined,
-  });
+  const reader = readerFor(request);
   const read = !needsLedger(request)
     ? NO_LEDGER
     : request.ledger !== undefined

@@ -120,7 +120,12 @@ Deno.test("what a node answers wrongly breaks the rung that it is about", async 
       const { quote: raw, ...rest } = virtualEvidenceFor(other);
       return { body: JSON.stringify({ ...rest, raw }) };
     }],
-    ["service", "ledger", (path) => path === "/node/ledger/entries" ? { status: 404, body: "" } : undefined],
+    [
+      "service",
+      "ledger",
+      (path) =>
+        path.startsWith("/node/ledger") || path === "/node/network/nodes" ? { status: 404, body: "" } : undefined,
+    ],
     // Without a certificate from elsewhere the ledger says which service it is; the node's certificate is another's.
     [
       "service",
@@ -166,6 +171,28 @@ Deno.test("the ledger may come from elsewhere: files, or another node", async ()
     Deno.writeFileSync(join(folder, "ledger_1"), serialiseChunk(entries.slice(0, 4), false));
     assert.match((await run(node.url, { ledger: folder })).json.reason, /^network: service: members have not opened/);
   });
+});
+
+Deno.test("a node without the first entries, as one that began with a snapshot, is verified with another's", async () => {
+  const joined = new TrustForge(primitives).start();
+  const node = joined.addNode();
+  await using primary = await ForgedNode.start(joined);
+  const addresses = ["127.0.0.1:1", new URL(primary.url).host];
+  await using late = await ForgedNode.start(joined, (path, query) => {
+    if (path === "/node/network/nodes") {
+      const interfaces = addresses.map((published_address, i) => [`rpc${i}`, { published_address }]);
+      return { body: JSON.stringify({ nodes: [{ rpc_interfaces: Object.fromEntries(interfaces) }] }) };
+    }
+    return path === "/node/ledger/entries" && query.get("from") === "1" ? { status: 404, body: "" } : undefined;
+  }, node);
+  const output = new RecordedOutput();
+  const code = await verifyQuote(request(late.url), output);
+  assert.equal(code, 0, output.text);
+  assert.deepEqual(output.notes.map((note) => note.endsWith(`it was read from ${primary.url}`)), [true]);
+  assert.ok(primary.asked.includes("/node/ledger/entries"));
+  // Where nobody has it, or the node does not say where others are, that is what is told of the first.
+  addresses.splice(0);
+  assert.match((await run(late.url)).json.reason, /^service: ledger: .* does not hand out ledger entry 1: HTTP 404/);
 });
 
 Deno.test("a virtual node is success only where that is asked for", async () => {

@@ -351,6 +351,8 @@ export const MAX_ENDORSEMENTS_RETRIES = 100;
 export const MAX_TRUST_EVENTS = 100_000;
 /** Of a ledger that is read from a node to verify its evidence, entry by entry. */
 export const MAX_TRUST_LEDGER_BYTES = 4 * 1024 * MIB;
+/** Addresses of nodes that are asked for it. */
+export const MAX_TRUST_LEDGER_SOURCES = 16;
 /** Of a ledger that is kept in an evidence bundle, and characters of the whole file: base64 is a third longer. */
 export const MAX_BUNDLE_LEDGER_BYTES = 64 * MIB;
 export const MAX_BUNDLE_CHARACTERS = 96 * MIB;

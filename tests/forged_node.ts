@@ -73,6 +73,8 @@ function answer(forge: TrustForge, node: ForgedIdentity, path: string, query: UR
     }
     case "/node/network":
       return { body: JSON.stringify({ service_certificate: forge.service.certificatePem, service_status: "Open" }) };
+    case "/node/network/nodes":
+      return { body: JSON.stringify({ nodes: [] }) };
     case "/node/commit":
       return { body: JSON.stringify({ transaction_id: `${forge.view}.${forge.entries.length}` }) };
     case "/node/ledger/entries": {

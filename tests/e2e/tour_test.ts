@@ -42,6 +42,10 @@ const SEVERAL_NODES: readonly Expectation[] = [
   [/^deno task run call "\/app\/log\/private\?id=7".*--node 2/m, /\{"msg":"by way of node 1"\}/],
   [/--check$/m, /is a valid configuration/],
   [/^deno task run call "\/node\/network\/nodes\/\$/m, /"status":"Trusted"/],
+  [
+    /^deno task run quote verify/m,
+    /^ {2}ok {2}node .*trusted by proposal .* \(transition_node_to_trusted\)[\s\S]*^Virtual: /m,
+  ],
   [/^deno task run call \/node\/network\/removable_nodes/m, /"status":"Retired"/],
   [/^deno task run call -X DELETE/m, /true/],
   [/^deno task run call \/node\/network --node 1/m, /"primary_id":"[0-9a-f]{64}"/],

@@ -153,6 +153,8 @@ function readConfig(root: ConfigSection): NodeConfig {
         url: server.text("url", ""),
         maxRetriesCount: readRetries(server),
       })),
+      dcapCollateralFile: attestation.optionalText("dcap_collateral_file"),
+      dcapCollateralServer: attestation.optionalText("dcap_collateral_server"),
       testOnlyHostData: attestation.optionalText("test_only_host_data"),
     },
     ledger: {

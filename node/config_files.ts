@@ -44,6 +44,8 @@ export interface AttestationFiles {
   readonly securityPolicy: string | undefined;
   readonly uvmEndorsements: string | undefined;
   readonly endorsements: string | undefined;
+  /** JSON text: what Intel says of the platform, where there is such a file. */
+  readonly dcapCollateral: string | undefined;
   /** A sentence for each file that could not be read. */
   readonly warnings: readonly string[];
 }
@@ -70,7 +72,7 @@ export async function readConfigFiles(config: NodeConfig, readTextFile: ReadText
 }
 
 /**
- * Reads what a SEV-SNP node shows about its machine. `$NAME` pieces of these paths stand for environment variables.
+ * Reads what a node on hardware shows about its machine. `$NAME` pieces of these paths stand for environment variables.
  * Missing files are warnings: the endorsements can come from a server.
  */
 export async function readAttestationFiles(
@@ -88,7 +90,8 @@ export async function readAttestationFiles(
   const securityPolicy = await read(attestation.snpSecurityPolicyFile, "snp_security_policy_file");
   const uvmEndorsements = await read(attestation.snpUvmEndorsementsFile, "snp_uvm_endorsements_file");
   const endorsements = await read(attestation.snpEndorsementsFile, "snp_endorsements_file");
-  return { securityPolicy, uvmEndorsements, endorsements, warnings: files.problems };
+  const dcapCollateral = await read(attestation.dcapCollateralFile, "dcap_collateral_file");
+  return { securityPolicy, uvmEndorsements, endorsements, dcapCollateral, warnings: files.problems };
 }
 
 /** Replaces each path piece that is `$NAME` by the variable's value; an unset one stays as written. */

@@ -162,6 +162,7 @@ Deno.test("readAttestationFiles() expands the environment and warns of what is m
       securityPolicy: "cG9saWN5",
       uvmEndorsements: "dXZt",
       endorsements: undefined,
+      dcapCollateral: undefined,
       warnings: [
         `Cannot read "$ABSENT/endorsements", named by /attestation/snp_endorsements_file: there is no such file`,
       ],

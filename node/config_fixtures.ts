@@ -94,6 +94,8 @@ export const complete = {
       url: "cache.example.com",
       max_retries_count: 5,
     }],
+    dcap_collateral_file: "collateral.json",
+    dcap_collateral_server: "pccs.example.com:8081",
     test_only_host_data: "ab".repeat(32),
   },
   ledger: { directory: "/data/ledger", read_only_directories: ["/old/ledger"], chunk_size: "10MB" },

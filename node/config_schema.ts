@@ -3,9 +3,9 @@
  *
  * Every `description` is a predicate that completes "… must be": it ends up in the sentence that tells an operator what is
  * wrong. What the schema cannot say (one value against another, what this node does not do) is checked in `config.ts`.
- * Facts: operations.md §2 and doc/host_config_schema of CCF; the wording is ours. Six keys are our own:
- * `client_certificates` of an RPC interface, `platform` and `test_only_host_data` of the attestation, `native_app`,
- * `storage`, `durability`; and so is the operator feature `LedgerRead`.
+ * Facts: operations.md §2 and doc/host_config_schema of CCF; the wording is ours. Eight keys are our own:
+ * `client_certificates` of an RPC interface, `platform`, `dcap_collateral_file`, `dcap_collateral_server` and
+ * `test_only_host_data` of the attestation, `native_app`, `storage`, `durability`; and so is the operator feature `LedgerRead`.
  */
 
 /** TIME: a whole number and a unit in either case; without a unit it counts microseconds. */
@@ -223,6 +223,8 @@ export const configSchema = object({
       object({ type: oneOf("Azure", "AMD", "THIM"), url: text, max_retries_count: wholeNumber(0) }, ["url"]),
       "servers",
     ),
+    dcap_collateral_file: optionalFile,
+    dcap_collateral_server: { type: ["string", "null"], description: "a server such as host or host:port, or null" },
     test_only_host_data: {
       type: "string",
       pattern: "^[0-9a-f]{64}$",

@@ -36,6 +36,9 @@ export interface NodeConfig {
       readonly url: string;
       readonly maxRetriesCount: number;
     }[];
+    /** Ours: what Intel says of this platform, and who is asked for it. */
+    readonly dcapCollateralFile: string | undefined;
+    readonly dcapCollateralServer: string | undefined;
     /** Ours: hex that stands for the node's code on the virtual platform instead of its digest. */
     readonly testOnlyHostData: string | undefined;
   };

@@ -24,6 +24,7 @@ import { hardwarePlatform, type Platform } from "../enclave/platform/platform.ts
 import { followWith } from "./attestation_devices.ts";
 import { codeDigest } from "./code_digest.ts";
 import { type AttestationFiles, expandEnvironment, readAttestationFiles, type ReadTextFile } from "./config_files.ts";
+import { dcapCollateral } from "./dcap_collateral.ts";
 import type { NodeConfig } from "./node_config.ts";
 import { DEFAULT_SERVERS } from "./snp_endorsement_sources.ts";
 import { snpEndorsements } from "./snp_endorsements.ts";
@@ -48,8 +49,9 @@ export interface PlatformOptions {
   /** Where another node has made itself at home too: a name that nobody else uses. */
   readonly name: string;
   readonly now: () => number;
-  /** AMD's own keys unless said otherwise. */
+  /** AMD's and Intel's own keys unless said otherwise. */
   readonly pins?: SnpPins;
+  readonly intelPins?: readonly string[];
 }
 
 /**
@@ -62,14 +64,16 @@ export async function openPlatform(options: PlatformOptions): Promise<NodePlatfo
   try {
     const detected = await followWith(detectPlatform(config.attestation.platform, name), perform);
     if (detected.kind === "virtual") return virtualPlatform(config, detected.notice);
-    if (detected.kind !== "snp") {
-      throw new StartFailure(
-        `Cannot run a node on ${PLATFORM_NAMES[detected.kind]}: the ledger's records of nodes have no form for its ` +
-          'evidence in this version; use SEV-SNP, or set /attestation/platform to "virtual" to run without protection',
+    if (config.attestation.testOnlyHostData !== undefined) {
+      throw new FormatError(
+        "Cannot use /attestation/test_only_host_data: this machine has host data of its own; take that key out",
       );
     }
     const files = await readAttestationFiles(config, options.readTextFile, options.environment);
-    return snpNode(hardwarePlatform(detected, name), files, options);
+    const platform = hardwarePlatform(detected, name);
+    return detected.kind === "snp"
+      ? snpNode(platform, files, options)
+      : dcapNode(detected.kind, platform, files, options);
   } catch (error) {
     if (error instanceof PlatformFailure || error instanceof FormatError) throw new StartFailure(error.message);
     throw error;
@@ -88,18 +92,7 @@ export function virtualPlatform(
       `Virtual platform, ${why}: nothing protects this node and its secrets from whoever runs this machine, and ` +
       "its evidence proves nothing",
   }];
-  const ignored = [
-    attestation.snpSecurityPolicyFile === undefined ? [] : ["snp_security_policy_file"],
-    attestation.snpUvmEndorsementsFile === undefined ? [] : ["snp_uvm_endorsements_file"],
-    attestation.snpEndorsementsFile === undefined ? [] : ["snp_endorsements_file"],
-    attestation.snpEndorsementsServers.length === 0 ? [] : ["snp_endorsements_servers"],
-  ].flat();
-  if (ignored.length > 0) {
-    notices.push({
-      level: "fail",
-      message: `Of /attestation, ${ignored.join(", ")} have no effect on a virtual platform`,
-    });
-  }
+  notices.push(...ignoredKeys(config, [...OF_SNP, ...OF_DCAP]));
   return {
     told: { kind: "virtual", hostData: attestation.testOnlyHostData ?? codeDigest() },
     notices,
@@ -111,11 +104,6 @@ export function virtualPlatform(
 function snpNode(platform: Platform, files: AttestationFiles, options: PlatformOptions): NodePlatform {
   const { config, perform, now, pins } = options;
   const { attestation } = config;
-  if (attestation.testOnlyHostData !== undefined) {
-    throw new FormatError(
-      "Cannot use /attestation/test_only_host_data: this machine has host data of its own; take that key out",
-    );
-  }
   const securityPolicy = requiredFile(
     files.securityPolicy,
     attestation.snpSecurityPolicyFile,
@@ -133,10 +121,7 @@ function snpNode(platform: Platform, files: AttestationFiles, options: PlatformO
   const primitives = loadNativePrimitives();
   return {
     told,
-    notices: [
-      { level: "info", message: `This machine is protected by ${PLATFORM_NAMES[platform.kind]}` },
-      ...files.warnings.map((message) => ({ level: "fail" as const, message })),
-    ],
+    notices: hardwareNotices(platform, files, config, OF_DCAP),
     quote: async (reportData, log, signal) => {
       const { quote, certificates } = await followWith(platform.evidence(reportData), perform);
       const { pem, endorsedTcb } = await snpEndorsements({
@@ -159,6 +144,69 @@ function snpNode(platform: Platform, files: AttestationFiles, options: PlatformO
       };
     },
   };
+}
+
+/** @throws FormatError */
+function dcapNode(
+  kind: "tdx" | "sgx",
+  platform: Platform,
+  files: AttestationFiles,
+  { config, perform, now, intelPins, environment }: PlatformOptions,
+): NodePlatform {
+  const { dcapCollateralServer } = config.attestation;
+  const primitives = loadNativePrimitives();
+  return {
+    told: { kind },
+    notices: hardwareNotices(platform, files, config, OF_SNP),
+    quote: async (reportData, log, signal) => {
+      const { quote } = await followWith(platform.evidence(reportData), perform);
+      const endorsements = await dcapCollateral({
+        kind,
+        quote,
+        file: files.dcapCollateral,
+        server: dcapCollateralServer === undefined ? undefined : expandEnvironment(dcapCollateralServer, environment),
+        cacheDirectory: dirname(config.ledger.directory),
+        nowMs: now(),
+        primitives,
+        log,
+        signal,
+        ...(intelPins !== undefined && { pins: intelPins }),
+      });
+      return { quote, endorsements };
+    },
+  };
+}
+
+/** Keys of /attestation, each for one kind of hardware, and how to see whether they are there. */
+type Key = readonly [name: string, isSet: (attestation: NodeConfig["attestation"]) => boolean];
+const OF_SNP: readonly Key[] = [
+  ["snp_security_policy_file", ({ snpSecurityPolicyFile }) => snpSecurityPolicyFile !== undefined],
+  ["snp_uvm_endorsements_file", ({ snpUvmEndorsementsFile }) => snpUvmEndorsementsFile !== undefined],
+  ["snp_endorsements_file", ({ snpEndorsementsFile }) => snpEndorsementsFile !== undefined],
+  ["snp_endorsements_servers", ({ snpEndorsementsServers }) => snpEndorsementsServers.length > 0],
+];
+const OF_DCAP: readonly Key[] = [
+  ["dcap_collateral_file", ({ dcapCollateralFile }) => dcapCollateralFile !== undefined],
+  ["dcap_collateral_server", ({ dcapCollateralServer }) => dcapCollateralServer !== undefined],
+];
+
+function ignoredKeys({ attestation }: NodeConfig, keys: readonly Key[]): { level: LogLevel; message: string }[] {
+  const ignored = keys.filter(([, isSet]) => isSet(attestation)).map(([name]) => name);
+  if (ignored.length === 0) return [];
+  return [{ level: "fail", message: `Of /attestation, ${ignored.join(", ")}: without effect on this platform` }];
+}
+
+function hardwareNotices(
+  { kind }: Platform,
+  { warnings }: AttestationFiles,
+  config: NodeConfig,
+  ofOthers: readonly Key[],
+): NodePlatform["notices"] {
+  return [
+    { level: "info", message: `This machine is protected by ${PLATFORM_NAMES[kind]}` },
+    ...warnings.map((message) => ({ level: "fail" as const, message })),
+    ...ignoredKeys(config, ofOthers),
+  ];
 }
 
 const PLATFORM_NAMES = { virtual: "nothing", snp: "AMD SEV-SNP", tdx: "Intel TDX", sgx: "Intel SGX" } as const;

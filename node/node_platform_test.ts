@@ -1,10 +1,11 @@
 import { strict as assert } from "node:assert";
 import { noblePrimitives } from "../shared/crypto/primitives.ts";
-import { fromUtf8, toBase64, toUtf8 } from "../shared/bytes.ts";
+import { concat, fromUtf8, toBase64, toUtf8 } from "../shared/bytes.ts";
 import { serialiseCertificatePem } from "../shared/crypto/x509.ts";
 import { checkOwnEvidence } from "../enclave/platform/own_evidence.ts";
 import { FakeMachine } from "../enclave/platform/fake_machine.ts";
 import { NO_PERMISSION } from "../enclave/platform/devices.ts";
+import { makeDcap } from "../tests/dcap_machine.ts";
 import { SNP_PINS, snpChain, snpReport } from "../tests/snp_pki.ts";
 import { minimal, parse } from "./config_fixtures.ts";
 import type { NodeConfig } from "./node_config.ts";
@@ -87,7 +88,7 @@ Deno.test("a virtual node says which settings have no effect, and has the host d
   assert.deepEqual(told, { kind: "virtual", hostData: "ab".repeat(32) });
   assert.equal(
     notices[1]!.message,
-    "Of /attestation, snp_security_policy_file, snp_endorsements_servers have no effect on a virtual platform",
+    "Of /attestation, snp_security_policy_file, snp_endorsements_servers: without effect on this platform",
   );
 });
 
@@ -152,9 +153,38 @@ Deno.test("what a test says of the host data does not hold where hardware says i
   assert.match(await refusal({ test_only_host_data: "ab".repeat(32) }, snpMachine()), /has host data of its own; take/);
 });
 
-Deno.test("a platform that is configured and not there, or not of use yet, is a failure of the start", async () => {
+Deno.test("a node on TDX shows a quote over its key, with what Intel says of its platform", () =>
+  withTempDirectory(async (directory) => {
+    const over = (reportData: Uint8Array) => makeDcap({ body: (bytes) => bytes.set(reportData, 520) });
+    const { collateral, pins, at } = over(new Uint8Array(64));
+    const machine = Object.assign(new FakeMachine(), {
+      provider: "tdx_guest",
+      makeReport: (reportData: Uint8Array) => concat(over(reportData).quote, new Uint8Array(70)),
+    });
+    const platform = await open({}, machine, { "/collateral": JSON.stringify(collateral) }, {
+      config: config({ dcap_collateral_file: "/collateral", snp_endorsements_file: "/x" }, directory),
+      now: () => at,
+      intelPins: pins,
+    });
+    assert.deepEqual(platform.told, { kind: "tdx" });
+    assert.deepEqual(platform.notices.map(({ message }) => message), [
+      "This machine is protected by Intel TDX",
+      'Cannot read "/x", named by /attestation/snp_endorsements_file: there is no such file',
+      "Of /attestation, snp_endorsements_file: without effect on this platform",
+    ]);
+    const evidence = await platform.quote(KEY_HASH, () => {}, new AbortController().signal);
+    const own = checkOwnEvidence(
+      { kind: "tdx" },
+      evidence,
+      { keyHash: KEY_HASH, atMs: at, anchors: { amd: {}, intel: pins } },
+      noblePrimitives,
+    );
+    assert.equal(own.codeDigest.length, 480);
+  }));
+
+Deno.test("a platform that is configured and not there is a failure of the start", async () => {
   assert.match(await refusal({ platform: "snp" }, new FakeMachine()), /^Cannot use the platform "snp", which/);
   const tdx = Object.assign(new FakeMachine(), { provider: "tdx_guest" });
-  assert.match(await refusal({}, tdx), /^Cannot run a node on Intel TDX: the ledger's records of nodes have no form/);
+  assert.match(await refusal({ platform: "snp" }, tdx), /this machine is "tdx"/);
   assert.equal((await open({ platform: "virtual" }, tdx)).told.kind, "virtual");
 });

@@ -47,7 +47,13 @@ export function requestsTo(server: EndorsementsServer, report: SnpReport): reado
   switch (server.type) {
     case "Azure": {
       const target = `/SevSnpVM/certificates/${chip}/${tcb}?api-version=2020-10-15-preview`;
-      return [{ isTls: true, address: addressOf(server, 443), target, headers: {}, answer: "certificates in PEM" }];
+      return [{
+        isTls: true,
+        address: parseServer(server.url, 443),
+        target,
+        headers: {},
+        answer: "certificates in PEM",
+      }];
     }
     case "AMD": {
       const product = productOf(report.cpu, "general");
@@ -63,7 +69,7 @@ export function requestsTo(server: EndorsementsServer, report: SnpReport): reado
         `snpSPL=${components.snp}`,
         `ucodeSPL=${components.microcode}`,
       ];
-      const common = { isTls: true, address: addressOf(server, 443), headers: {} };
+      const common = { isTls: true, address: parseServer(server.url, 443), headers: {} };
       const shortChip = product === "Turin" ? chip.slice(0, 16) : chip;
       return [
         { ...common, target: `/vcek/v1/${product}/${shortChip}?${levels.join("&")}`, answer: "certificate in DER" },
@@ -74,12 +80,13 @@ export function requestsTo(server: EndorsementsServer, report: SnpReport): reado
       // A service of the machine's own host, without TLS.
       const target = `/metadata/THIM/amd/certification?platformId=${chip}&tcbVersion=${tcb}`;
       const headers = { Metadata: "true" };
-      return [{ isTls: false, address: addressOf(server, 80), target, headers, answer: "THIM" }];
+      return [{ isTls: false, address: parseServer(server.url, 80), target, headers, answer: "THIM" }];
     }
   }
 }
 
-function addressOf({ url }: EndorsementsServer, defaultPort: number): Address {
+/** @param url "host" or "host:port" @throws FormatError */
+export function parseServer(url: string, defaultPort: number): Address {
   const address = parseAddress(/:\d+$/.test(url) ? url : `${url}:${defaultPort}`);
   if (address.host === "" || address.port === 0 || /[\s/?#@]/.test(address.host)) {
     throw new FormatError(`${JSON.stringify(url)} is no server; write host or host:port`);

@@ -8,7 +8,6 @@
  */
 
 import { join } from "node:path";
-import { FormatError } from "../shared/assert.ts";
 import { parseCertificateTable } from "../shared/attestation/certificate_table.ts";
 import { verifySnp } from "../shared/attestation/snp.ts";
 import { AMD_PINS, type SnpPins } from "../shared/attestation/snp_chain.ts";
@@ -18,7 +17,7 @@ import type { Primitives } from "../shared/crypto/primitives.ts";
 import { serialiseCertificatePem } from "../shared/crypto/x509.ts";
 import { MAX_ENDORSEMENTS_ANSWER_BYTES, MAX_ENDORSEMENTS_REQUEST_MS } from "../shared/limits.ts";
 import type { LogLevel } from "../enclave/messages.ts";
-import { PlatformFailure } from "../enclave/platform/devices.ts";
+import { findEndorsement, orReason } from "./endorsement_search.ts";
 import { getPatiently, sleep } from "./plain_http.ts";
 import {
   certificatesOf,
@@ -54,40 +53,31 @@ export interface SnpEndorsements {
   readonly endorsedTcb?: string;
 }
 
-/** What a source gave; or why it has nothing to give. */
-type Found = (SnpEndorsements & { readonly chain: readonly Uint8Array[] }) | string;
+type Found = SnpEndorsements & { readonly chain: readonly Uint8Array[] };
 
 /** @throws PlatformFailure with the reasons of all sources */
 export async function snpEndorsements(options: EndorsementsOptions): Promise<SnpEndorsements> {
-  const reasons: string[] = [];
-  for (const [source, look] of sources(options)) {
-    const found = await look();
-    const reason = typeof found === "string" ? found : whyUnfit(found.chain, options);
-    if (reason === undefined && typeof found !== "string") {
-      options.log("info", `Certificates for this node's report come from ${source}`);
-      if (source !== CACHE) await keep(found.pem, options);
-      return { pem: found.pem, ...(found.endorsedTcb !== undefined && { endorsedTcb: found.endorsedTcb }) };
-    }
-    options.log("debug", `No certificates for this node's report from ${source}: ${reason}`);
-    reasons.push(`${source}: ${reason}`);
-  }
-  throw new PlatformFailure(
-    `Cannot get certificates for this node's report of SEV-SNP. ${
-      reasons.join(". ")
-    }. Name servers that have them in ` +
-      "/attestation/snp_endorsements_servers, or a file in /attestation/snp_endorsements_file",
-  );
-}
-
-const CACHE = "what an earlier start has kept";
-
-function sources(options: EndorsementsOptions): readonly (readonly [string, () => Found | Promise<Found>])[] {
-  return [
-    ["the configured file", () => fromFile(options)],
-    [CACHE, () => fromCache(options)],
-    ["the hypervisor", () => fromTable(options.certificates)],
-    ...options.servers.map((server) => [`${server.type} at ${server.url}`, () => fromServer(server, options)] as const),
-  ];
+  const { report, cacheDirectory, certificates, servers, log } = options;
+  const { chipId, reportedTcb } = parseSnpReport(report);
+  const { pem, endorsedTcb } = await findEndorsement<Found>({
+    what: "certificates for this node's report",
+    sources: [
+      ["the configured file", () => fromFile(options)],
+      "kept",
+      ["the hypervisor", () => fromTable(certificates)],
+      ...servers.map((server) => [`${server.type} at ${server.url}`, () => fromServer(server, options)] as const),
+    ],
+    whyUnfit: ({ chain }) => whyUnfit(chain, options),
+    kept: {
+      path: join(cacheDirectory, `snp_${toHex(chipId)}_${tcbToHex(reportedTcb)}.pem`),
+      serialise: ({ pem }) => pem,
+      parse: (text) => found(certificatesOf(text)),
+    },
+    advice: "Name servers that have them in /attestation/snp_endorsements_servers, or a file in " +
+      "/attestation/snp_endorsements_file",
+    log,
+  });
+  return { pem, ...(endorsedTcb !== undefined && { endorsedTcb }) };
 }
 
 function found(chain: readonly Uint8Array[], endorsedTcb?: string): Found {
@@ -106,7 +96,7 @@ function whyUnfit(
   return verifySnp({ report, chain }, { at: nowMs, rules: "ccf", pins }, primitives).reason;
 }
 
-function fromFile({ file, report }: EndorsementsOptions): Found {
+function fromFile({ file, report }: EndorsementsOptions): Found | string {
   if (file === undefined) return "none is configured";
   return orReason(() => {
     const { tcbm, certificates } = parseHostCertificates(file);
@@ -119,32 +109,7 @@ function fromFile({ file, report }: EndorsementsOptions): Found {
   });
 }
 
-async function fromCache(options: EndorsementsOptions): Promise<Found> {
-  try {
-    const text = await Deno.readTextFile(cachePath(options));
-    return orReason(() => found(certificatesOf(text)));
-  } catch (error) {
-    return error instanceof Deno.errors.NotFound ? "nothing is there" : (error as Error).message;
-  }
-}
-
-/** For the next start, which may be without a network. That it cannot be kept is no reason not to start. */
-async function keep(pem: string, options: EndorsementsOptions): Promise<void> {
-  const path = cachePath(options);
-  try {
-    await Deno.writeTextFile(`${path}.new`, pem);
-    await Deno.rename(`${path}.new`, path);
-  } catch (error) {
-    options.log("fail", `Cannot keep the certificates of this node's report in ${path}: ${(error as Error).message}`);
-  }
-}
-
-function cachePath({ report, cacheDirectory }: EndorsementsOptions): string {
-  const { chipId, reportedTcb } = parseSnpReport(report);
-  return join(cacheDirectory, `snp_${toHex(chipId)}_${tcbToHex(reportedTcb)}.pem`);
-}
-
-function fromTable(table: Uint8Array): Found {
+function fromTable(table: Uint8Array): Found | string {
   return orReason(() => {
     const { vcek, ask, ark } = parseCertificateTable(table);
     if (vcek === undefined || ask === undefined || ark === undefined) return "it gave none of them, or not all three";
@@ -152,7 +117,7 @@ function fromTable(table: Uint8Array): Found {
   });
 }
 
-async function fromServer(server: EndorsementsServer, options: EndorsementsOptions): Promise<Found> {
+async function fromServer(server: EndorsementsServer, options: EndorsementsOptions): Promise<Found | string> {
   const requests = orReason(() => requestsTo(server, parseSnpReport(options.report)));
   if (typeof requests === "string") return requests;
   const { log, signal, wait = sleep } = options;
@@ -171,14 +136,4 @@ async function fromServer(server: EndorsementsServer, options: EndorsementsOptio
     chain.push(...certificates);
   }
   return found(chain);
-}
-
-/** What is wrong with their bytes is one reason more. */
-function orReason<Value>(read: () => Value): Value | string {
-  try {
-    return read();
-  } catch (error) {
-    if (!(error instanceof FormatError)) throw error;
-    return error.message;
-  }
 }

@@ -1,7 +1,4 @@
 import { strict as assert } from "node:assert";
-import * as http from "node:http";
-import * as https from "node:https";
-import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { FormatError } from "../shared/assert.ts";
 import { parseSnpReport } from "../shared/attestation/snp_report.ts";
@@ -13,7 +10,7 @@ import { PlatformFailure } from "../enclave/platform/devices.ts";
 import { fuzzDecoder, mutated, mutatedText } from "../tests/mutations.ts";
 import { snpEvidence, snpVector, vectorFile } from "../tests/snp_vectors.ts";
 import { teamTest } from "../tests/team_data.ts";
-import { selfSigned } from "./listener_fixtures.ts";
+import { withServer } from "./endorsement_server.ts";
 import { type EndorsementsServer, parseAnswer, parseHostCertificates, requestsTo } from "./snp_endorsement_sources.ts";
 import { type EndorsementsOptions, snpEndorsements } from "./snp_endorsements.ts";
 import { directoryContent, withTempDirectory } from "./test_file_system.ts";
@@ -32,36 +29,6 @@ function recorded(id: string) {
 function hostJson(id: string, tcbm: string): string {
   const { pems: [vcekCert, ...rest] } = recorded(id);
   return JSON.stringify({ cacheControl: "86400", vcekCert, certificateChain: rest.join(""), tcbm });
-}
-
-type Answer = { status?: number; headers?: Record<string, string>; body?: Uint8Array | string; hangs?: boolean };
-
-/** A server on 127.0.0.1 that gives the next answer to each request. */
-async function withServer(
-  isTls: boolean,
-  answers: readonly Answer[],
-  run: (url: string, asked: readonly string[]) => Promise<void>,
-): Promise<void> {
-  const asked: string[] = [];
-  const left = [...answers];
-  const answer = (request: http.IncomingMessage, response: http.ServerResponse) => {
-    asked.push(`${request.method} ${request.url}${request.headers.metadata === undefined ? "" : " Metadata"}`);
-    const { status = 200, headers = {}, body = "", hangs = false } = left.shift() ?? { status: 500 };
-    response.writeHead(status, headers);
-    if (hangs) response.write("x");
-    else response.end(body);
-  };
-  const { certificateChainPem, privateKeyPem } = selfSigned("node");
-  const server = isTls
-    ? https.createServer({ cert: certificateChainPem, key: privateKeyPem }, answer)
-    : http.createServer(answer);
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  try {
-    await run(`127.0.0.1:${(server.address() as AddressInfo).port}`, asked);
-  } finally {
-    server.closeAllConnections();
-    await new Promise((resolve) => server.close(resolve));
-  }
 }
 
 /** Options for a recorded report, and what was logged and waited. */
@@ -212,7 +179,10 @@ teamTest("a configured file for older firmware gives way to a server", () =>
     await withServer(true, [{ body: pem }], async (url) => {
       const { options, logged } = asking(MILAN, directory, { file, servers: [azure(url)] });
       assert.deepEqual(await snpEndorsements(options), { pem });
-      assert.match(logged[0]!, /file: it is for TCB version DB17000000000004, and the report has DB18000000000004$/);
+      assert.match(
+        logged[0]!,
+        /file has none that fit: it is for TCB version DB17000000000004, and the report has DB18000000000004$/,
+      );
     });
   }));
 
@@ -280,7 +250,7 @@ teamTest("each source says why it was of no use", () =>
     await withServer(true, answers, async (url) => {
       const { options } = asking(MILAN, directory, { file: "!", servers: [azure(url, 0), azure(url, 0)] });
       const message = await refusal(options);
-      assert.match(message, /^Cannot get certificates for this node's report of SEV-SNP\. the configured file: /);
+      assert.match(message, /^Cannot get certificates for this node's report\. the configured file: /);
       assert.match(message, /what an earlier start has kept: nothing is there\. the hypervisor: it gave none of them/);
       assert.match(message, /There is no certificate in PEM\. Azure at .*: signature: /);
       assert.match(
@@ -324,7 +294,7 @@ teamTest("certificates that cannot be kept are used all the same", async () => {
   const certificates = vectorFile(`snp/${GENOA}/auxblob.bin`);
   const { options, logged } = asking(GENOA, "/nowhere/at/all", { certificates });
   assert.equal((await snpEndorsements(options)).pem, recorded(GENOA).pems.join(""));
-  assert.match(logged.at(-1)!, /^fail Cannot keep the certificates of this node's report in \/nowhere\/at\/all\/snp_/);
+  assert.match(logged.at(-1)!, /^fail Cannot keep certificates for this node's report in \/nowhere\/at\/all\/snp_/);
 });
 
 teamTest(

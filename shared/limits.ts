@@ -342,6 +342,9 @@ export const MAX_ENDORSEMENTS_ANSWER_BYTES = 128 * KIB;
 export const ENDORSEMENTS_RETRY_MS = 1000;
 /** What a server may ask for with `retry-after`. */
 export const MAX_ENDORSEMENTS_RETRY_MS = 60_000;
+/** An answer of Intel's service: a list of revoked certificates may be long. Attempts after the first, of all four. */
+export const MAX_PCS_ANSWER_BYTES = MIB;
+export const PCS_RETRIES = 3;
 /** Servers (operations.md §2), and what may be configured as `max_retries_count`. */
 export const MAX_ENDORSEMENTS_SERVERS = 16;
 export const MAX_ENDORSEMENTS_RETRIES = 100;

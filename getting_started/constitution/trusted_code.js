@@ -14,7 +14,10 @@ const snpTcbVersions = () => jsonTable("public:ccf.gov.nodes.snp.tcb_versions");
 
 const ALLOWED = "AllowedToJoin";
 
-/** Trusts a build of the node's code on Intel SGX, named by its measurement. */
+/**
+ * Names a build of the node's code for Intel SGX in the table by which nodes of before CCF 6.0 joined. Nobody joins by it
+ * any more: see `add_sgx_measurement`.
+ */
 actions.set("add_node_code", {
   check(args) {
     checkType("string", args.code_id, "code_id");
@@ -25,7 +28,7 @@ actions.set("add_node_code", {
   },
 });
 
-/** Keeps nodes with this code out from now on. */
+/** Takes it out of that table. */
 actions.set("remove_node_code", {
   check(args) {
     checkType("string", args.code_id, "code_id");
@@ -148,6 +151,122 @@ actions.set("remove_snp_minimum_tcb_version", {
   perform({ cpuid }) {
     must(snpTcbVersions().has(cpuid), `No version is demanded of processors with the CPUID ${cpuid}`);
     snpTcbVersions().delete(cpuid);
+  },
+});
+
+// Intel's platforms, which CCF does not let in: these actions are Quorate's own ----------------------------------------
+
+const sgxEnclaves = () => jsonTable("public:ccf.gov.nodes.sgx.measurements");
+const tdxMeasurements = () => jsonTable("public:ccf.gov.nodes.tdx.measurements");
+const tdxHostData = () => jsonTable("public:ccf.gov.nodes.tdx.host_data");
+const dcapTcbStatuses = () => jsonTable("public:ccf.gov.nodes.dcap.tcb_statuses");
+
+/** Trusts a build of the node's code on Intel SGX, named by its measurement, MRENCLAVE. */
+actions.set("add_sgx_measurement", {
+  check({ measurement }) {
+    checkLowerHex(64, measurement, "measurement");
+  },
+  perform({ measurement }, proposalId) {
+    sgxEnclaves().set(measurement, ALLOWED);
+    dropOtherProposals(proposalId);
+  },
+});
+
+/** Keeps nodes with this measurement out from now on. */
+actions.set("remove_sgx_measurement", {
+  check({ measurement }) {
+    checkLowerHex(64, measurement, "measurement");
+  },
+  perform({ measurement }) {
+    sgxEnclaves().delete(measurement);
+  },
+});
+
+/**
+ * Trusts all that a node on Intel TDX was started with, named by the digests MRTD, RTMR0, RTMR1, RTMR2 and RTMR3, one after
+ * the other. MRTD alone is the firmware, under which whoever has the machine starts what they like.
+ */
+actions.set("add_tdx_measurement", {
+  check({ measurement }) {
+    checkLowerHex(480, measurement, "measurement");
+  },
+  perform({ measurement }, proposalId) {
+    tdxMeasurements().set(measurement, ALLOWED);
+    dropOtherProposals(proposalId);
+  },
+});
+
+/** Keeps nodes with this measurement out from now on. */
+actions.set("remove_tdx_measurement", {
+  check({ measurement }) {
+    checkLowerHex(480, measurement, "measurement");
+  },
+  perform({ measurement }) {
+    tdxMeasurements().delete(measurement);
+  },
+});
+
+/**
+ * Trusts a configuration with which nodes are started on Intel TDX, named by MRCONFIGID; all zeros where a domain is
+ * started without one. The policy that has this digest (SHA-256, then zeros) can be given along, as on AMD SEV-SNP.
+ */
+actions.set("add_tdx_host_data", {
+  check({ security_policy, host_data }) {
+    checkType("string", security_policy, "security_policy");
+    checkLowerHex(96, host_data, "host_data");
+    if (security_policy === "") return;
+    const digest = sha256Hex(security_policy) + "0".repeat(32);
+    must(
+      host_data === digest,
+      `host_data must be the SHA-256 digest of security_policy with zeros after it, ${digest}`,
+    );
+  },
+  perform({ security_policy, host_data }, proposalId) {
+    tdxHostData().set(host_data, security_policy);
+    dropOtherProposals(proposalId);
+  },
+});
+
+/** Keeps nodes that are started in this configuration out from now on. */
+actions.set("remove_tdx_host_data", {
+  check({ host_data }) {
+    checkLowerHex(96, host_data, "host_data");
+  },
+  perform({ host_data }) {
+    tdxHostData().delete(host_data);
+  },
+});
+
+/** What Intel may say of a platform; one whose key was revoked is never accepted. */
+const TCB_STATUSES = [
+  "UpToDate",
+  "SWHardeningNeeded",
+  "ConfigurationNeeded",
+  "ConfigurationAndSWHardeningNeeded",
+  "OutOfDate",
+  "OutOfDateConfigurationNeeded",
+  "TDRelaunchAdvised",
+  "TDRelaunchAdvisedConfigurationNeeded",
+];
+
+/** Accepts platforms of SGX and TDX of which Intel says this. Without any status nobody joins on them. */
+actions.set("add_dcap_tcb_status", {
+  check({ status }) {
+    checkOneOf(TCB_STATUSES, status, "status");
+  },
+  perform({ status }, proposalId) {
+    dcapTcbStatuses().set(status, ALLOWED);
+    dropOtherProposals(proposalId);
+  },
+});
+
+/** Keeps nodes on platforms of which Intel says this out from now on. */
+actions.set("remove_dcap_tcb_status", {
+  check({ status }) {
+    checkOneOf(TCB_STATUSES, status, "status");
+  },
+  perform({ status }) {
+    dcapTcbStatuses().delete(status);
   },
 });
 

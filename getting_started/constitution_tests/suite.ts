@@ -12,10 +12,10 @@ import { MEMBER_CASES } from "./member_cases.ts";
 import { NODE_CASES } from "./node_cases.ts";
 import { SERVICE_CASES } from "./service_cases.ts";
 import { TOKEN_CASES } from "./token_cases.ts";
-import { TRUSTED_CODE_CASES, VIRTUAL_CASES } from "./trusted_code_cases.ts";
+import { INTEL_CASES, TRUSTED_CODE_CASES, VIRTUAL_CASES } from "./trusted_code_cases.ts";
 import { type Action, ConstitutionWorld, NotedEffects, readable, type Rows, tableWritesOf } from "./world.ts";
 
-/** By action: all of the default constitution, and those that the virtual platform adds. */
+/** By action: all of CCF's default constitution; those that ours has besides; those that the virtual platform adds. */
 export const DEFAULT_CASES: Readonly<Record<string, ActionCases>> = {
   ...APP_CASES,
   ...MEMBER_CASES,
@@ -24,7 +24,8 @@ export const DEFAULT_CASES: Readonly<Record<string, ActionCases>> = {
   ...TOKEN_CASES,
   ...TRUSTED_CODE_CASES,
 };
-export const ALL_CASES: Readonly<Record<string, ActionCases>> = { ...DEFAULT_CASES, ...VIRTUAL_CASES };
+export const OUR_CASES: Readonly<Record<string, ActionCases>> = { ...DEFAULT_CASES, ...INTEL_CASES };
+export const ALL_CASES: Readonly<Record<string, ActionCases>> = { ...OUR_CASES, ...VIRTUAL_CASES };
 
 /**
  * Registers the tests.

@@ -7,10 +7,10 @@ import { strict as assert } from "node:assert";
 import { ccfConstitution } from "../../tests/ccf_constitution.ts";
 import { teamTest } from "../../tests/team_data.ts";
 import { ourText, textIn } from "./constitutions.ts";
-import { ALL_CASES, DEFAULT_CASES, testActions } from "./suite.ts";
+import { ALL_CASES, DEFAULT_CASES, OUR_CASES, testActions } from "./suite.ts";
 import { ConstitutionWorld, engine } from "./world.ts";
 
-testActions("our constitution", () => ourText("constitution"), Deno.test, DEFAULT_CASES);
+testActions("our constitution", () => ourText("constitution"), Deno.test, OUR_CASES);
 testActions("a sandbox's constitution", () => ourText("constitution_virtual"), Deno.test, ALL_CASES);
 testActions("CCF's constitution", ccfConstitution, teamTest, DEFAULT_CASES);
 

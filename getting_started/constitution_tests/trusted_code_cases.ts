@@ -3,6 +3,8 @@
  */
 
 import { createHash } from "node:crypto";
+import { TCB_STATUSES } from "../../shared/attestation/dcap/tcb_info.ts";
+import { RELAUNCH_STATUSES } from "../../shared/attestation/dcap/tcb_status.ts";
 import { type ActionCases, badTexts, dropped, json } from "./cases.ts";
 
 const MEASUREMENT = "ab".repeat(48);
@@ -151,6 +153,84 @@ export const TRUSTED_CODE_CASES: Readonly<Record<string, ActionCases>> = {
       { title: "fails where there is none", args: { cpuid: CPUID }, fails: true },
     ],
   },
+};
+
+const SGX = "nodes.sgx.measurements", TDX = "nodes.tdx.measurements", TDX_HOST_DATA = "nodes.tdx.host_data";
+const STATUSES = "nodes.dcap.tcb_statuses";
+const TDX_POLICY_DIGEST = `${POLICY_DIGEST}${"0".repeat(32)}`;
+
+/** The same as of other tables; and of a digest everything but so many lower-case hex digits is refused. */
+function digestPair(table: string, digits: number): readonly [ActionCases, ActionCases] {
+  const digest = "a7".repeat(digits / 2);
+  const wrong = [
+    "",
+    digest.toUpperCase(),
+    digest.slice(2),
+    `${digest}a7`,
+    `${digest.slice(1)}g`,
+    ` ${digest.slice(1)}`,
+  ];
+  const [add, remove] = pair(table, "measurement", digest, ALLOWED);
+  const more = wrong.map((measurement) => ({ measurement }));
+  return [
+    { ...add, refuses: [...add.refuses, ...more] },
+    { ...remove, refuses: [...remove.refuses, ...more] },
+  ];
+}
+
+const [addSgx, removeSgx] = digestPair(SGX, 64);
+const [addTdx, removeTdx] = digestPair(TDX, 480);
+const [addStatus, removeStatus] = pair(STATUSES, "status", "SWHardeningNeeded", ALLOWED);
+const NO_STATUSES = ["", "Revoked", "uptodate", "toString"].map((status) => ({ status }));
+const NOT_MRCONFIGID = ["", "text", POLICY_DIGEST, TDX_POLICY_DIGEST.toUpperCase(), `${TDX_POLICY_DIGEST}00`];
+
+/** Ours: CCF lets no such platforms in. */
+export const INTEL_CASES: Readonly<Record<string, ActionCases>> = {
+  add_sgx_measurement: addSgx,
+  remove_sgx_measurement: removeSgx,
+  add_tdx_measurement: addTdx,
+  remove_tdx_measurement: removeTdx,
+  add_tdx_host_data: {
+    refuses: [
+      undefined,
+      ...badTexts({ security_policy: POLICY, host_data: TDX_POLICY_DIGEST }),
+      ...NOT_MRCONFIGID.map((host_data) => ({ security_policy: "", host_data })),
+      { security_policy: POLICY, host_data: "ab".repeat(48) },
+      { security_policy: POLICY, host_data: `${POLICY_DIGEST}${"0".repeat(31)}1` },
+    ],
+    effects: [
+      {
+        title: "allows a policy by its digest",
+        args: { security_policy: POLICY, host_data: TDX_POLICY_DIGEST },
+        writes: { [TDX_HOST_DATA]: { [TDX_POLICY_DIGEST]: json(POLICY) }, ...dropped },
+      },
+      {
+        title: "allows domains without a configuration",
+        args: { security_policy: "", host_data: "00".repeat(48) },
+        writes: { [TDX_HOST_DATA]: { ["00".repeat(48)]: json("") }, ...dropped },
+      },
+    ],
+  },
+  remove_tdx_host_data: {
+    refuses: [
+      undefined,
+      ...badTexts({ host_data: TDX_POLICY_DIGEST }),
+      ...NOT_MRCONFIGID.map((host_data) => ({ host_data })),
+    ],
+    effects: [{
+      title: "takes it back, also where it was not allowed",
+      args: { host_data: TDX_POLICY_DIGEST },
+      writes: { [TDX_HOST_DATA]: { [TDX_POLICY_DIGEST]: null } },
+    }],
+  },
+  add_dcap_tcb_status: {
+    ...addStatus,
+    accepts: [...TCB_STATUSES, ...RELAUNCH_STATUSES].filter((status) => status !== "Revoked").map((status) => ({
+      status,
+    })),
+    refuses: [...addStatus.refuses, ...NO_STATUSES],
+  },
+  remove_dcap_tcb_status: { ...removeStatus, refuses: [...removeStatus.refuses, ...NO_STATUSES] },
 };
 
 const [addVirtual, removeVirtual] = pair("nodes.virtual.measurements", "measurement", "any text", ALLOWED);

@@ -40,7 +40,7 @@ serviceTest(
   "native",
   (service) => {
     const action = { name: "add_virtual_host_data", args: { host_data: "ab".repeat(32) } };
-  assert.equal(decide(service, action).json.proposalState, "Accepted");
+    assert.equal(decide(service, action).json.proposalState, "Accepted");
     const found = report(service);
     assert.equal(found.verdict, "virtual", found.reason);
     const { result, detail } = found.rungs[4]!.steps.find(({ name }) => name === "decisions")!;

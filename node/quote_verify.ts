@@ -60,14 +60,20 @@ export async function verifyQuote(request: QuoteRequest, output: LedgerOutput): 
   try {
     const bare = isNodeUrl(target) ? undefined : readBare(target);
     if (bare !== undefined) return verifyBare(request, bare, output);
-    if (request.collateral !== undefined) {
-      throw new UsageError("--collateral is for a bare report or quote; what a node shows brings its own");
-    }
+    const given = request.collateral === undefined ? undefined : revocationListOf(request.collateral);
     const found = isNodeUrl(target)
       ? await askNode(request, servicePem, output)
       : await readFromFile(request, servicePem, output);
     const at = request.at ?? found.bundle.savedAtMs ?? nowMs;
-    const { bundle, read } = found;
+    const { read } = found;
+    const { format } = found.bundle.evidence;
+    if (given !== undefined && format !== "AMD_SEV_SNP_v1") {
+      throw new UsageError(
+        `A revocation list of AMD's is for evidence of SEV-SNP, and this is of the format ${format}`,
+      );
+    }
+    const revocationList = given ?? found.bundle.revocationList;
+    const bundle = { ...found.bundle, ...(revocationList !== undefined && { revocationList }) };
     const report = climb({
       primitives: request.primitives,
       evidence: bundle.evidence,
@@ -79,6 +85,7 @@ export async function verifyQuote(request: QuoteRequest, output: LedgerOutput): 
       at,
       upTo: request.upTo,
       anchors: request.anchors,
+      revocationList,
       expected: request.expected,
     });
     const saved = request.savePath === undefined
@@ -127,6 +134,13 @@ function verifyBare(request: QuoteRequest, bytes: Uint8Array, output: LedgerOutp
   }
   tell(report, { ...request, at, source: undefined }, output);
   return exitCodeOf(report, request);
+}
+
+/** For a node that is all that is missing: what else vouches for its evidence it brings along. @throws UsageError */
+function revocationListOf(directory: string): Uint8Array {
+  const { revocationList } = readCollateral(directory);
+  if (revocationList !== undefined) return revocationList;
+  throw new UsageError(`Cannot use the collateral in ${directory}: of a node only a revocation list (*.crl) is taken`);
 }
 
 /** What was found, whoever had it. */

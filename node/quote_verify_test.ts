@@ -11,6 +11,7 @@ import { snpChain, snpReport } from "../tests/snp_pki.ts";
 import { teamTest } from "../tests/team_data.ts";
 import {
   allowing,
+  amdRevocationList,
   ANCHORS,
   MEASUREMENT,
   MOMENT,
@@ -93,6 +94,26 @@ Deno.test("a node is verified over the network, and again from the bundle withou
     assert.deepEqual(steps, ["report data: verified", "connection: not checked"]);
     const expired = await run(savePath, { serviceCert, at: nowMs, nowMs });
     assert.deepEqual([expired.code, verdicts(expired.json)[0]], [1, "refused"]);
+  });
+});
+
+Deno.test("AMD's list of revoked certificates counts where it is given, and goes with the bundle", async () => {
+  await withFolder(async (folder) => {
+    await using node = await ForgedNode.start(forge);
+    const [collateral, savePath] = [join(folder, "collateral"), join(folder, "evidence.json")];
+    Deno.mkdirSync(collateral);
+    await assert.rejects(run(node.url, { collateral }), /only a revocation list/);
+    const revocation = ({ rungs }: Json) => rungs[0].steps.find(({ name }: Json) => name === "revocation").result;
+    assert.equal(revocation((await run(node.url)).json), "not checked");
+    Deno.writeFileSync(join(collateral, "amd.crl"), amdRevocationList(7));
+    const good = await run(node.url, { collateral, savePath });
+    assert.deepEqual([good.code, revocation(good.json)], [0, "verified"], good.json.reason);
+    assert.equal(revocation((await run(savePath)).json), "verified");
+    assert.match((await run(savePath, { at: MOMENT + 30 * 86_400_000 })).json.reason, /^hardware: revocation: /);
+    Deno.writeFileSync(join(collateral, "amd.crl"), amdRevocationList(7, 2));
+    assert.match((await run(node.url, { collateral })).json.reason, /^hardware: revocation: .*SEV-Milan/);
+    Deno.writeTextFileSync(savePath, serialiseBundle({ evidence: virtualEvidenceFor(forge.node) }));
+    await assert.rejects(run(savePath, { collateral }), /is for evidence of SEV-SNP/);
   });
 });
 
@@ -262,7 +283,7 @@ Deno.test("what cannot be used is wrong usage", async () => {
       [path, {}, /neither a bundle nor/],
       [path, { serviceCert: join(folder, "none") }, /service certificate .*no such file/],
       [path, { serviceCert: path }, /Cannot use the service certificate/],
-      [path, { collateral: folder }, /--collateral is for a bare report/],
+      [path, { collateral: folder }, /of a node only a revocation list/],
       ["https://", { serviceCert }, /as the URL of a node/],
       [path, { savePath: join(folder, "no", "such") }, /no directory/],
     ];

@@ -7,10 +7,11 @@
 
 import type { EvidenceAnchors, QuotedEvidence } from "../shared/attestation/evidence.ts";
 import { concat, fromHex, toBase64, toHex, toUtf8 } from "../shared/bytes.ts";
-import { ecdsaSign, generateEcPrivateKey } from "../shared/crypto/ecdsa.ts";
+import { TAG, writeBitString, writeDer, writeSequence, writeUnsigned } from "../shared/crypto/der.ts";
+import { ecdsaSign, generateEcPrivateKey, serialiseDerSignature } from "../shared/crypto/ecdsa.ts";
 import { memberIdOf } from "../shared/crypto/identifiers.ts";
 import type { Primitives } from "../shared/crypto/primitives.ts";
-import { serialisePublicKeyPem } from "../shared/crypto/public_key.ts";
+import { ecdsaAlgorithm, serialisePublicKeyPem } from "../shared/crypto/public_key.ts";
 import { parseCertificatePem, serialiseCertificatePem } from "../shared/crypto/x509.ts";
 import { memberCertificate, signCertificate, validityOfDays } from "../shared/crypto/x509_build.ts";
 import { nameFromText } from "../shared/crypto/x509_name.ts";
@@ -36,7 +37,7 @@ import { TrustFold } from "../shared/trust/trust_fold.ts";
 import type { TxId } from "../shared/tx_id.ts";
 import { type Changes, type ForgedIdentity, LedgerForge, one } from "./ledger_forge.ts";
 import { DCAP_AT, type DcapDifferences, makeDcap } from "./dcap_machine.ts";
-import { SNP_PINS, SNP_TCB, snpChain, snpReport } from "./snp_pki.ts";
+import { SNP_PINS, SNP_ROOT_KEY, SNP_TCB, snpChain, snpReport } from "./snp_pki.ts";
 
 export const ANCHORS: EvidenceAnchors = { amd: SNP_PINS, intel: makeDcap().pins };
 /** Within the dates of all made-up certificates and statements. */
@@ -73,6 +74,22 @@ export function snpEvidenceFor(
   const report = snpReport({ reportData, measurement: fromHex(measurement), hostData: fromHex(hostData), tcb });
   const pem = snpChain({ tcb }).map(serialiseCertificatePem).join("");
   return { format: "AMD_SEV_SNP_v1", quote: toBase64(report), endorsements: toBase64(toUtf8(pem)) };
+}
+
+/** A list of the made-up AMD, in force at `MOMENT`, with these serial numbers of its intermediates: theirs is 2. */
+export function amdRevocationList(...serials: readonly number[]): Uint8Array {
+  const time = (text: string) => writeDer(TAG.utcTime, toUtf8(text));
+  const entries = serials.map((serial) => writeSequence(writeUnsigned(serial), time("260601000000Z")));
+  const tbs = writeSequence(
+    writeUnsigned(1),
+    ecdsaAlgorithm("SHA-384"),
+    nameFromText("CN=ARK-Milan"),
+    time("260601000000Z"),
+    time("260701000000Z"),
+    entries.length === 0 ? new Uint8Array() : writeSequence(...entries),
+  );
+  const signature = serialiseDerSignature(ecdsaSign(SNP_ROOT_KEY, tbs));
+  return writeSequence(tbs, ecdsaAlgorithm("SHA-384"), writeBitString(signature));
 }
 
 /** Evidence of a trust domain on a made-up machine of Intel's. */

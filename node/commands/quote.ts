@@ -46,7 +46,7 @@ function verifyCommand(): Command {
     .exitOverride()
     .option("--service-cert <FILE>", "certificate (PEM) of the service, from somebody you trust")
     .option("--ledger <DIR|URL>", "read the ledger there: a directory of its files, or another node")
-    .option("--collateral <DIR>", "for a bare report or quote: certificates, revocation lists, Intel's collateral")
+    .option("--collateral <DIR>", "what vouches for a bare report or quote; of a node's, AMD's revocation list")
     .addOption(new Option("--up-to <RUNG>", "the last rung that must hold").choices(RUNGS).default("network"))
     .option("--at <TIME>", "verify as of then, as in 2026-11-24T15:00:00Z (default: now, or when the bundle was saved)")
     .option("--measurement <HEX...>", "which measurements you accept, whatever members allow")

@@ -106,6 +106,8 @@ export interface EvidenceOptions {
   /** Milliseconds since 1970, at which certificates must be valid. */
   readonly at: number;
   readonly anchors?: EvidenceAnchors | undefined;
+  /** DER, of AMD's root: looked at where it is given. Intel's lists come with the evidence. */
+  readonly revocationList?: Uint8Array | undefined;
 }
 
 /**
@@ -171,7 +173,11 @@ function checkVirtual({ quote }: QuotedEvidence): CheckedEvidence {
 }
 
 /** Endorsements are the certificates of the chip's key, its issuer and AMD's root, in PEM, one after the other. */
-function checkSnp(quote: QuotedEvidence, { at, anchors }: EvidenceOptions, primitives: Primitives): CheckedEvidence {
+function checkSnp(
+  quote: QuotedEvidence,
+  { at, anchors, revocationList }: EvidenceOptions,
+  primitives: Primitives,
+): CheckedEvidence {
   let report: Uint8Array, chain: readonly Uint8Array[], endorsedTcb: Uint8Array | undefined, document;
   try {
     report = fromBase64(quote.quote);
@@ -184,7 +190,7 @@ function checkSnp(quote: QuotedEvidence, { at, anchors }: EvidenceOptions, primi
     return refusedAtOnce("malformed", error.message);
   }
   const verdict = verifySnp(
-    { report, chain },
+    { report, chain, ...(revocationList !== undefined && { crl: revocationList }) },
     {
       at,
       rules: "ccf",

@@ -9,7 +9,7 @@
  *       "format": "quorate-evidence-bundle", "version": 1,
  *       "saved_at": "2026-11-24T15:00:00.000Z", "source": "https://127.0.0.1:8000",
  *       "evidence": { "format": "AMD_SEV_SNP_v1", "quote": base64, "endorsements": base64, … },
- *       "node_certificate": base64 of DER,
+ *       "node_certificate": base64 of DER, "revocation_list": base64 of DER, if one was looked at,
  *       "ledger": base64 of entries 1, 2, 3 …, back to back
  *     }
  */
@@ -31,6 +31,8 @@ export interface EvidenceBundle {
   readonly nodeCertificate?: Uint8Array;
   /** From the first on, without a gap. */
   readonly entries?: readonly Uint8Array[];
+  /** DER, of AMD's root. */
+  readonly revocationList?: Uint8Array;
   readonly source?: string;
   /** Milliseconds since 1970. */
   readonly savedAtMs?: number;
@@ -47,7 +49,7 @@ const bundleShape = object({
     uvm_endorsements: base64,
     endorsed_tcb: text,
   }),
-}, { saved_at: text, source: text, node_certificate: base64, ledger: base64 });
+}, { saved_at: text, source: text, node_certificate: base64, revocation_list: base64, ledger: base64 });
 const answerShape = object({ format: quoteFormat, raw: base64, endorsements: base64 }, {
   node_id: text,
   uvm_endorsements: base64,
@@ -77,6 +79,7 @@ export function parseBundle(json: string): EvidenceBundle {
   return {
     evidence: quoted(bundle.evidence),
     ...(bundle.node_certificate !== undefined && { nodeCertificate: fromBase64(bundle.node_certificate) }),
+    ...(bundle.revocation_list !== undefined && { revocationList: fromBase64(bundle.revocation_list) }),
     ...(bundle.ledger !== undefined && { entries: splitLedger(fromBase64(bundle.ledger)) }),
     ...(bundle.source !== undefined && { source: bundle.source }),
     ...(savedAtMs !== undefined && { savedAtMs }),
@@ -94,7 +97,7 @@ export function parseAnswer(value: unknown): EvidenceBundle {
 
 /** @throws FormatError where the entries are too many for a file */
 export function serialiseBundle(bundle: EvidenceBundle): string {
-  const { evidence, nodeCertificate, entries, source, savedAtMs } = bundle;
+  const { evidence, nodeCertificate, revocationList, entries, source, savedAtMs } = bundle;
   const ledgerBytes = entries?.reduce((sum, { length }) => sum + length, 0) ?? 0;
   if (ledgerBytes > MAX_BUNDLE_LEDGER_BYTES) {
     throw new FormatError(
@@ -108,6 +111,7 @@ export function serialiseBundle(bundle: EvidenceBundle): string {
     ...(source !== undefined && { source }),
     evidence: quoted(evidence),
     ...(nodeCertificate !== undefined && { node_certificate: toBase64(nodeCertificate) }),
+    ...(revocationList !== undefined && { revocation_list: toBase64(revocationList) }),
     ...(entries !== undefined && { ledger: toBase64(concat(...entries)) }),
   };
   return JSON.stringify(json, null, 2) + "\n";

@@ -11,6 +11,7 @@ const forge = new TrustForge(primitives).start();
 const BUNDLE: EvidenceBundle = {
   evidence: { ...snpEvidenceFor(forge.node), uvm_endorsements: "AAAA", endorsed_tcb: "db18000000000104" },
   nodeCertificate: certificateOf(forge.node),
+  revocationList: Uint8Array.of(0x30, 0),
   entries: forge.entries,
   source: "https://127.0.0.1:8000",
   savedAtMs: MOMENT,
@@ -30,6 +31,7 @@ Deno.test("a bundle is read as it was written", () => {
   const read = parseBundle(serialiseBundle(BUNDLE));
   assert.deepEqual(read.evidence, BUNDLE.evidence);
   assert.equal(toHex(read.nodeCertificate!), toHex(BUNDLE.nodeCertificate!));
+  assert.equal(toHex(read.revocationList!), "3000");
   assert.deepEqual(read.entries!.map(toHex), forge.entries.map(toHex));
   assert.deepEqual([read.source, read.savedAtMs], [BUNDLE.source, MOMENT]);
   const least = parseBundle(serialiseBundle({ evidence: snpEvidenceFor(forge.node) }));

@@ -77,6 +77,8 @@ export interface TrustRequest {
   /** The last rung that is asked for. */
   readonly upTo: RungName;
   readonly anchors?: EvidenceAnchors | undefined;
+  /** DER, of AMD's root: for the evidence of this node. */
+  readonly revocationList?: Uint8Array | undefined;
   readonly expected?: ExpectedCode | undefined;
 }
 
@@ -95,9 +97,9 @@ class Climb {
   readonly #nodeId: string | undefined;
 
   constructor(request: TrustRequest) {
-    const { primitives, evidence, peer, servicePem, ledger, at, anchors } = request;
+    const { primitives, evidence, peer, servicePem, ledger, at, anchors, revocationList } = request;
     this.#request = request;
-    this.#checked = verifyEvidence(evidence, { at, anchors }, primitives);
+    this.#checked = verifyEvidence(evidence, { at, anchors, revocationList }, primitives);
     this.#peer = peer && reading(() => parseCertificate(peer.der));
     this.#fold = "unavailable" in ledger ? undefined : ledger;
     const ledgerPem = this.#fold?.identities.at(-1)?.certificatePem;
@@ -279,6 +281,9 @@ class Climb {
   #notProved(): string[] {
     const sentences: string[] = [];
     const { servicePem, peer } = this.#request;
+    if (this.#checked.steps.some(({ name, result }) => name === "revocation" && result === "not checked")) {
+      sentences.push("That no certificate behind the report was revoked: --collateral takes AMD's list.");
+    }
     if (this.#checked.outcome === "virtual") {
       sentences.push("The platform is virtual: which code runs, and that nobody reads its memory, is its own word.");
     }

@@ -8,6 +8,8 @@ import { parseScenario } from "./scenario.ts";
 
 /** Election timers draw anew with each. */
 const SEEDS = 30;
+/** Of random scenarios: the same in each run, so that what fails is new in the code. Others are for `deno task sim`. */
+const RANDOM_SEED = 1;
 
 const ownFolder = fromFileUrl(new URL("../scenarios", import.meta.url));
 
@@ -140,7 +142,7 @@ function randomScenario(): fc.Arbitrary<string[]> {
 Deno.test("runScenario() passes random scenarios", () => {
   fc.assert(
     fc.property(randomScenario(), fc.nat(), (lines, seed) => runScenario(lines.join("\n"), new SeededRandom(seed))),
-    { numRuns: 100 },
+    { numRuns: 100, seed: RANDOM_SEED },
   );
 });
 
@@ -175,6 +177,6 @@ Deno.test("Driver.run() finds no property that does not hold, whatever the netwo
       const driver = new Driver(new SeededRandom(seed));
       for (const command of parseScenario(lines.join("\n"))) driver.run(command);
     }),
-    { numRuns: 300 },
+    { numRuns: 300, seed: RANDOM_SEED },
   );
 });

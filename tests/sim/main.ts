@@ -8,6 +8,7 @@
 import { Command, CommanderError, InvalidArgumentError } from "commander";
 import { bareProperties, runSchedule, type ScheduleReport } from "./bare.ts";
 import { runScenario, ScenarioFailure } from "./driver.ts";
+import { parsePlan, type Plan } from "./enclaves/plan.ts";
 import { SeededRandom } from "./random.ts";
 import { runSeeds, type SeedOptions } from "./seeds.ts";
 
@@ -15,6 +16,7 @@ interface Options extends SeedOptions {
   readonly scenario?: string;
   readonly bare?: boolean;
   readonly properties?: readonly string[];
+  readonly plan?: Partial<Plan>;
 }
 
 /** The worlds: the first that is chosen runs. Each answers whether all held. */
@@ -35,6 +37,7 @@ const program = new Command("sim")
   .option("--minutes <m>", "go on with the next seeds for so long (default: 1)", positiveNumber)
   .option("--schedules <n>", "end after so many schedules instead", wholeNumber)
   .option("--properties <names>", "with --bare: check only these and liveness, e.g. LogInv,QuorumLogInv", propertyNames)
+  .option("--plan <json>", 'of whole enclaves: what is not drawn from the seed, e.g. {"flipped":0.1}', planParts)
   .option("--score", "print every event of each schedule, a line each")
   .exitOverride()
   .showHelpAfterError("(add --help for the options)");
@@ -69,6 +72,14 @@ function propertyNames(text: string): string[] {
   const unknown = names.find((name) => !known.includes(name));
   if (unknown !== undefined) throw new InvalidArgumentError(`There is no ${unknown}; there are ${known.join(", ")}`);
   return names;
+}
+
+function planParts(text: string): Partial<Plan> {
+  try {
+    return parsePlan(text);
+  } catch (error) {
+    throw new InvalidArgumentError((error as Error).message);
+  }
 }
 
 function runScenarioFile({ scenario, seed = 1 }: Options): boolean {

@@ -44,6 +44,9 @@ Deno.test("deno task sim exits with 2 where it is not told what to do", async ()
     [["--bare", "--seed=x"], /It must be a whole number/],
     [["--bare", "--minutes=0"], /It must be a number above 0/],
     [["--bare", "--properties=LogInv,Nothing"], /There is no Nothing; there are LogInv, /],
+    [["--plan={"], /It must be a JSON object/],
+    [['--plan={"flip":1}'], /There is no flip; there are firstMembers, /],
+    [['--plan={"delayMs":1}'], /delayMs must be like \[\d+,\d+\]/],
     [["--scenarios", "x"], /unknown option '--scenarios'/],
   ];
   for (const [args, message] of table) {

@@ -5,14 +5,9 @@
  * Each is a mistake that an implementation of Raft has made or may make: consensus.md §25, and those found here.
  */
 
-export interface PlantedFault {
-  readonly name: string;
-  /** Of shared/consensus/. */
-  readonly file: string;
-  /** What is replaced, each found exactly once in the file. */
-  readonly changes: readonly { readonly find: string; readonly replace: string }[];
-  /** The properties of which one must be the first that does not hold. */
-  readonly caughtBy: readonly string[];
+import type { PlantedFault } from "./planted_copies.ts";
+
+export interface ConsensusFault extends PlantedFault {
   /** What comes of it shows too, even where no property is checked but those of `HARM`. */
   readonly doesHarm?: true;
   /** A scenario in tests/scenarios/ that must fail as well. */
@@ -30,10 +25,10 @@ export const HARM = ["LogInv", "CommittedLogAppendOnlyProp", "MoreThanOneLeaderI
 
 const QUORUM_IN_EACH = "if (!state.isQuorumInEach((id) => state.voters.has(id))) return;";
 
-export const PLANTED_FAULTS: readonly PlantedFault[] = [
+export const PLANTED_FAULTS: readonly ConsensusFault[] = [
   {
     name: "votes counted over the union of configurations",
-    file: "elections.ts",
+    file: "shared/consensus/elections.ts",
     changes: [{
       find: QUORUM_IN_EACH,
       replace: `const union = new Set(state.configurations.flatMap(({ members }) => [...members.keys()]));
@@ -44,7 +39,7 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
   },
   {
     name: "votes counted over the latest configuration only",
-    file: "elections.ts",
+    file: "shared/consensus/elections.ts",
     changes: [{
       find: QUORUM_IN_EACH,
       replace: `const latest = [...state.configurations.at(-1)!.members.keys()];
@@ -55,7 +50,7 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
   },
   {
     name: "commit over the latest configuration only",
-    file: "log.ts",
+    file: "shared/consensus/log.ts",
     changes: [{
       find: "const agreedIn = state.configurations.map(",
       replace: "const agreedIn = state.configurations.slice(-1).map(",
@@ -66,14 +61,14 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
   },
   {
     name: "commit of an entry of an older view",
-    file: "log.ts",
+    file: "shared/consensus/log.ts",
     changes: [{ find: "if (state.viewOf(committable) !== state.view) return;", replace: "" }],
     caughtBy: ["NeverCommitEntryPrevTermsProp"],
     scenario: "older_view_is_not_committed",
   },
   {
     name: "match index moved by a refusal",
-    file: "replication.ts",
+    file: "shared/consensus/replication.ts",
     changes: [{
       find: "peer.sent = Math.max(Math.min(possible, peer.sent), peer.match);",
       replace: "peer.match = possible; peer.sent = possible;",
@@ -82,7 +77,7 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
   },
   {
     name: "commit moved by a refusal",
-    file: "replication.ts",
+    file: "shared/consensus/replication.ts",
     changes: [{
       find: "peer.sent = Math.max(Math.min(possible, peer.sent), peer.match);",
       replace: "peer.match = Math.max(possible, peer.match); peer.sent = peer.match; tryCommit(state);",
@@ -91,14 +86,14 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
   },
   {
     name: "acknowledging one's own last index",
-    file: "replication.ts",
+    file: "shared/consensus/replication.ts",
     changes: [{ find: "last: message.last, success: true", replace: "last: state.last, success: true" }],
     doesHarm: true,
     caughtBy: ["AcknowledgesWhatWasSent"],
   },
   {
     name: "truncating on an early AppendEntries",
-    file: "replication.ts",
+    file: "shared/consensus/replication.ts",
     changes: [{
       find: "const next = firstDifference(state, message);",
       replace: `if (state.isNewFollower && message.previous < state.last) rollback(state, message.previous);
@@ -110,7 +105,7 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
   },
   {
     name: "keeping the unsigned suffix on election",
-    file: "elections.ts",
+    file: "shared/consensus/elections.ts",
     changes: [{
       find: "rollback(state, state.committed === 0 ? state.last : state.lastCommittable);",
       replace: "rollback(state, state.last);",
@@ -120,7 +115,7 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
   },
   {
     name: "dropping the signed suffix on step-down",
-    file: "elections.ts",
+    file: "shared/consensus/elections.ts",
     changes: [{
       find: "  rollback(state, state.lastCommittable);\n",
       replace: "  rollback(state, state.committed);\n",
@@ -131,7 +126,7 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
   },
   {
     name: "comparing the last index instead of the last committable in votes",
-    file: "elections.ts",
+    file: "shared/consensus/elections.ts",
     changes: [
       { find: "const lastCommittable = state.lastCommittable;", replace: "const lastCommittable = state.last;" },
       {
@@ -144,35 +139,35 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
   },
   {
     name: "voting twice",
-    file: "elections.ts",
+    file: "shared/consensus/elections.ts",
     changes: [{ find: "(state.votedFor ?? from) === from", replace: "true" }],
     doesHarm: true,
     caughtBy: ["OneVoteInAView"],
   },
   {
     name: "voting while a leader is known",
-    file: "elections.ts",
+    file: "shared/consensus/elections.ts",
     changes: [{ find: "state.leaderId === undefined && (state.votedFor", replace: "(state.votedFor" }],
     caughtBy: ["VotesAreGrantedByTheRule"],
     scenario: "leader_known",
   },
   {
     name: "skipping pre-vote's log check",
-    file: "elections.ts",
+    file: "shared/consensus/elections.ts",
     changes: [{ find: "isUpToDate(state, request) &&", replace: "(!isReal || isUpToDate(state, request)) &&" }],
     caughtBy: ["VotesAreGrantedByTheRule"],
     scenario: "cut_off_node_disturbs_nobody",
   },
   {
     name: "no check-quorum",
-    file: "raft.ts",
+    file: "shared/consensus/raft.ts",
     changes: [{ find: "if (!state.isQuorumInEach(isLive)) becomeFollower(state);", replace: "" }],
     caughtBy: ["LeaderHearsAQuorum"],
     scenario: "pending_configuration_check_quorum",
   },
   {
     name: "retiring at commit instead of retired-committed",
-    file: "membership.ts",
+    file: "shared/consensus/membership.ts",
     changes: [{
       find: `    state.retirementPhase = "Completed";`,
       replace: `    state.retirementPhase = "RetiredCommitted"; state.leadership = "None"; state.leaderId = undefined;`,
@@ -182,7 +177,7 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
   },
   {
     name: "counting a retired node for votes",
-    file: "state.ts",
+    file: "shared/consensus/state.ts",
     changes: [{
       find: "for (const id of members.keys()) if (counts(id)) count++;",
       replace: "for (const id of new Set([...members.keys(), ...this.peers.keys()])) if (counts(id)) count++;",
@@ -192,7 +187,7 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
   },
   {
     name: "counting a retired node for commit",
-    file: "log.ts",
+    file: "shared/consensus/log.ts",
     changes: [{
       find: "const matches = [...members.keys()].map(",
       replace: `const retired = [...state.peers.keys()].filter((id) => !state.configurations.at(-1)!.members.has(id));
@@ -203,14 +198,14 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
   },
   {
     name: "nominating a non-member",
-    file: "sending.ts",
+    file: "shared/consensus/sending.ts",
     changes: [{ find: "(match === best.match && configuredAt > best.configuredAt)", replace: "false" }],
     caughtBy: ["NominatesTheBest"],
     scenario: "successor_is_member",
   },
   {
     name: "committing an unsigned entry",
-    file: "log.ts",
+    file: "shared/consensus/log.ts",
     changes: [{
       find: "const committable = state.committableUpTo(agreed);",
       replace: "const committable = agreed > state.committed ? agreed : undefined;",
@@ -220,7 +215,7 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
   },
   {
     name: "clearing the committable list on election",
-    file: "elections.ts",
+    file: "shared/consensus/elections.ts",
     changes: [{
       find: "  state.shouldSign = true;\n",
       replace: "  state.shouldSign = true;\n  state.committables = [];\n",
@@ -231,13 +226,13 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
   },
   {
     name: "forgetting a vote on hearing of a leader of the same view",
-    file: "elections.ts",
+    file: "shared/consensus/elections.ts",
     changes: [{ find: "if (view > state.view) state.votedFor = undefined;", replace: "state.votedFor = undefined;" }],
     caughtBy: ["OneVoteInAView"],
   },
   {
     name: "dropping what was acknowledged after asking for pre-votes",
-    file: "replication.ts",
+    file: "shared/consensus/replication.ts",
     changes: [{
       find: `if (state.leadership === "PreVoteCandidate") endPreVote(state);`,
       replace: `if (state.leadership === "PreVoteCandidate") becomeAwareOfView(state, message.view);`,

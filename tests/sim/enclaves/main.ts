@@ -1,21 +1,22 @@
 /**
  * The world of whole enclaves, as `deno task sim` runs it.
  *
- * In: a seed, and for how long. Out: whether all held.
+ * In: a seed, for how long, and what of each plan is not drawn. Out: whether all held.
  */
 
 import { runSeeds, type SeedOptions } from "../seeds.ts";
+import type { Plan } from "./plan.ts";
 import { Machinery } from "./powers.ts";
 import { type EnclaveReport, runEnclaveSchedule } from "./schedule.ts";
 
-export async function runEnclaveSeeds(options: SeedOptions): Promise<boolean> {
+export async function runEnclaveSeeds({ plan, ...options }: SeedOptions & { plan?: Partial<Plan> }): Promise<boolean> {
   const machinery = await Machinery.load();
   const sum = (reports: readonly EnclaveReport[], of: (report: EnclaveReport) => number) =>
     reports.reduce((total, report) => total + of(report), 0);
   return runSeeds({
     name: "Whole enclaves",
-    command: "deno task sim",
-    run: (seed, print) => runEnclaveSchedule(seed, machinery, print),
+    command: `deno task sim${plan === undefined ? "" : ` --plan='${JSON.stringify(plan)}'`}`,
+    run: (seed, print) => runEnclaveSchedule(seed, machinery, { print, plan }),
     summary: (reports) =>
       [
         `${sum(reports, ({ nodes }) => nodes)} nodes`,

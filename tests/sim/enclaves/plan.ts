@@ -5,7 +5,7 @@
  */
 
 import type { CurveName } from "../../../shared/crypto/primitives.ts";
-import type { SeededRandom } from "../random.ts";
+import { SeededRandom } from "../random.ts";
 
 type Span = readonly [least: number, most: number];
 
@@ -120,4 +120,28 @@ export function drawPlan(random: SeededRandom): Plan {
     removeNode: random.pick([0, 0.003, 0.01]),
     fromSnapshot: random.pick([0, 1, 1]),
   };
+}
+
+/**
+ * Reads what of a plan is not to be drawn, e.g. `{"flipped":0.1,"delayMs":[0,20]}`.
+ *
+ * @throws Error for what is no part of a plan
+ */
+export function parsePlan(text: string): Partial<Plan> {
+  let parts: unknown;
+  try {
+    parts = JSON.parse(text);
+  } catch {
+    parts = null;
+  }
+  if (typeof parts !== "object" || parts === null || Array.isArray(parts)) {
+    throw new Error('It must be a JSON object, e.g. {"flipped":0.1}');
+  }
+  const drawn: Readonly<Record<string, unknown>> = { ...drawPlan(new SeededRandom(0)) };
+  for (const [name, value] of Object.entries(parts)) {
+    if (!Object.hasOwn(drawn, name)) throw new Error(`There is no ${name}; there are ${Object.keys(drawn).join(", ")}`);
+    const isLike = typeof value === typeof drawn[name] && Array.isArray(value) === Array.isArray(drawn[name]);
+    if (!isLike) throw new Error(`${name} must be like ${JSON.stringify(drawn[name])}`);
+  }
+  return parts;
 }

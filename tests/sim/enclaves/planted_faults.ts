@@ -5,41 +5,40 @@
  * They are mistakes that bare consensus cannot see: in state, keys, signatures, sessions, forwarding and snapshots.
  */
 
-export interface PlantedFault {
-  readonly name: string;
-  readonly file: string;
-  /** What is replaced, each found exactly once in the file. */
-  readonly changes: readonly { readonly find: string; readonly replace: string }[];
-  /** The properties of which one must be the first that does not hold. */
-  readonly caughtBy: readonly string[];
-  /** Where to begin: a schedule that caught it, so that nobody has to wait for one. */
-  readonly seed: number;
+import type { PlantedFault } from "../planted_copies.ts";
+import type { Plan } from "./plan.ts";
+
+export interface NodeFault extends PlantedFault {
+  /** What its harm takes is to happen often: so it is found in a few schedules, whatever they come to be like. */
+  readonly plan: Partial<Plan>;
 }
 
-/** Schedules, from its seed on, within which each fault must be caught: nodes change, and seeds with them. */
-export const SCHEDULES = 100;
+/** What drops entries of a primary that a client or a member has heard of already. */
+const DEPOSED: Partial<Plan> = { firstMembers: 3, partition: 0.02, heal: 0.05 };
+/** Nodes come. */
+const JOINING: Partial<Plan> = { addNode: 0.02 };
 
-export const PLANTED_FAULTS: readonly PlantedFault[] = [
+export const PLANTED_FAULTS: readonly NodeFault[] = [
   {
     name: "a backup does not check signatures",
     file: "enclave/commit_path.ts",
     changes: [{ find: "if (committable) this.#signatureCheck.require(entry);", replace: "" }],
     caughtBy: ["BackupsCheckSignatures"],
-    seed: 1,
+    plan: {},
   },
   {
     name: "the tree is not retracted on rollback",
     file: "enclave/commit_path.ts",
     changes: [{ find: "this.#tree.retract(to + 1);", replace: "" }],
     caughtBy: ["OneRoot", "NodesGoOn"],
-    seed: 1,
+    plan: DEPOSED,
   },
   {
     name: "ledger secrets are not rolled back",
     file: "enclave/commit_path.ts",
     changes: [{ find: "    this.secrets.rollback(to);\n", replace: "" }],
     caughtBy: ["SecretsFollowTheLog", "NodesGoOn", "Liveness"],
-    seed: 15,
+    plan: { firstMembers: 3, memberCount: 1, decision: 0.2, partition: 0.05, heal: 0.05, oneWay: 0, crash: 0 },
   },
   {
     name: "what is signed is told to be committed",
@@ -49,7 +48,7 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
       replace: "if (id.seqno <= this.lastSigned) return",
     }],
     caughtBy: ["CommittedIsHeld", "CommittedOrInvalidInv", "CommittedOrInvalidStrongInv", "NodesGoOn"],
-    seed: 1,
+    plan: {},
   },
   {
     name: "what is not committed and of an older view is told to be invalid",
@@ -59,14 +58,14 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
       replace: `if (id.view < this.view) return "Invalid"; if (localView === id.view) return "Pending";`,
     }],
     caughtBy: ["CommittedOrInvalidInv", "CommittedOrInvalidStrongInv", "CommittedIsNeverLost"],
-    seed: 1,
+    plan: DEPOSED,
   },
   {
     name: "a view begins with whatever is due",
     file: "enclave/node.ts",
     changes: [{ find: "if (this.canReplicate && this.path.raft.shouldSign) this.sign();", replace: "" }],
     caughtBy: ["ViewsBeginWithASignature"],
-    seed: 5,
+    plan: { ...DEPOSED, ...JOINING, removeNode: 0.01 },
   },
   {
     name: "a session goes on after what it has seen was dropped",
@@ -76,7 +75,7 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
       replace: "if (false as boolean) {",
     }],
     caughtBy: ["SessionConsistency"],
-    seed: 1,
+    plan: DEPOSED,
   },
   {
     name: "a session goes on with a primary that may lack what it has seen",
@@ -86,7 +85,7 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
       replace: "void committedTxId;",
     }],
     caughtBy: ["SessionConsistency"],
-    seed: 15,
+    plan: { ...DEPOSED, diskMs: [0, 100], reconnect: 0.3, clients: 8, thinkMs: [0, 30] },
   },
   {
     name: "a session survives a change of view",
@@ -99,7 +98,7 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
       },
     ],
     caughtBy: ["SessionConsistency"],
-    seed: 1,
+    plan: DEPOSED,
   },
   {
     name: "a forwarded request runs twice",
@@ -110,7 +109,7 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
         const response = sendable(this.#port.run(session, request), request.method);`,
     }],
     caughtBy: ["UniqueTxRequestsInv", "WritesAreOfTheirTransaction"],
-    seed: 1,
+    plan: { firstMembers: 3 },
   },
   {
     name: "a channel takes a message again",
@@ -120,7 +119,7 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
       { find: "return counter <= this.#last;", replace: "return counter < 0;" },
     ],
     caughtBy: ["UniqueTxRequestsInv"],
-    seed: 3,
+    plan: { firstMembers: 3, duplicated: 0.2 },
   },
   {
     name: "a historical query trusts the host",
@@ -133,7 +132,7 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
       },
     ],
     caughtBy: ["ReceiptsHold"],
-    seed: 19,
+    plan: { corrupted: 0.2 },
   },
   {
     name: "secrets are given to a node that waits for the members",
@@ -149,14 +148,14 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
       }`,
     }],
     caughtBy: ["SecretsGoToTrustedNodes"],
-    seed: 2,
+    plan: JOINING,
   },
   {
     name: "a retirement is recorded before it is committed",
     file: "enclave/endpoints/retirement.ts",
     changes: [{ find: "if (rowOf(committed, id)?.status", replace: "void committed; if (rowOf(tx, id)?.status" }],
     caughtBy: ["RetiredCommittedInv"],
-    seed: 18,
+    plan: { ...JOINING, removeNode: 0.01 },
   },
   {
     name: "a node that waits is counted as a member",
@@ -166,7 +165,7 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
       replace: `if (info.status === "Trusted" || info.status === "Pending") members`,
     }],
     caughtBy: ["LogConfigurationConsistentInv"],
-    seed: 2,
+    plan: JOINING,
   },
   {
     name: "a rollback does not bring back what was removed",
@@ -176,7 +175,7 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
       replace: "void removed;",
     }],
     caughtBy: ["Linearizable", "NodesGoOn", "ReadsAreOfTheirTransaction", "StateMachineEquality"],
-    seed: 1,
+    plan: DEPOSED,
   },
   {
     name: "a node that begins with a snapshot leaves out a table",
@@ -187,7 +186,8 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
         if (name === "records") continue;\n`,
     }],
     caughtBy: ["StateMachineEquality", "ReadsAreOfTheirTransaction"],
-    seed: 114,
+    // Many keys: those that are written again after the snapshot show nothing.
+    plan: { ...JOINING, firstMembers: 2, memberCount: 1, fromSnapshot: 1, snapshotTxCount: 20, keys: 200, decision: 0 },
   },
   {
     name: "a backup takes an entry with changed flags",
@@ -197,6 +197,6 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
       replace: "if (false as boolean)",
     }],
     caughtBy: ["StateMachineEquality"],
-    seed: 94,
+    plan: { firstMembers: 3, flipped: 0.1 },
   },
 ];

@@ -56,19 +56,21 @@ export function enclaveProperties(): Property[] {
   return [...specificationProperties(), ...ruleProperties(ELECTION_TIMEOUT_MS)];
 }
 
-/**
- * Runs one schedule.
- *
- * @param print takes the score, a line an event; without it none is made
- * @throws ScheduleFailure
- */
+export interface EnclaveScheduleOptions {
+  /** Takes the score, a line an event; without it none is made. */
+  readonly print?: ((line: string) => void) | undefined;
+  /** What is not drawn from the seed, but as it is here. */
+  readonly plan?: Partial<Plan> | undefined;
+}
+
+/** Runs one schedule. @throws ScheduleFailure */
 export function runEnclaveSchedule(
   seed: number,
   machinery: Machinery,
-  print?: (line: string) => void,
+  options: EnclaveScheduleOptions = {},
 ): EnclaveReport {
   try {
-    return new EnclaveSchedule(seed, machinery, print).run();
+    return new EnclaveSchedule(seed, machinery, options).run();
   } catch (error) {
     if (error instanceof Violation) throw new ScheduleFailure(seed, error);
     // Nodes answer what nobody expects, or the simulation is at a loss: it is to be replayed too.
@@ -92,9 +94,9 @@ class EnclaveSchedule {
   /** Members that the last decision on nodes leads to, while it may still be on its way. */
   #planned: readonly string[] = [];
 
-  constructor(seed: number, machinery: Machinery, print: ((line: string) => void) | undefined) {
+  constructor(seed: number, machinery: Machinery, { print, plan }: EnclaveScheduleOptions) {
     this.#random = new SeededRandom(seed);
-    this.#plan = drawPlan(this.#random);
+    this.#plan = { ...drawPlan(this.#random), ...plan };
     const service = drawService(this.#plan, machinery, randomOf(seed * 1000));
     this.#world = new EnclaveWorld({
       seed,

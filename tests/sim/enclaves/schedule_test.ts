@@ -3,10 +3,12 @@ import { Machinery } from "./powers.ts";
 import { REGRESSIONS } from "./regressions.ts";
 import { runEnclaveSchedule } from "./schedule.ts";
 
-/** How long random schedules are run in a test; a night is README.md's business. */
-const RANDOM_MS = 60_000;
-/** Seeds that no other test uses begin here. */
-const RANDOM_SEEDS = { first: 100_000, count: 900_000 };
+/**
+ * Schedules of every run, about a minute: always the same, so that what fails is new in the code and not in the dice.
+ * Other seeds are for `deno task sim`, by night; change the first one on purpose.
+ */
+const FIRST_SEED = 1000;
+const SCHEDULES = 100;
 
 const machinery = await Machinery.load();
 
@@ -25,22 +27,16 @@ Deno.test("schedules of whole enclaves in which something once was wrong hold", 
   }
 });
 
-Deno.test("random schedules of whole enclaves hold for a minute", () => {
-  const random = crypto.getRandomValues(new Uint32Array(1))[0]! % RANDOM_SEEDS.count;
-  const startMs = performance.now();
-  let count = 0;
-  while (performance.now() - startMs < RANDOM_MS) {
-    hold(RANDOM_SEEDS.first + random + count++);
-  }
-  assert(count > 0);
+Deno.test("random schedules of whole enclaves hold", () => {
+  for (let seed = FIRST_SEED; seed < FIRST_SEED + SCHEDULES; seed++) hold(seed);
 });
 
 Deno.test("a schedule of whole enclaves is the same for the same seed, byte for byte", async () => {
   for (const seed of [1, 2]) {
     const score: string[] = [];
-    const report = runEnclaveSchedule(seed, machinery, (line) => score.push(line));
+    const report = runEnclaveSchedule(seed, machinery, { print: (line) => score.push(line) });
     const other: string[] = [];
-    assert.deepEqual(runEnclaveSchedule(seed, await Machinery.load(), (line) => other.push(line)), report);
+    assert.deepEqual(runEnclaveSchedule(seed, await Machinery.load(), { print: (line) => other.push(line) }), report);
     assert.equal(score.join("\n"), other.join("\n"));
     assert(score.length > 100);
   }

@@ -4,7 +4,9 @@
  * In: a report. Out: lines, or one JSON document. Judges nothing.
  */
 
+import { actionNames, type Decision } from "../shared/trust/decisions.ts";
 import { type Rung, RUNG_QUESTIONS, type TrustReport, type TrustStep } from "../shared/trust/report.ts";
+import { formatTxId } from "../shared/tx_id.ts";
 import type { LedgerOutput } from "./commands/ledger_output.ts";
 import { safeText } from "./commands/ledger_values.ts";
 
@@ -32,8 +34,31 @@ function forMachines(report: TrustReport, { at, source }: Telling) {
     source: source ?? null,
     node_id: report.nodeId ?? null,
     service_identity: report.serviceIdentity ?? null,
-    rungs: report.rungs.map(({ name, verdict, steps }) => ({ rung: name, asks: RUNG_QUESTIONS[name], verdict, steps })),
+    rungs: report.rungs.map(({ name, verdict, steps }) => ({
+      rung: name,
+      asks: RUNG_QUESTIONS[name],
+      verdict,
+      steps: steps.map(({ decision, ...step }) =>
+        decision === undefined ? step : { ...step, decision: decisionForMachines(decision) }
+      ),
+    })),
     not_proved: report.notProved,
+  };
+}
+
+function decisionForMachines(decision: Decision) {
+  const { proposalId, proposerId, proposedAt, acceptedAt, ballots } = decision;
+  return {
+    proposal_id: proposalId,
+    actions: actionNames(decision) ?? null,
+    proposer_id: proposerId,
+    proposed_in: proposedAt === undefined ? null : formatTxId(proposedAt),
+    accepted_in: formatTxId(acceptedAt),
+    ballots: ballots.map(({ memberId, txId, vote }) => ({
+      member_id: memberId,
+      signed_in: txId === undefined ? null : formatTxId(txId),
+      vote: vote ?? null,
+    })),
   };
 }
 

@@ -15,6 +15,7 @@ import {
   ANCHORS,
   MEASUREMENT,
   MOMENT,
+  snpEvidenceFor,
   TABLES,
   TrustForge,
   virtualEvidenceFor,
@@ -95,6 +96,34 @@ Deno.test("a node is verified over the network, and again from the bundle withou
     const expired = await run(savePath, { serviceCert, at: nowMs, nowMs });
     assert.deepEqual([expired.code, verdicts(expired.json)[0]], [1, "refused"]);
   });
+});
+
+Deno.test("machines are told of a decision whole: proposal, actions, and who signed what where", async () => {
+  const decided = new TrustForge(primitives).start();
+  const measurement = "0b".repeat(48);
+  const { view, seqno } = decided.decide("add_snp_measurement", allowing(measurement));
+  const added = decided.addNode((node) => snpEvidenceFor(node, { measurement }));
+  await using node = await ForgedNode.start(decided, (path) => {
+    if (path !== "/node/attestations/self") return undefined;
+    const { quote: raw, ...rest } = snpEvidenceFor(added, { measurement });
+    return { body: JSON.stringify({ ...rest, raw }) };
+  }, added);
+  const { json } = await run(node.url);
+  assert.equal(json.verdict, "verified", json.reason);
+  const { decision } = json.rungs[3].steps[0];
+  assert.deepEqual({ ...decision, proposal_id: "" }, {
+    proposal_id: "",
+    actions: ["add_snp_measurement"],
+    proposer_id: decided.members[0]!.id,
+    proposed_in: `${view}.${seqno - 2}`,
+    accepted_in: `${view}.${seqno}`,
+    ballots: decided.members.slice(0, 2).map(({ id }, i) => {
+      return { member_id: id, signed_in: `${view}.${seqno - 1 + i}`, vote: true };
+    }).sort((a, b) => a.member_id < b.member_id ? -1 : 1),
+  });
+  assert.match(decision.proposal_id, /^[0-9a-f]{64}$/);
+  // What genesis allowed no decision stands behind.
+  assert.equal(json.rungs[3].steps[1].decision, undefined);
 });
 
 Deno.test("AMD's list of revoked certificates counts where it is given, and goes with the bundle", async () => {

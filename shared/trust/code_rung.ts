@@ -64,7 +64,7 @@ function todayStep(
     txId.seqno > registeredAt.seqno && wanted.some((each) => each.table === table && each.key === key)
   );
   const since = change === undefined ? "" : `, since ${formatTxId(change.txId)}, by ${describeCause(change.cause)}`;
-  return step(name, false, `it would not be let in any more: ${judgement.reason}${since}`);
+  return step(name, false, `it would not be let in any more: ${judgement.reason}${since}`, change?.cause);
 }
 
 /** A key in a table of what may join. */
@@ -123,5 +123,5 @@ function causeStep(what: string, key: string, { txId, cause }: PolicyChange): Tr
   const isDecided = problem === undefined &&
     (cause.kind === "genesis" || cause.kind === "recovery" || cause.kind === "decision");
   const by = `${key} was allowed in ${formatTxId(txId)} by ${describeCause(cause)}`;
-  return step(what, isDecided, problem === undefined ? by : `${by}: ${problem}`);
+  return step(what, isDecided, problem === undefined ? by : `${by}: ${problem}`, cause);
 }

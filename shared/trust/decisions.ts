@@ -246,24 +246,25 @@ export function describeCause(cause: Cause): string {
 
 function describeDecision(decision: Decision): string {
   const { proposalId, proposerId, proposedAt, acceptedAt, ballots } = decision;
+  const names = actionNames(decision);
+  const actions = names === undefined ? "no list of actions" : names.join(", ") || "no action";
   const votes = ballots.map(({ memberId, txId, vote }) => {
     const word = vote === undefined ? "a ballot" : vote ? "yes" : "no";
     return `member ${memberId} ${word}${txId === undefined ? "" : ` (signed in ${formatTxId(txId)})`}`;
   });
   const proposed = proposedAt === undefined ? "" : ` (signed in ${formatTxId(proposedAt)})`;
   const how = votes.length === 0 ? "without a vote, as the constitution has it" : `with ${votes.join(", ")}`;
-  return `proposal ${proposalId} (${actionsOf(decision)}) of member ${proposerId}${proposed}, accepted in ${
-    formatTxId(acceptedAt)
-  } ${how}`;
+  return `proposal ${proposalId} (${
+    actionNames(decision)?.join(", ") ?? "no list of actions"
+  }) of member ${proposerId}${proposed}, accepted in ${formatTxId(acceptedAt)} ${how}`;
 }
 
-/** Names of a proposal's actions, safe to show. */
-function actionsOf({ proposal }: Decision): string {
+/** Names of a proposal's actions, safe to show; undefined where it is no list of actions. */
+export function actionNames({ proposal }: Decision): string[] | undefined {
   try {
-    const { actions } = proposalWords(fromUtf8Lenient(proposal ?? new Uint8Array()));
-    if (actions !== undefined) return actions.map(({ name }) => name).join(", ") || "no action";
+    return proposalWords(fromUtf8Lenient(proposal ?? new Uint8Array())).actions?.map(({ name }) => name);
   } catch (error) {
-    if (!(error instanceof FormatError)) throw error;
+    if (error instanceof FormatError) return undefined;
+    throw error;
   }
-  return "no list of actions";
 }

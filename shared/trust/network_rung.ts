@@ -33,7 +33,7 @@ export function networkSteps(
       if (opened === undefined) return step(name, false, `members have not opened the service ${id}`);
       const isDecided = opened.by.kind === "decision" && opened.by.decision.problems.length === 0;
       const how = `the service ${id}, from transaction ${identity.from} on, was opened by ${describeCause(opened.by)}`;
-      return step(name, isDecided, how);
+      return step(name, isDecided, how, opened.by);
     }),
     problemStep(
       "rules",
@@ -67,6 +67,7 @@ function nodeStep(
     name,
     !isWeaker,
     `${what}, of code that was allowed in ${formatTxId(registeredAt)} (${time}Z); trusted by ${by}; now ${status}`,
+    trusted!.by,
   );
 }
 

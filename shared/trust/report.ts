@@ -5,6 +5,7 @@
  */
 
 import type { StepResult } from "../verdict.ts";
+import type { Cause, Decision } from "./decisions.ts";
 
 export const RUNGS = ["hardware", "key", "service", "code", "network"] as const;
 export type RungName = typeof RUNGS[number];
@@ -27,6 +28,8 @@ export interface TrustStep {
   readonly rule?: string;
   readonly inputs?: Readonly<Record<string, string>>;
   readonly code?: string;
+  /** What members decided, where the step rests on that. */
+  readonly decision?: Decision;
 }
 
 export interface Rung {
@@ -89,8 +92,10 @@ export function hardwareReport(steps: readonly TrustStep[], notProved: readonly 
   };
 }
 
-export function step(name: string, holds: boolean, detail: string): TrustStep {
-  return { name, result: holds ? "verified" : "failed", detail };
+/** @param cause what the step rests on, if it is something in the ledger */
+export function step(name: string, holds: boolean, detail: string, cause?: Cause): TrustStep {
+  const decision = cause?.kind === "decision" ? { decision: cause.decision } : {};
+  return { name, result: holds ? "verified" : "failed", detail, ...decision };
 }
 
 export function skipped(name: string, detail: string): TrustStep {

@@ -80,7 +80,7 @@ export async function openPlatform(options: PlatformOptions): Promise<NodePlatfo
   }
 }
 
-/** @param why the node is virtual, as the end of a sentence */
+/** @param why the node is virtual, in a few words */
 export function virtualPlatform(
   config: NodeConfig,
   why: string,
@@ -89,7 +89,7 @@ export function virtualPlatform(
   const notices: { level: LogLevel; message: string }[] = [{
     level: "fail",
     message:
-      `Virtual platform, ${why}: nothing protects this node and its secrets from whoever runs this machine, and ` +
+      `Virtual platform (${why}): nothing protects this node and its secrets from whoever runs this machine, and ` +
       "its evidence proves nothing",
   }];
   notices.push(...ignoredKeys(config, [...OF_SNP, ...OF_DCAP]));

@@ -69,7 +69,7 @@ Deno.test("a node without hardware is virtual, and says so at level fail with th
   assert.deepEqual(notices.map(({ level }) => level), ["fail"]);
   assert.match(
     notices[0]!.message,
-    /^Virtual platform, since no attested hardware was found: nothing protects this node .* its evidence proves nothing$/,
+    /^Virtual platform \(no attested hardware was found\): nothing protects this node .* its evidence proves nothing$/,
   );
   const blind = new FakeMachine();
   blind.faults.set("look", [NO_PERMISSION]);

@@ -111,7 +111,10 @@ function fromFile({ file, report }: EndorsementsOptions): Found | string {
 
 function fromTable(table: Uint8Array): Found | string {
   return orReason(() => {
-    const { vcek, ask, ark } = parseCertificateTable(table);
+    const { vcek, vlek, ask, ark } = parseCertificateTable(table);
+    if (vcek === undefined && vlek !== undefined) {
+      return "it gave a certificate of the provider's key (VLEK), and by CCF's rules only a chip's own (VCEK) counts";
+    }
     if (vcek === undefined || ask === undefined || ark === undefined) return "it gave none of them, or not all three";
     return found([vcek, ask, ark]);
   });

@@ -2,7 +2,7 @@ import { strict as assert } from "node:assert";
 import { join } from "node:path";
 import { FormatError } from "../shared/assert.ts";
 import { parseSnpReport } from "../shared/attestation/snp_report.ts";
-import { toBase64, toHex, toUtf8 } from "../shared/bytes.ts";
+import { fromHex, toBase64, toHex, toUtf8, Writer } from "../shared/bytes.ts";
 import { noblePrimitives } from "../shared/crypto/primitives.ts";
 import { serialiseCertificatePem } from "../shared/crypto/x509.ts";
 import { MAX_ENDORSEMENTS_ANSWER_BYTES } from "../shared/limits.ts";
@@ -195,6 +195,23 @@ teamTest(
       const { pem } = await snpEndorsements(options);
       assert.equal(pem, recorded(GENOA).pems.join(""));
       assert.equal(logged.at(-1), "info Certificates for this node's report come from the hypervisor");
+    }),
+);
+
+teamTest(
+  "a provider's key in the place of the chip's is told as what it is",
+  () =>
+    withTempDirectory(async (directory) => {
+      const certificate = snpEvidence(snpVector("snp-milan-v3-vlek-a")).chain[0]!;
+      const certificates = new Writer().bytes(fromHex("a8074bc2a25a483eaae639c045a0b8a1")).u32(48).u32(
+        certificate.length,
+      )
+        .zeros(24).bytes(certificate).finish();
+      const { options } = asking(MILAN, directory, { certificates });
+      assert.match(
+        await refusal(options),
+        /the hypervisor: it gave a certificate of the provider's key \(VLEK\), and by CCF's/,
+      );
     }),
 );
 

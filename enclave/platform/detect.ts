@@ -35,13 +35,13 @@ export function* detectPlatform(configured: PlatformKind | undefined, name: stri
   const cannotLook = yield* whyCannotLook();
   if (cannotLook !== undefined) {
     if (configured === undefined) {
-      return { kind: "virtual", notice: `and whether there is other hardware was not looked for: ${cannotLook}` };
+      return { kind: "virtual", notice: `whether there is hardware was not looked for: ${cannotLook}` };
     }
     throw new PlatformFailure(`Cannot use the platform ${JSON.stringify(configured)}: ${cannotLook}`);
   }
   const found = yield* detectHardware(name);
   if (found === undefined) {
-    if (configured === undefined) return { kind: "virtual", notice: "since no attested hardware was found" };
+    if (configured === undefined) return { kind: "virtual", notice: "no attested hardware was found" };
     throw new PlatformFailure(
       `Cannot use the platform ${JSON.stringify(configured)}, which /attestation/platform asks for: there is none of ` +
         `${LOOKED_FOR}; run the node on such a machine, or take that key out of the configuration`,

@@ -34,7 +34,7 @@ Deno.test("detectPlatform() finds what there is", () => {
 });
 
 Deno.test("detectPlatform() says how it came to be virtual", () => {
-  assert.deepEqual(detect(machine()), { kind: "virtual", notice: "since no attested hardware was found" });
+  assert.deepEqual(detect(machine()), { kind: "virtual", notice: "no attested hardware was found" });
   const snp = machine({ provider: "sev_guest" });
   assert.deepEqual(detect(snp, "virtual"), { kind: "virtual", notice: "as /attestation/platform says" });
   assert.deepEqual(snp.done, [], "nothing is asked");

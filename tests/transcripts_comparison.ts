@@ -52,6 +52,9 @@ export function assertAgrees(exchange: Exchange, ours: HttpResponse, translation
   assertSameBody(recorded, ours, target, translation);
 }
 
+/** Evidence of platforms that CCF does not know, in the OpenAPI document of `/node`. */
+const OUR_FORMATS = `,"Intel_TDX_v1","Intel_SGX_DCAP_v1"`;
+
 function assertSameBody(
   recorded: Exchange["response"],
   ours: HttpResponse,
@@ -62,12 +65,12 @@ function assertSameBody(
     return assert.equal(toHex(noblePrimitives.sha256(ours.body)), recorded.bodySha256, "digest of the body");
   }
   if (recorded.bodyHex !== undefined) return assert.equal(toHex(ours.body), recorded.bodyHex, "body");
-  const text = fromUtf8Lenient(ours.body);
+  const isDocument = target.split("?")[0]!.endsWith("/api");
+  const text = isDocument ? fromUtf8Lenient(ours.body).replace(OUR_FORMATS, "") : fromUtf8Lenient(ours.body);
   const recordedText = recorded.body!;
   if (!ours.headers.some(([name, value]) => name === "content-type" && value === "application/json")) {
     return assert.equal(text, translated(recordedText, translation), "body");
   }
-  const isDocument = target.split("?")[0]!.endsWith("/api");
   const normalise = (json: string) => JSON.stringify(normalised(JSON.parse(json), isDocument, ""), null, 1);
   assert.equal(
     normalise(text),

@@ -8,6 +8,7 @@ import { serialisePem } from "../../shared/crypto/pem.ts";
 import {
   CA_CERT_BUNDLES,
   CONSTITUTION,
+  DCAP_TCB_STATUSES,
   JWT_ISSUERS,
   JWT_PUBLIC_SIGNING_KEYS_METADATA_V2,
   type MemberInfo,
@@ -21,10 +22,13 @@ import {
   NODES_INFO,
   SERVICE_CONFIG,
   SERVICE_INFO,
+  SGX_MEASUREMENTS,
   SNP_HOST_DATA,
   SNP_MEASUREMENTS,
   SNP_TCB_VERSIONS,
   SNP_UVM_ENDORSEMENTS,
+  TDX_HOST_DATA,
+  TDX_MEASUREMENTS,
   USERS_CERTS,
   USERS_INFO,
   VIRTUAL_HOST_DATA,
@@ -171,7 +175,20 @@ function getJoinPolicy({ tx }: EndpointContext): unknown {
       hostData: listedKeys(tx, VIRTUAL_HOST_DATA),
       measurements: listedKeys(tx, VIRTUAL_MEASUREMENTS),
     },
+    ...intelPolicy(tx),
   };
+}
+
+/** Ours, and left out where there is none of it: CCF knows no such platforms. Its own `sgx` is that of before 6.0. */
+function intelPolicy(tx: Transaction): object {
+  const sgx = listedKeys(tx, SGX_MEASUREMENTS);
+  const tdx = {
+    hostData: Object.fromEntries(tx.open(TDX_HOST_DATA).entries()),
+    measurements: listedKeys(tx, TDX_MEASUREMENTS),
+  };
+  const tcbStatuses = listedKeys(tx, DCAP_TCB_STATUSES);
+  const isUsed = sgx.length + tdx.measurements.length + tcbStatuses.length > 0 || Object.keys(tdx.hostData).length > 0;
+  return isUsed ? { dcap: { sgx: { measurements: sgx }, tcbStatuses, tdx } } : {};
 }
 
 function getJwk({ tx }: EndpointContext): unknown {

@@ -2,6 +2,7 @@ import { strict as assert } from "node:assert";
 import { toUtf8 } from "../../shared/bytes.ts";
 import {
   CA_CERT_BUNDLES,
+  DCAP_TCB_STATUSES,
   JWT_ISSUERS,
   JWT_PUBLIC_SIGNING_KEYS_METADATA_V2,
   MEMBERS_ACKS,
@@ -16,10 +17,13 @@ import {
   PROPOSALS_INFO,
   SERVICE_CONFIG,
   SERVICE_INFO,
+  SGX_MEASUREMENTS,
   SNP_HOST_DATA,
   SNP_MEASUREMENTS,
   SNP_TCB_VERSIONS,
   SNP_UVM_ENDORSEMENTS,
+  TDX_HOST_DATA,
+  TDX_MEASUREMENTS,
   USERS_CERTS,
   USERS_INFO,
 } from "../../shared/governance/tables.ts";
@@ -278,6 +282,30 @@ serviceTest("the join policy lists what may join, by platform", "native", (servi
     },
   });
 });
+
+serviceTest(
+  "the join policy lists what may join on Intel's platforms where members have decided so",
+  "native",
+  (service) => {
+    assert.deepEqual(Object.keys(get(service, "/service/join-policy")), ["sgx", "snp", "virtual"], "as CCF answers");
+    write(service, (tx) => tx.open(DCAP_TCB_STATUSES).put("UpToDate", "AllowedToJoin"));
+    assert.deepEqual(get(service, "/service/join-policy").dcap, {
+      sgx: { measurements: [] },
+      tcbStatuses: ["UpToDate"],
+      tdx: { hostData: {}, measurements: [] },
+    });
+    write(service, (tx) => {
+      tx.open(SGX_MEASUREMENTS).put("aa", "AllowedToJoin");
+      tx.open(TDX_MEASUREMENTS).put("bb", "AllowedToJoin");
+      tx.open(TDX_HOST_DATA).put("cc", "policy");
+    });
+    assert.deepEqual(get(service, "/service/join-policy").dcap, {
+      sgx: { measurements: ["aa"] },
+      tcbStatuses: ["UpToDate"],
+      tdx: { hostData: { cc: "policy" }, measurements: ["bb"] },
+    });
+  },
+);
 
 serviceTest("issuers of tokens are shown with their keys, of any kind", "native", (service) => {
   write(service, (tx) => {

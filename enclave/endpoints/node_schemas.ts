@@ -2,6 +2,7 @@
  * Shapes of what `/node` answers, for its OpenAPI document (http-api.md §6).
  */
 
+import { QUOTE_FORMATS } from "../../shared/attestation/quote_formats.ts";
 import {
   BASE64,
   BOOLEAN,
@@ -165,7 +166,7 @@ const ATTESTATION_FIELDS = {
   node_id: NODE_ID,
   raw: BASE64,
   endorsements: BASE64,
-  format: oneOf("QuoteFormat", "OE_SGX_v1", "Insecure_Virtual", "AMD_SEV_SNP_v1"),
+  format: oneOf("QuoteFormat", ...QUOTE_FORMATS),
 };
 const OPTIONAL_ATTESTATION_FIELDS = { measurement: STRING, uvm_endorsements: BASE64 };
 

@@ -254,9 +254,9 @@ function describeDecision(decision: Decision): string {
   });
   const proposed = proposedAt === undefined ? "" : ` (signed in ${formatTxId(proposedAt)})`;
   const how = votes.length === 0 ? "without a vote, as the constitution has it" : `with ${votes.join(", ")}`;
-  return `proposal ${proposalId} (${
-    actionNames(decision)?.join(", ") ?? "no list of actions"
-  }) of member ${proposerId}${proposed}, accepted in ${formatTxId(acceptedAt)} ${how}`;
+  return `proposal ${proposalId} (${actions}) of member ${proposerId}${proposed}, accepted in ${
+    formatTxId(acceptedAt)
+  } ${how}`;
 }
 
 /** Names of a proposal's actions, safe to show; undefined where it is no list of actions. */

@@ -75,6 +75,8 @@ export class CommitPath {
   /** Size of the file so far, after each entry that is not committed; the first is of the last one that is. */
   #bytesInChunk: number[] = [0];
   #committedSeqno: Seqno = 0;
+  /** Entries that have flags, ascending, of those after `start`: about one for each ledger file. */
+  readonly #flagged: { readonly seqno: Seqno; readonly flags: number }[] = [];
   #lastEntry: Uint8Array = new Uint8Array(0);
   /** Of the entry that is being written or applied: small arrays of its own would cost as much as the hashes. */
   readonly #evidenceDigest = new Uint8Array(32);
@@ -122,6 +124,13 @@ export class CommitPath {
   /** Bytes of the entry appended last. */
   get lastEntry(): Uint8Array {
     return this.#lastEntry;
+  }
+
+  /** Flags of an entry; undefined where this node began behind it, and so has not seen it. */
+  flagsAt(seqno: Seqno): number | undefined {
+    if (seqno <= this.#start) return undefined;
+    const flagged = this.#firstFlagged(seqno);
+    return flagged?.seqno === seqno ? flagged.flags : 0;
   }
 
   /** Size of the entries since the last chunk ended. */
@@ -222,6 +231,7 @@ export class CommitPath {
     this.#tree.append(leaf);
     this.store.apply(seqno, writeSet);
     if (committable) this.#signatures.push(seqno);
+    if (flags !== 0) this.#flagged.push({ seqno, flags });
     this.#bytesInChunk.push((flags & FORCE_CHUNK_AFTER) !== 0 ? 0 : this.bytesInChunk + entry.length);
     this.#lastEntry = entry;
     const members = this.#rows.takeMembers(this.raft.latestMembers ?? NOBODY);
@@ -232,6 +242,7 @@ export class CommitPath {
     const { listener, emit } = this.#options;
     return {
       send: (to, message) => listener.send(to, message),
+      endOfMessage: (from, to) => this.#endOfMessage(from, to),
       execute: (entry, id) => this.#execute(entry, id),
       rollback: (to) => this.#rollback(to.seqno),
       commit: (seqno) => this.#commit(seqno),
@@ -242,6 +253,20 @@ export class CommitPath {
       },
       retirementsMayBeRecorded: () => listener.retirementsMayBeRecorded(),
     };
+  }
+
+  /** Only the last entry of a message may have flags, and none that this node has not seen go with those that it has. */
+  #endOfMessage(from: Seqno, to: Seqno): Seqno {
+    if (from <= this.#start) return Math.min(to, this.#start);
+    return Math.min(to, this.#firstFlagged(from)?.seqno ?? to);
+  }
+
+  /** The first entry from `seqno` on that has flags. */
+  #firstFlagged(seqno: Seqno): { readonly seqno: Seqno; readonly flags: number } | undefined {
+    // Most often it is asked about the newest entries.
+    let at = this.#flagged.length;
+    while (at > 0 && this.#flagged[at - 1]!.seqno >= seqno) at--;
+    return this.#flagged[at];
   }
 
   #execute(bytes: Uint8Array, id: TxId): EntryEffects | undefined {
@@ -276,7 +301,8 @@ export class CommitPath {
     }
     const publicTables = entry.publicTables();
     const committable = isSignature(publicTables);
-    // The seal does not cover them, and the next signature does when nobody can ask for the entry again.
+    // The seal does not cover them. The channel does, but not where the primary itself began behind this entry; and the
+    // next signature covers them when nobody can ask for the entry again.
     if ((entry.flags & ~flagsOf(publicTables, committable)) !== 0) {
       throw new FormatError("its flags are not those of its kind");
     }
@@ -301,6 +327,7 @@ export class CommitPath {
     this.#tree.retract(to + 1); // the leaf of seqno s is number s; number 0 stands for nothing
     this.secrets.rollback(to);
     while (this.lastSigned > to) this.#signatures.pop();
+    while ((this.#flagged.at(-1)?.seqno ?? 0) > to) this.#flagged.pop();
     this.#bytesInChunk.length = to - this.#committedSeqno + 1;
     this.#options.emit({ kind: "ledgerTruncate", seqno: to });
     this.#options.listener.rolledBack(to);

@@ -464,10 +464,16 @@ export class Node {
   }
 
   #send(to: NodeId, message: RaftMessage): void {
-    const entries = message.kind === "append entries" && message.last > message.previous
-      ? { from: message.previous + 1, to: message.last }
-      : undefined;
-    this.channels.sendConsensus(to, serialiseRaftMessage(message), this.steadyMs, entries);
+    const { channels, steadyMs } = this;
+    if (message.kind !== "append entries" || message.last === message.previous) {
+      return channels.sendConsensus(to, serialiseRaftMessage(message), steadyMs);
+    }
+    const entries = { from: message.previous + 1, to: message.last };
+    const lastFlags = this.path.flagsAt(entries.to);
+    if (lastFlags === undefined) {
+      return channels.sendConsensus(to, serialiseRaftMessage({ ...message, flagsUnknown: true }), steadyMs, entries);
+    }
+    channels.sendConsensus(to, serialiseRaftMessage(message), steadyMs, { ...entries, lastFlags });
   }
 
   #onExecuted(id: TxId, writeSet: WriteSet): void {

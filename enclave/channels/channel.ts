@@ -55,6 +55,12 @@ export interface EntryRange {
   readonly to: Seqno;
 }
 
+/** The same, with what the host is not to be believed. */
+export interface AttachedEntries extends EntryRange {
+  /** Flags of the last of them; 0 or absent: it has none, or the header says `flagsUnknown`. Those before it have none. */
+  readonly lastFlags?: number;
+}
+
 /** What all channels of a node share. */
 export interface ChannelNode {
   readonly selfId: NodeId;
@@ -115,7 +121,7 @@ export class Channel {
   /** The one before, until the peer uses the new one. */
   #oldReceive: ReceiveKey | undefined;
 
-  #waitingConsensus: { readonly header: Uint8Array; readonly entries: EntryRange | undefined } | undefined;
+  #waitingConsensus: { readonly header: Uint8Array; readonly entries: AttachedEntries | undefined } | undefined;
   #waitingForwarded: { readonly header: Uint8Array; readonly plaintext: Uint8Array }[] = [];
 
   constructor(node: ChannelNode, peerId: NodeId, nowMs: number) {
@@ -134,7 +140,7 @@ export class Channel {
   }
 
   /** Sends a header authenticated. Without a key it waits, and replaces what waits already. */
-  sendConsensus(header: Uint8Array, entries: EntryRange | undefined, nowMs: number): void {
+  sendConsensus(header: Uint8Array, entries: AttachedEntries | undefined, nowMs: number): void {
     this.#usedMs = nowMs;
     this.#advance(nowMs);
     if (this.#send === undefined) {
@@ -160,15 +166,22 @@ export class Channel {
   /**
    * Opens a message of the peer.
    *
+   * @param forms what the tag may cover: the header, or what `withFlags` makes of it
    * @param ciphertext empty where the header alone was protected
    * @returns the plaintext, or why the message is not taken; then nothing has changed, but that keys may be asked for
    */
-  open(header: Uint8Array, protection: Protection, ciphertext: Uint8Array, nowMs: number): Uint8Array | Refusal {
+  open(
+    forms: readonly Uint8Array[],
+    protection: Protection,
+    ciphertext: Uint8Array,
+    nowMs: number,
+  ): Uint8Array | Refusal {
     this.#advance(nowMs);
     const keys = [this.#receive, this.#oldReceive].filter((key) => key !== undefined);
     if (keys.length === 0) return { level: "debug", reason: "there is no key for it yet" };
     for (const key of keys) {
-      const plaintext = key.open(this.#node.primitives, header, protection, ciphertext);
+      let plaintext: Uint8Array | undefined;
+      for (const form of forms) plaintext ??= key.open(this.#node.primitives, form, protection, ciphertext);
       if (plaintext === undefined) continue;
       if (key === this.#receive) this.#oldReceive = undefined;
       this.#usedMs = nowMs;
@@ -338,12 +351,13 @@ export class Channel {
     header: Uint8Array,
     plaintext: Uint8Array,
     nowMs: number,
-    entries?: EntryRange,
+    entries?: AttachedEntries,
   ): void {
     assert(this.#send !== undefined, "What is sealed has a key");
-    const message = this.#send.seal(this.#node.primitives, header, plaintext);
+    const authenticated = withFlags(header, entries?.lastFlags ?? 0);
+    const message = this.#send.seal(this.#node.primitives, header, plaintext, authenticated);
     if (entries === undefined) this.#node.send(this.peerId, messageType, message);
-    else this.#node.send(this.peerId, messageType, message, entries);
+    else this.#node.send(this.peerId, messageType, message, { from: entries.from, to: entries.to });
     this.#checkLimit(nowMs);
   }
 
@@ -354,6 +368,15 @@ export class Channel {
   #derive(ephemeral: EcPrivateKey, peerShare: Uint8Array, salt: Uint8Array): ChannelKeys {
     return deriveChannelKeys(ephemeral, peerShare, salt, this.#node.selfId, this.peerId);
   }
+}
+
+/**
+ * What the tag of an "append entries" covers: its header and, where the last entry has flags, that one byte behind it.
+ *
+ * CCF's tag covers the header alone, so a message without flags is byte for byte one of CCF.
+ */
+export function withFlags(header: Uint8Array, lastFlags: number): Uint8Array {
+  return lastFlags === 0 ? header : concat(header, Uint8Array.of(lastFlags));
 }
 
 const NOT_ENDORSED: Refusal = { level: "debug", reason: "the service has not endorsed this node's certificate yet" };

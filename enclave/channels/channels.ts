@@ -13,20 +13,23 @@
 
 import { assert, FormatError } from "../../shared/assert.ts";
 import { Reader } from "../../shared/bytes.ts";
-import { type NodeId, raftHeaderBytes } from "../../shared/consensus/messages.ts";
+import { type NodeId, parseRaftMessage, raftHeaderBytes } from "../../shared/consensus/messages.ts";
 import type { EcPrivateKey } from "../../shared/crypto/ecdsa.ts";
 import type { Primitives, Random } from "../../shared/crypto/primitives.ts";
 import { type Certificate, parseCertificatePem } from "../../shared/crypto/x509.ts";
-import { MAX_CHANNELS, MAX_CLAIMED_CHANNELS } from "../../shared/limits.ts";
+import { entryFlags, FORCE_CHUNK_AFTER, FORCE_CHUNK_BEFORE } from "../../shared/ledger/entry.ts";
+import { MAX_CHANNELS, MAX_CLAIMED_CHANNELS, MAX_ENTRIES_PER_APPEND } from "../../shared/limits.ts";
 import type { LogLevel, NodeMessageType } from "../messages.ts";
 import { BoundedLog } from "./bounded_log.ts";
 import {
+  type AttachedEntries,
   Channel,
   type ChannelNode,
   type ChannelStatus,
   type EntryRange,
   KEY_EXCHANGE_RETRY_MS,
   type Refusal,
+  withFlags,
 } from "./channel.ts";
 import { CheckBudget } from "./check_budget.ts";
 import { forwardedHeaderBytes } from "./forwarded_header.ts";
@@ -55,7 +58,7 @@ export interface ChannelOptions {
 
 /** A message that is the peer's beyond doubt. All but the plaintext are views of the payload. */
 export type Received =
-  /** `entries`: what lies behind the header, unprotected: its integrity is the ledger's business. */
+  /** `entries`: what lies behind the header. The ledger protects them, all but their flags, which the channel does. */
   | { readonly kind: "consensus"; readonly from: NodeId; readonly header: Uint8Array; readonly entries: Uint8Array }
   | { readonly kind: "forwarded"; readonly from: NodeId; readonly header: Uint8Array; readonly plaintext: Uint8Array };
 
@@ -90,7 +93,7 @@ export class Channels {
    * Sends the header of a consensus message, authenticated; the host puts the entries behind it. Before there is a key the
    * latest one waits.
    */
-  sendConsensus(to: NodeId, header: Uint8Array, nowMs: number, entries?: EntryRange): void {
+  sendConsensus(to: NodeId, header: Uint8Array, nowMs: number, entries?: AttachedEntries): void {
     this.#channelTo(to, nowMs).sendConsensus(header, entries, nowMs);
   }
 
@@ -175,7 +178,8 @@ export class Channels {
     if (entries.length > 0 && header[0] !== APPEND_ENTRIES) {
       throw new FormatError(`Cannot read a consensus message: ${entries.length} bytes too many`);
     }
-    const opened = this.#claimedChannel(from, nowMs)?.open(header, protection, NOTHING, nowMs) ?? TOO_MANY;
+    const forms = header[0] === APPEND_ENTRIES ? formsOf(header, entries) : [header];
+    const opened = this.#claimedChannel(from, nowMs)?.open(forms, protection, NOTHING, nowMs) ?? TOO_MANY;
     if (!(opened instanceof Uint8Array)) return this.#refuse(from, 1, opened, nowMs);
     return { kind: "consensus", from, header, entries };
   }
@@ -184,7 +188,7 @@ export class Channels {
     const header = payload.subarray(0, forwardedHeaderBytes(payload));
     const reader = new Reader(payload, header.length);
     const protection = readProtection(reader);
-    const opened = this.#claimedChannel(from, nowMs)?.open(header, protection, reader.rest(), nowMs) ?? TOO_MANY;
+    const opened = this.#claimedChannel(from, nowMs)?.open([header], protection, reader.rest(), nowMs) ?? TOO_MANY;
     if (!(opened instanceof Uint8Array)) return this.#refuse(from, 2, opened, nowMs);
     return { kind: "forwarded", from, header, plaintext: opened };
   }
@@ -284,6 +288,31 @@ export class Channels {
     const what = ["a key exchange", "a consensus message", "a forwarded message"][messageType] ?? "a message";
     this.#log.add(refusal.level, `Refused ${what} that names node ${from} as its sender: ${refusal.reason}`, nowMs);
   }
+}
+
+/**
+ * What the tag of an "append entries" may cover, by the flags of the entries that came: only the last may have any.
+ *
+ * A flag says where a ledger file ends. A backup that took one changed would notice at the next signature, with another
+ * Merkle tree than everybody else and no way back, so it must not take it.
+ *
+ * @throws FormatError where another than the last has flags, and where the header is one that no correct node sends
+ */
+function formsOf(header: Uint8Array, entries: Uint8Array): readonly Uint8Array[] {
+  const message = parseRaftMessage(header);
+  assert(message.kind === "append entries", "Only they have entries");
+  const count = message.last - message.previous;
+  if (count > MAX_ENTRIES_PER_APPEND) {
+    throw new FormatError(`Cannot take ${count} entries at once: at most ${MAX_ENTRIES_PER_APPEND}`);
+  }
+  if (count === 0 || message.flagsUnknown) return [header];
+  const flags = entryFlags(entries, count);
+  if (flags?.slice(0, count - 1).some((each) => each !== 0)) {
+    throw new FormatError("Cannot take entries: one that is not the last of its message has flags");
+  }
+  if (flags?.length === count) return [withFlags(header, flags.at(-1)!)];
+  // The last did not come, or the bytes are no entries; what the header says is true nevertheless.
+  return [0, FORCE_CHUNK_AFTER, FORCE_CHUNK_BEFORE].map((lastFlags) => withFlags(header, lastFlags));
 }
 
 const TOO_MANY: Refusal = { level: "fail", reason: "there are as many channels as there may be" };

@@ -1,7 +1,8 @@
 import { strict as assert } from "node:assert";
 import fc from "fast-check";
 import { toUtf8 } from "../../shared/bytes.ts";
-import { MAX_WAITING_FORWARDED } from "../../shared/limits.ts";
+import { FORCE_CHUNK_AFTER, FORCE_CHUNK_BEFORE } from "../../shared/ledger/entry.ts";
+import { MAX_ENTRIES_PER_APPEND, MAX_WAITING_FORWARDED } from "../../shared/limits.ts";
 import { KEY_EXCHANGE_RETRY_MS } from "./channel.ts";
 import {
   appendHeader,
@@ -195,6 +196,108 @@ Deno.test("a message that is cut off anywhere is refused, and so is one with byt
     assert.equal(network.deliver({ ...frame, payload: Uint8Array.of(...frame.payload, 0) }), undefined);
     assert.notEqual(network.deliver(frame), undefined);
   }
+});
+
+/** "Entries 5 to `last`", in a channel's own words: the header of an append entries. */
+function appendUpTo(last: number, flagsUnknown = 0): Uint8Array {
+  const header = appendHeader(flagsUnknown);
+  header[8] = last;
+  header[16] = 4;
+  return header;
+}
+
+/** What looks like entries back to back, with these flags. */
+const entriesWith = (...flags: number[]) =>
+  Uint8Array.from(flags.flatMap((each, i) => [1, each, i, 0, 0, 0, 0, 0, ...new Array<number>(i).fill(0xee)]));
+
+/** Sends entries 5 to 7 with the flags of the last, and has others arrive. @returns whether they are taken */
+function arrives(
+  { network, a }: ReturnType<typeof pair>,
+  sent: { readonly lastFlags?: number; readonly flagsUnknown?: number },
+  came: Uint8Array,
+): boolean {
+  const { lastFlags = 0, flagsUnknown = 0 } = sent;
+  a.sendConsensus(high.id, appendUpTo(7, flagsUnknown), network.nowMs, { from: 5, to: 7, lastFlags });
+  const [frame] = network.frames.splice(0) as [Frame];
+  assert.deepEqual(frame.entries, { from: 5, to: 7 }, "the host is told nothing of flags");
+  const payload = Uint8Array.of(...frame.payload, ...came);
+  const received = network.deliver({ ...frame, payload, entries: undefined });
+  if (received === undefined) {
+    // Nobody's counters have moved.
+    assert.notEqual(
+      network.deliver({ ...frame, payload: Uint8Array.of(...frame.payload), entries: undefined }),
+      undefined,
+    );
+    return false;
+  }
+  assert(received.kind === "consensus");
+  assert.deepEqual([received.header, received.entries], [frame.payload.subarray(0, 57), came]);
+  assert.equal(network.deliver({ ...frame, payload, entries: undefined }), undefined, "once");
+  return true;
+}
+
+Deno.test("the flags of the last entry are bound to the message, and no other entry may have any", () => {
+  const network = pair({ established: true });
+  const [NONE, AFTER, BEFORE] = [0, FORCE_CHUNK_AFTER, FORCE_CHUNK_BEFORE];
+  for (const lastFlags of [NONE, AFTER, BEFORE]) {
+    for (const came of [NONE, AFTER, BEFORE, AFTER | BEFORE]) {
+      assert.equal(
+        arrives(network, { lastFlags }, entriesWith(0, 0, came)),
+        came === lastFlags,
+        `${lastFlags} ${came}`,
+      );
+    }
+    for (const came of [[AFTER, 0, lastFlags], [0, BEFORE, lastFlags]]) {
+      assert.equal(arrives(network, { lastFlags }, entriesWith(...came)), false, came.join());
+    }
+  }
+});
+
+Deno.test("where fewer entries come, what is left of the message holds, whatever flags the last has; none have any", () => {
+  const network = pair({ established: true });
+  for (const lastFlags of [0, FORCE_CHUNK_AFTER, FORCE_CHUNK_BEFORE]) {
+    assert.equal(arrives(network, { lastFlags }, entriesWith()), true);
+    assert.equal(arrives(network, { lastFlags }, entriesWith(0)), true);
+    assert.equal(arrives(network, { lastFlags }, entriesWith(0, 0)), true);
+    assert.equal(arrives(network, { lastFlags }, entriesWith(FORCE_CHUNK_AFTER)), false);
+    assert.equal(arrives(network, { lastFlags }, entriesWith(0, lastFlags || FORCE_CHUNK_AFTER)), false);
+    // Consensus asks again for what it cannot read.
+    assert.equal(arrives(network, { lastFlags }, entriesWith(0, 0, 0, 0)), true);
+    assert.equal(arrives(network, { lastFlags }, Uint8Array.of(1, 2, 3)), true);
+    assert.equal(arrives(network, { lastFlags }, entriesWith(4)), true);
+  }
+});
+
+Deno.test("a sender that has not seen the entries says so, and then nothing is known of their flags", () => {
+  const network = pair({ established: true });
+  assert.equal(arrives(network, { flagsUnknown: 1 }, entriesWith(1, 2, 3)), true);
+  assert.equal(arrives(network, { flagsUnknown: 1 }, entriesWith(0, 0, 0)), true);
+});
+
+Deno.test("a message without flags is byte for byte one of CCF, and flags that wait for a key are not lost", () => {
+  const { network, a } = pair();
+  a.sendConsensus(high.id, appendUpTo(5), network.nowMs, { from: 5, to: 5, lastFlags: FORCE_CHUNK_AFTER });
+  while (network.frames[0]?.messageType === 0) network.deliver(network.frames.shift()!);
+  const [frame] = network.frames.splice(0) as [Frame];
+  const deliver = (flags: number) =>
+    network.deliver({ ...frame, payload: Uint8Array.of(...frame.payload, ...entriesWith(flags)), entries: undefined });
+  assert.equal(deliver(0), undefined);
+  assert.notEqual(deliver(FORCE_CHUNK_AFTER), undefined);
+  assert.equal(frame.payload.length, 57 + 16 + 8);
+});
+
+Deno.test("a message that names more entries than any has is refused before they are looked at", () => {
+  const { network, a } = pair({ established: true });
+  const header = appendUpTo(4);
+  new DataView(header.buffer).setUint32(8, 4 + MAX_ENTRIES_PER_APPEND + 1, true);
+  a.sendConsensus(high.id, header, network.nowMs);
+  network.settle();
+  assert.equal(network.received.length, 0);
+  assert.match(network.logs.at(-1)!.message, /Cannot take 10001 entries at once: at most 10000$/);
+  new DataView(header.buffer).setUint32(8, 4 + MAX_ENTRIES_PER_APPEND, true);
+  a.sendConsensus(high.id, header, network.nowMs);
+  network.settle();
+  assert.equal(network.received.length, 1);
 });
 
 Deno.test("at half of the message limit keys are renewed while messages go on in both directions", () => {

@@ -54,10 +54,14 @@ export class SendKey {
     return this.#next;
   }
 
-  /** The whole message: header, tag, IV, ciphertext. */
-  seal(primitives: Gcm, header: Uint8Array, plaintext: Uint8Array): Uint8Array {
+  /**
+   * The whole message: header, tag, IV, ciphertext.
+   *
+   * @param authenticated what the tag covers, where that is more than the header
+   */
+  seal(primitives: Gcm, header: Uint8Array, plaintext: Uint8Array, authenticated = header): Uint8Array {
     const iv = ivOf(this.#next++);
-    const { ciphertext, tag } = primitives.gcmSeal(this.#key, iv, header, plaintext);
+    const { ciphertext, tag } = primitives.gcmSeal(this.#key, iv, authenticated, plaintext);
     const message = new Writer(header.length + PROTECTION_BYTES + ciphertext.length);
     return message.bytes(header).bytes(tag).bytes(iv).bytes(ciphertext).finish();
   }
@@ -84,12 +88,12 @@ export class ReceiveKey {
   /** @returns undefined where it was not sealed with this key, has changed since, or is not new; then nothing changes here */
   open(
     primitives: Gcm,
-    header: Uint8Array,
+    authenticated: Uint8Array,
     protection: Protection,
     ciphertext: Uint8Array,
   ): Uint8Array | undefined {
     if (this.isPast(protection)) return undefined;
-    const plaintext = primitives.gcmOpen(this.#key, protection.iv, header, ciphertext, protection.tag);
+    const plaintext = primitives.gcmOpen(this.#key, protection.iv, authenticated, ciphertext, protection.tag);
     if (plaintext !== undefined) this.#last = protection.counter;
     return plaintext;
   }

@@ -35,6 +35,19 @@ testOnBoth(
   },
 );
 
+testOnBoth("a tag may cover more than the header that is sent, and then opens with nothing else", (primitives) => {
+  const covered = Uint8Array.of(...HEADER, 1);
+  const message = new SendKey(KEY).seal(primitives, HEADER, HEADER, covered);
+  assert.deepEqual(message.subarray(0, HEADER.length), HEADER);
+  const { protection, ciphertext } = split(message);
+  const receive = new ReceiveKey(KEY);
+  assert.equal(receive.open(primitives, HEADER, protection, ciphertext), undefined);
+  assert.equal(receive.open(primitives, Uint8Array.of(...HEADER, 2), protection, ciphertext), undefined);
+  assert.equal(receive.last, 0, "what was tried in vain counts for nothing");
+  assert.deepEqual(receive.open(primitives, covered, protection, ciphertext), HEADER);
+  assert.equal(receive.open(primitives, covered, protection, ciphertext), undefined, "nor does it open twice");
+});
+
 testOnBoth("ReceiveKey.open() takes every message once, lets some be lost, and none be late", (primitives) => {
   const [send, receive] = [new SendKey(KEY), new ReceiveKey(KEY)];
   const messages = [1, 2, 3, 4].map((i) => split(send.seal(primitives, HEADER, Uint8Array.of(i))));

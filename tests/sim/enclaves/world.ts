@@ -257,10 +257,10 @@ export class EnclaveWorld implements Surroundings {
     return this.isCalm ? 0 : this.random.between(...this.plan.diskMs);
   }
 
-  asRead(bytes: Uint8Array | null): Uint8Array | null {
+  asRead(bytes: Uint8Array | null, sparesFlags = false): Uint8Array | null {
     if (this.isCalm || bytes === null) return bytes;
     if (this.random.chance(this.plan.unreadable)) return null;
-    return this.random.chance(this.plan.corrupted) ? this.#flip(bytes, 0) : bytes;
+    return this.random.chance(this.plan.corrupted) ? this.#flip(bytes, 0, sparesFlags) : bytes;
   }
 
   cannotWrite(): boolean {
@@ -280,14 +280,15 @@ export class EnclaveWorld implements Surroundings {
     const { random } = this;
     const way = `${from.name} ${this.nameOf(to)}`;
     const read = entries === undefined ? new Uint8Array() : from.disk.read(entries.from, entries.to);
-    const attached = entries === undefined ? read : this.asRead(read);
+    const sparesFlags = messageType === 1 && areFlagsUnknown(payload);
+    const attached = entries === undefined ? read : this.asRead(read, sparesFlags);
     if (attached === null) return this.note(`${from.name} cannot attach entries ${entries?.from} to ${entries?.to}`);
     let frame = concat(payload, attached);
     const copies = this.isCalm ? 1 : (random.chance(lost) ? 0 : 1) + (random.chance(duplicated) ? 1 : 0);
     if (copies === 0) this.note(`${way} LOST ${describeFrame(messageType, payload)}`);
-    // What was read wrong is no longer what could be told apart from a signature.
+    // What was read wrong is no longer what could be told apart from a signature, should it have to be.
     if (!this.isCalm && attached === read && random.chance(flipped)) {
-      frame = this.#flip(frame, payload.length);
+      frame = this.#flip(frame, payload.length, sparesFlags);
       this.note(`${way} a bit FLIPPED in ${describeFrame(messageType, payload)}`);
     }
     for (let copy = 0; copy < copies; copy++) {
@@ -310,17 +311,16 @@ export class EnclaveWorld implements Surroundings {
   /**
    * Changes a bit.
    *
-   * But not of a signature's flags, which nothing protects until the next signature: a backup that takes them changed can
-   * take no signature after it, as in CCF, until its process is started anew.
-   *
    * @param entriesAt where ledger entries begin
+   * @param sparesFlags not one of a signature's flags. Where the primary began behind an entry, it cannot vouch for them:
+   *   a backup that takes them changed can take no signature after it, as in CCF, until its process is started anew
    */
-  #flip(bytes: Uint8Array, entriesAt: number): Uint8Array {
+  #flip(bytes: Uint8Array, entriesAt: number, sparesFlags: boolean): Uint8Array {
     const flipped = bytes.slice();
     // The first bytes of an entry are few, and are not sealed.
     const isHeader = entriesAt + ENTRY_HEADER_BYTES <= bytes.length && this.random.chance(0.3);
     let at = isHeader ? entriesAt + this.random.below(ENTRY_HEADER_BYTES) : this.random.below(bytes.length);
-    if (isFlagsOfSignature(bytes.subarray(entriesAt), at - entriesAt)) at++;
+    if (sparesFlags && isFlagsOfSignature(bytes.subarray(entriesAt), at - entriesAt)) at++;
     if (flipped.length > 0) flipped[at]! ^= 1 << this.random.below(8);
     return flipped;
   }
@@ -396,6 +396,12 @@ function isFlagsOfSignature(entries: Uint8Array, index: number): boolean {
     at += length;
   }
   return false;
+}
+
+/** Whether a message brings entries that its sender has not seen. */
+function areFlagsUnknown(payload: Uint8Array): boolean {
+  const message = parseRaftMessage(payload.subarray(0, raftHeaderBytes(payload)));
+  return message.kind === "append entries" && message.flagsUnknown === true;
 }
 
 function describeFrame(messageType: number, payload: Uint8Array): string {

@@ -230,7 +230,7 @@ export class Host {
       interfaces: config.network.rpcInterfaces,
       batcher: this.#batcher,
       idleTimeoutMs: config.idleConnectionTimeoutMs ?? null,
-      page: () => welcomePage({ nodeId: this.#nodeId, urls: this.urls }),
+      page: () => welcomePage({ nodeId: this.#nodeId, platform: this.#options.platform.told.kind, urls: this.urls }),
       onConnectionError: (message) => log.write("debug", "host", message),
     });
     const { host: hostname, port } = config.network.nodeToNode.bindAddress;

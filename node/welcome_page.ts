@@ -4,8 +4,13 @@
  * In: the node's ID and URLs. Out: HTML without scripts. Everything on it is also served as JSON.
  */
 
+import type { CommonConfig } from "../enclave/messages.ts";
+
+type PlatformKind = CommonConfig["platform"]["kind"];
+
 export interface WelcomePage {
   readonly nodeId: string;
+  readonly platform: PlatformKind;
   /** Interface name → URL. */
   readonly urls: ReadonlyMap<string, string>;
 }
@@ -22,7 +27,23 @@ const DOCUMENTS: readonly (readonly [path: string, what: string])[] = [
   ["/node/api", "what every node offers (OpenAPI)"],
 ];
 
-export function welcomePage({ nodeId, urls }: WelcomePage): string {
+/** A page cannot prove what it says of its own server. */
+const HARDWARE: Readonly<Record<Exclude<PlatformKind, "virtual">, string>> = {
+  snp: "AMD SEV-SNP",
+  tdx: "Intel TDX",
+  sgx: "Intel SGX",
+};
+
+function platformNote(platform: PlatformKind): string {
+  if (platform === "virtual") {
+    return `<p class="warning"><strong>Virtual platform:</strong> no hardware protects this node. Whoever runs the machine can read
+everything on it.</p>`;
+  }
+  return `<p>It says that it is protected by ${HARDWARE[platform]}. Do not believe a page: check its evidence with
+<code>deno task run quote verify</code>.</p>`;
+}
+
+export function welcomePage({ nodeId, platform, urls }: WelcomePage): string {
   const items = DOCUMENTS.map(([path, what]) =>
     `<li><a href="${escaped(path)}"><code>${escaped(path)}</code></a> ${escaped(what)}</li>`
   );
@@ -40,8 +61,7 @@ export function welcomePage({ nodeId, urls }: WelcomePage): string {
 </style>
 <h1>A Quorate node</h1>
 <p>Node <code>${escaped(nodeId)}</code> keeps one encrypted, signed ledger for a consortium.</p>
-<p class="warning"><strong>Virtual platform:</strong> no hardware protects this node. Whoever runs the machine can read
-everything on it.</p>
+${platformNote(platform)}
 <h2>What it serves</h2>
 <ul>
 ${items.join("\n")}

@@ -69,7 +69,7 @@ Deno.test("anybody reads a ledger to its committed end, byte for byte, and where
     };
     // The index follows in the background.
     let newest = await ask("table=public:records");
-    for (let i = 0; newest.indexed_seqno < seqno && i < 100; i++) {
+    for (let i = 0; newest.indexed_seqno < seqno && i < 1000; i++) {
       await new Promise((done) => setTimeout(done, 50));
       newest = await ask("table=public:records");
     }

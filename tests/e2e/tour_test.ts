@@ -58,7 +58,7 @@ const NODES = 4;
 
 function freePort(): number {
   for (let attempt = 0; attempt < 100; attempt++) {
-    const port = 20000 + Math.floor(Math.random() * 20000);
+    const port = 20000 + Math.floor(Math.random() * 10000);
     try {
       for (const step of PORT_STEPS) {
         for (let i = 0; i < NODES; i++) Deno.listen({ hostname: "127.0.0.1", port: port + step + i }).close();

@@ -3,7 +3,9 @@ import { FormatError } from "../assert.ts";
 import { noblePrimitives as primitives } from "../crypto/primitives.ts";
 import { toHex } from "../bytes.ts";
 import { fuzzDecoder, mutatedText } from "../../tests/mutations.ts";
-import { certificateOf, MOMENT, snpEvidenceFor, TrustForge } from "../../tests/trust_forge.ts";
+import { ANCHORS, certificateOf, MOMENT, snpEvidenceFor, TrustForge } from "../../tests/trust_forge.ts";
+import { climb } from "./ladder.ts";
+import { TrustFold } from "./trust_fold.ts";
 import { type EvidenceBundle, parseBundle, serialiseBundle, splitLedger } from "./bundle.ts";
 
 const forge = new TrustForge(primitives).start();
@@ -74,4 +76,25 @@ Deno.test("entries back to back are split where each ends, or refused", () => {
 Deno.test("nothing that is read as a bundle surprises the reader", () => {
   const small = serialiseBundle({ ...BUNDLE, entries: forge.entries.slice(0, 1) });
   fuzzDecoder(mutatedText(small), parseBundle);
+});
+
+Deno.test("whatever is read as a bundle is climbed to a verdict, and never to the one of the right bundle", () => {
+  const climbed = (bundle: EvidenceBundle) => {
+    const { evidence, nodeId, nodeCertificate: der } = bundle;
+    const fold = new TrustFold({ primitives, mode: "strict", anchors: ANCHORS });
+    if (bundle.entries?.every((entry) => fold.add(entry))) fold.finish();
+    const peer = der && { der, connection: "recorded" as const };
+    return climb({ primitives, evidence, nodeId, peer, ledger: fold, at: MOMENT, upTo: "network", anchors: ANCHORS });
+  };
+  const evidence = snpEvidenceFor(forge.node);
+  const right: EvidenceBundle = { evidence, nodeCertificate: certificateOf(forge.node), entries: forge.entries };
+  assert.equal(climbed(right).verdict, "verified");
+  const same = serialiseBundle(right);
+  fuzzDecoder(mutatedText(same), parseBundle, (bundle) => {
+    // Another way to write the same, or other bytes of the last signature's frame, which nothing covers.
+    const isSame = serialiseBundle({ ...bundle, entries: (bundle.entries ?? []).slice(0, -1) }) ===
+      serialiseBundle({ ...right, entries: forge.entries.slice(0, -1) });
+    assert.ok(["verified", "refused"].includes(climbed(bundle).verdict));
+    if (!isSame) assert.equal(climbed(bundle).verdict, "refused");
+  }, 100);
 });

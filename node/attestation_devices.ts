@@ -15,6 +15,7 @@ import {
   type Protocol,
   TOO_LONG,
 } from "../enclave/platform/devices.ts";
+import { errnoName } from "./errno.ts";
 import { openSevGuest, type SevGuestDevice } from "./sev_guest_device.ts";
 
 const READ_BYTES = 16 * 1024;
@@ -92,31 +93,13 @@ async function readToEnd(path: string, maxBytes: number): Promise<DeviceOutcome>
   }
 }
 
-/** Numbers of errors that Deno has no name for, on Linux. */
-const ERRNO: Readonly<Record<string, string>> = {
-  "1": "EPERM",
-  "2": "ENOENT",
-  "4": "EINTR",
-  "5": "EIO",
-  "6": "ENXIO",
-  "11": "EAGAIN",
-  "12": "ENOMEM",
-  "13": "EACCES",
-  "16": "EBUSY",
-  "17": "EEXIST",
-  "19": "ENODEV",
-  "20": "ENOTDIR",
-  "22": "EINVAL",
-  "25": "ENOTTY",
-  "27": "EFBIG",
-};
-
 /** Of what the runtime throws: "Device or resource busy (os error 16): read '/sys/…'". */
 export function errorOf(error: unknown): DeviceError {
   if (!(error instanceof Error)) throw error;
   const { message } = error;
   if (error instanceof Deno.errors.NotCapable) return { isDone: false, code: NO_PERMISSION, message };
   const number = /\(os error (\d+)\)/.exec(message)?.[1];
-  const code = (error as Error & { code?: string }).code ?? ERRNO[number ?? ""] ?? "EUNKNOWN";
+  const named = number === undefined ? "EUNKNOWN" : errnoName(Number(number));
+  const code = (error as Error & { code?: string }).code ?? named;
   return { isDone: false, code, message: message.replace(/ \(os error \d+\).*$/, "") };
 }

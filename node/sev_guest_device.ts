@@ -25,6 +25,7 @@ import {
   REPORT_RESPONSE_BYTES,
   SEV_GUEST,
 } from "../enclave/platform/sev_guest.ts";
+import { errnoName } from "./errno.ts";
 
 export type SevGuestDevice = (operation: SevGuestOperation) => DeviceOutcome;
 
@@ -50,21 +51,6 @@ const ARGUMENT_BYTES = 32;
 const EXTENDED_REQUEST_BYTES = 112;
 const PAGE_BYTES = 4096;
 const MESSAGE_VERSION = 1;
-
-const ERRNO: Readonly<Record<number, string>> = {
-  0: "EIO", // of the hypervisor alone, or written over since
-  1: "EPERM",
-  2: "ENOENT",
-  4: "EINTR",
-  5: "EIO",
-  11: "EAGAIN",
-  13: "EACCES",
-  14: "EFAULT",
-  16: "EBUSY",
-  19: "ENODEV",
-  22: "EINVAL",
-  25: "ENOTTY",
-};
 
 /** Names under which the C library is found, of glibc and of musl. */
 const LIBRARIES = ["libc.so.6", `libc.musl-${Deno.build.arch}.so.1`];
@@ -128,8 +114,9 @@ function pageAligned(libC: LibC, length: number): Uint8Array {
   return room.subarray(start, start + length);
 }
 
+/** @param errno 0 where the hypervisor alone has refused, or it was written over since */
 function errorOf(errno: number, message: string): DeviceOutcome & { readonly isDone: false } {
-  return { isDone: false, code: ERRNO[errno] ?? `E${errno}`, message };
+  return { isDone: false, code: errno === 0 ? "EIO" : errnoName(errno), message };
 }
 
 const viewOf = (bytes: Uint8Array) => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);

@@ -207,6 +207,12 @@ function dcapRows(): BadEvidence[] {
       /debugging.*\(evidence: debug_enabled\)$/,
     ],
     [
+      "of a domain that can be copied",
+      dcapEvidence({ body: (body) => (body[QUOTE_BODY.tdx.tdAttributes + 3]! |= 0x20) }),
+      UNVERIFIED,
+      /^migration: .*\(evidence: migration_agent\)$/,
+    ],
+    [
       "of a platform that Intel gave up",
       dcapEvidence({ components: new Array(16).fill(3) }),
       UNVERIFIED,

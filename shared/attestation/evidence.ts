@@ -14,7 +14,7 @@ import type { Primitives } from "../crypto/primitives.ts";
 import { parseJsonBytes } from "../json.ts";
 import { MAX_ENDORSEMENTS_BYTES, MAX_EVIDENCE_BYTES } from "../limits.ts";
 import { INTEL_SGX_ROOT } from "./anchors.ts";
-import type { QuoteBody } from "./dcap/bodies.ts";
+import { isMigratable, type QuoteBody } from "./dcap/bodies.ts";
 import { collateralTexts } from "./dcap/collateral.ts";
 import { parseQuoteHeader, TEE_TDX } from "./dcap/quote.ts";
 import { TCB_STATUSES } from "./dcap/tcb_info.ts";
@@ -257,8 +257,24 @@ function checkDcap(quote: QuotedEvidence, { at, anchors }: EvidenceOptions, prim
   if (verdict.verdict === "refused" || claims === undefined) {
     return { ...refusalOf(verdict), ...(claims !== undefined && { claims }) };
   }
-  return { outcome: "genuine", steps: verdict.steps, claims };
+  const migration = new EvidenceSteps(MIGRATION_RULE);
+  const { body } = verdict.quote!;
+  const mayMove = body.kind !== "sgx" && isMigratable(body);
+  migration.check(
+    "migration",
+    !mayMove,
+    "migration_agent",
+    `it may${mayMove ? "" : " not"} be moved to another machine`,
+  );
+  const end = migration.end();
+  const steps = [...verdict.steps, ...end.steps];
+  return end.verdict === "refused"
+    ? { ...refusalOf({ ...end, steps }), claims }
+    : { outcome: "genuine", steps, claims };
 }
+
+/** As CCF has it for SEV-SNP. */
+const MIGRATION_RULE = { migration: "The trust domain cannot be migrated, and so not be copied" } as const;
 
 function dcapClaims(platform: DcapClaims["platform"], body: QuoteBody, tcb: TcbResult | undefined): DcapClaims {
   const tcbStatuses = [tcb?.status, tcb?.relaunchStatus].filter((status) => status !== undefined);

@@ -139,6 +139,11 @@ export function hasSeptVeDisabled(body: TdReport): boolean {
   return (body.tdAttributes[3]! & 0x10) !== 0;
 }
 
+/** TDATTRIBUTES bit 29: the domain can be moved to another machine, by a service that this report does not vouch for. */
+export function isMigratable(body: TdReport): boolean {
+  return (body.tdAttributes[3]! & 0x20) !== 0;
+}
+
 function expectLength(bytes: Uint8Array, length: number, subject: string): void {
   if (bytes.length !== length) {
     throw new FormatError(`Cannot read ${subject}: it has ${bytes.length} bytes and must have ${length}`);

@@ -3,10 +3,13 @@
  */
 
 import { strict as assert } from "node:assert";
-import { noblePrimitives as primitives } from "../shared/crypto/primitives.ts";
+import { loadNativePrimitives } from "../enclave/native_primitives.ts";
 import { climb, type TrustRequest } from "../shared/trust/ladder.ts";
 import { RUNGS, type TrustReport } from "../shared/trust/report.ts";
 import { ANCHORS, certificateOf, MOMENT, snpEvidenceFor, TrustForge } from "./trust_forge.ts";
+
+/** The faster set; that all of it holds on the other one `bundle_test.ts` shows. */
+export const primitives = loadNativePrimitives();
 
 /** A measurement that no member has allowed at a start. */
 export const OTHER = "0b".repeat(48);

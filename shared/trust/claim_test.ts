@@ -6,7 +6,6 @@ import { strict as assert } from "node:assert";
 import fc from "fast-check";
 import { FormatError } from "../assert.ts";
 import { concat, fromBase64, toBase64 } from "../bytes.ts";
-import { noblePrimitives as primitives } from "../crypto/primitives.ts";
 import { PLAIN_BALLOTS } from "../governance/member_request.ts";
 import { stableJsonBytes } from "../json.ts";
 import {
@@ -25,7 +24,7 @@ import { one } from "../../tests/ledger_forge.ts";
 import { SNP_TCB } from "../../tests/snp_pki.ts";
 import { splitLedger } from "./bundle.ts";
 import { TrustFold } from "./trust_fold.ts";
-import { breaksAt, OTHER, report, started } from "../../tests/trust_climb.ts";
+import { breaksAt, OTHER, primitives, report, started } from "../../tests/trust_climb.ts";
 
 Deno.test("one quote leads to trust in a network whose code, members and service have changed by decisions since", () => {
   const forge = started();

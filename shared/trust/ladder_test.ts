@@ -5,7 +5,6 @@
 import { strict as assert } from "node:assert";
 import { type QuotedEvidence, verifyEvidence } from "../attestation/evidence.ts";
 import { fromBase64, toBase64, toHex } from "../bytes.ts";
-import { noblePrimitives as primitives } from "../crypto/primitives.ts";
 
 import { DCAP_TCB_STATUSES, SNP_UVM_ENDORSEMENTS, TDX_HOST_DATA, TDX_MEASUREMENTS } from "../governance/tables.ts";
 import { stableJsonBytes } from "../json.ts";
@@ -31,7 +30,7 @@ import { cwtDocument, UVM_FEED, UVM_MEASUREMENT, uvmSigner } from "../../tests/u
 
 import { TrustFold } from "./trust_fold.ts";
 
-import { breaksAt, OTHER, report, started } from "../../tests/trust_climb.ts";
+import { breaksAt, OTHER, primitives, report, started } from "../../tests/trust_climb.ts";
 
 Deno.test("who allowed the code is told by proposal and ballots, or as genesis", () => {
   const forge = started();

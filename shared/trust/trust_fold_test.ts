@@ -1,7 +1,7 @@
 import { strict as assert } from "node:assert";
-import { noblePrimitives as primitives } from "../crypto/primitives.ts";
 import { ledgerDirectory, readEntries } from "../../tests/services.ts";
 import { teamTest } from "../../tests/team_data.ts";
+import { primitives } from "../../tests/trust_climb.ts";
 import { snpEvidenceFor, TrustForge } from "../../tests/trust_forge.ts";
 import { describeCause } from "./decisions.ts";
 import { TrustFold } from "./trust_fold.ts";

@@ -10,7 +10,8 @@ import type { EnclaveOutput, HttpRequest, HttpResponse } from "../../../enclave/
 import { parseRaftMessage, raftHeaderBytes } from "../../../shared/consensus/messages.ts";
 import type { NodeId } from "../../../shared/consensus/messages.ts";
 import { concat, fromUtf8 } from "../../../shared/bytes.ts";
-import { ENTRY_HEADER_BYTES, entryBytes, LedgerEntry } from "../../../shared/ledger/entry.ts";
+import { ENTRY_HEADER_BYTES, entryBytes, LedgerEntry, splitEntriesUpTo } from "../../../shared/ledger/entry.ts";
+import { MAX_ENTRIES_PER_APPEND } from "../../../shared/limits.ts";
 import { isSignature } from "../../../shared/ledger/signature.ts";
 import type { Property, Step } from "../picture.ts";
 import type { SeededRandom } from "../random.ts";
@@ -318,8 +319,10 @@ export class EnclaveWorld implements Surroundings {
   #flip(bytes: Uint8Array, entriesAt: number, sparesFlags: boolean): Uint8Array {
     const flipped = bytes.slice();
     // The first bytes of an entry are few, and are not sealed.
-    const isHeader = entriesAt + ENTRY_HEADER_BYTES <= bytes.length && this.random.chance(0.3);
-    let at = isHeader ? entriesAt + this.random.below(ENTRY_HEADER_BYTES) : this.random.below(bytes.length);
+    const entries = splitEntriesUpTo(bytes.subarray(entriesAt), MAX_ENTRIES_PER_APPEND) ?? [];
+    const isHeader = entries.length > 0 && this.random.chance(0.3);
+    const headerAt = isHeader ? this.random.pick(entries).byteOffset - bytes.byteOffset : 0;
+    let at = headerAt + this.random.below(isHeader ? ENTRY_HEADER_BYTES : bytes.length);
     if (sparesFlags && isFlagsOfSignature(bytes.subarray(entriesAt), at - entriesAt)) at++;
     if (flipped.length > 0) flipped[at]! ^= 1 << this.random.below(8);
     return flipped;

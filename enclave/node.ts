@@ -45,6 +45,7 @@ import {
 import type { CommonConfig, EnclaveOutput, HeapBytes, LogLevel, NodeMessageType, SessionMetrics } from "./messages.ts";
 import { secretFromBroadcast } from "./network_secrets.ts";
 import type { EnclavePowers } from "./powers.ts";
+import { RefusedJoiners } from "./refused_joiners.ts";
 import { Signer } from "./signer.ts";
 import { Snapshotter } from "./snapshotter.ts";
 
@@ -96,6 +97,7 @@ export class Node {
   readonly signer: Signer;
   readonly snapshotter: Snapshotter;
   readonly dryRuns = new DryRunAllowance();
+  readonly refusedJoiners = new RefusedJoiners();
   readonly primitives: Primitives;
   readonly random: Random;
   /** Root keys of hardware that are believed in the place of their makers': in tests. */

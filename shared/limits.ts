@@ -122,8 +122,10 @@ export const MAX_QUOTED_NAME_CHARACTERS = 200;
 // Joining.
 /** Redirects that a joining node follows before it begins again with the node that it was told of. */
 export const MAX_JOIN_REDIRECTS = 20;
-/** After which a joining node logs again what has not changed. */
+/** After which it is logged again, by the joining node and by the one that it asks, what has not changed. */
 export const JOIN_LOG_REPEAT_MS = 60_000;
+/** Nodes of which it is known why they were not let in, so as not to log it every time. */
+export const MAX_REFUSED_JOINERS = 64;
 /** Characters of another node's answer that a log repeats. */
 export const MAX_QUOTED_ANSWER_CHARACTERS = 1000;
 

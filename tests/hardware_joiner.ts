@@ -180,7 +180,10 @@ export function letIn(node: InlineNode, quoteInfo: QuoteInfo): NodeInfo {
   return row;
 }
 
-/** The joiner is refused, and nothing is written. What the client is told, and what the log says. */
+/**
+ * The joiner is refused, and nothing is written. What the client is told, and what the log says: the same twice in a row is
+ * logged once.
+ */
 export function refusedBy(node: InlineNode, quoteInfo: QuoteInfo): { readonly told: string; readonly logged: string } {
   const [entries, lines] = [node.entries.length, node.logs.length];
   const response = askToJoin(node, quoteInfo);

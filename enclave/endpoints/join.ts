@@ -177,7 +177,8 @@ function addNode(
   });
   if (judgement.verdict === "rejected") {
     const { step, code, reason } = judgement;
-    node.log("fail", "join", `Node ${id} is not let in: ${reason} (${step}: ${code})`);
+    const why = `${reason} (${step}: ${code})`;
+    if (node.refusedJoiners.isDue(id, why, node.steadyMs)) node.log("fail", "join", `Node ${id} is not let in: ${why}`);
     const { status, message } = JOIN_REFUSALS[step];
     throw new OdataError(status, "InvalidQuote", message);
   }

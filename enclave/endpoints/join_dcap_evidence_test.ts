@@ -201,12 +201,6 @@ function dcapRows(): BadEvidence[] {
       /\(evidence: debug_enabled\)$/,
     ],
     [
-      "of an enclave that can be debugged",
-      dcapEvidence({ ...sgx, body: (body) => (body[QUOTE_BODY.sgx.attributes]! |= 2) }),
-      UNVERIFIED,
-      /debugging.*\(evidence: debug_enabled\)$/,
-    ],
-    [
       "of a domain that can be copied",
       dcapEvidence({ body: (body) => (body[QUOTE_BODY.tdx.tdAttributes + 3]! |= 0x20) }),
       UNVERIFIED,
@@ -223,6 +217,12 @@ function dcapRows(): BadEvidence[] {
       dcapEvidence({ components: new Array(16).fill(1) }),
       UNVERIFIED,
       /\(evidence: tcb_not_supported\)$/,
+    ],
+    [
+      "of an enclave that can be debugged",
+      dcapEvidence({ ...sgx, body: (body) => (body[QUOTE_BODY.sgx.attributes]! |= 2) }),
+      UNVERIFIED,
+      /debugging.*\(evidence: debug_enabled\)$/,
     ],
     [
       "of an unknown configuration",

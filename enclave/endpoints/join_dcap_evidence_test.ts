@@ -4,16 +4,20 @@
  */
 
 import { strict as assert } from "node:assert";
-import { concat } from "../../shared/bytes.ts";
+import fc from "fast-check";
+import { concat, fromBase64, toBase64 } from "../../shared/bytes.ts";
 import type { CertificateFields } from "../../shared/crypto/x509_build.ts";
+import { NODES_INFO } from "../../shared/governance/tables.ts";
 import { makeDcap } from "../../tests/dcap_machine.ts";
 import {
+  askToJoin,
   type BadEvidence,
   dcapEvidence,
   type DcapParts,
   flipped,
   HARDWARE_NOW_MS,
   hardwareService,
+  joiner,
   letIn,
   MRENCLAVE,
   OTHER_KEY,
@@ -26,6 +30,7 @@ import {
   UNLISTED_MEASUREMENT,
   UNVERIFIED,
 } from "../../tests/hardware_joiner.ts";
+import { mutated } from "../../tests/mutations.ts";
 import { SNP_LEAF_KEY } from "../../tests/snp_pki.ts";
 
 Deno.test("a node with a quote of TDX or SGX is let in, with the measurement of its platform", async () => {
@@ -43,6 +48,32 @@ Deno.test("a node with a quote of TDX or SGX is let in, with the measurement of 
 
 Deno.test("of quotes of TDX and SGX everything wrong has a reason of its own in the log", async () => {
   refuseAll((await hardwareService()).node, dcapRows());
+});
+
+Deno.test("changed quotes and collateral are refused, or say the same in other words", async () => {
+  const { node } = await hardwareService();
+  const good = dcapEvidence();
+  const [quote, collateral] = [fromBase64(good.quote), fromBase64(good.endorsements)];
+  let refused = 0;
+  const check = (quoteInfo: typeof good) => {
+    const { status } = askToJoin(node, quoteInfo);
+    assert([200, 401].includes(status), String(status));
+    if (status === 401) return void refused++;
+    // Chains in PEM, and JSON around what is signed, may have other white space; what they say is the same.
+    const row = node.enclave.node!.store.beginReadOnly().open(NODES_INFO).get(joiner.id)!;
+    assert.equal(row.code_digest, TDX_MEASUREMENT);
+    node.write((tx) => tx.open(NODES_INFO).remove(joiner.id));
+  };
+  fc.assert(
+    fc.property(mutated(quote), (bytes) => check({ ...good, quote: toBase64(bytes) })),
+    { numRuns: 100 },
+  );
+  fc.assert(
+    fc.property(mutated(collateral), (bytes) => check({ ...good, endorsements: toBase64(bytes) })),
+    { numRuns: 100 },
+  );
+  assert.equal(node.fatal, undefined);
+  assert(refused > 100, `${refused} refused`);
 });
 
 function dcapRows(): BadEvidence[] {

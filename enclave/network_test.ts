@@ -295,7 +295,10 @@ Deno.test("an entry whose flags were changed on the way is refused, and taken wh
   write(started, first, 1, "one");
   network.advance(300);
   for (const { logs } of [second, third]) {
-    assert.match(logs.at(-1)!, /^fail consensus Cannot take entry .*: its flags are not those of its kind$/);
+    assert.match(
+      logs.at(-1)!,
+      /^fail channels Refused a consensus message .*: it was not protected .*, or was changed$/,
+    );
   }
   first.readEntries = readEntries;
   network.advance(1100);

@@ -28,6 +28,7 @@ import { bodyText } from "../tests/inline_app.ts";
 import { InlineNode, type OutsideOutput } from "../tests/inline_node.ts";
 import { SNP_TCB, snpChain, snpReport } from "../tests/snp_pki.ts";
 import { parseJoinResponse } from "./join_request.ts";
+import { loadNativePowers } from "./native_powers.ts";
 import type { HardwarePlatform, PlatformEvidence } from "./messages.ts";
 import { virtualQuote } from "./platform/virtual.ts";
 
@@ -64,6 +65,15 @@ async function virtualEvidence() {
   const quote = virtualQuote(config.platform.hostData, KEY_HASH);
   return { format: "Insecure_Virtual", quote, endorsements: "" } as const;
 }
+
+Deno.test("a node that is no test's believes the makers' own keys, and refuses made-up hardware", async () => {
+  const powers = await loadNativePowers();
+  assert.equal("evidenceAnchors" in powers, false);
+  const { config } = await hardwareService();
+  const node = InlineNode.start(powers, { ...config, platform: SNP }, HARDWARE_NOW_MS);
+  node.send({ kind: "quote", evidence: snpOver(node.quotesAsked[0]!) });
+  assert.match(node.fatal!, /^Cannot use this node's own evidence: it does not verify: .*not one of the trusted ones$/);
+});
 
 Deno.test("a service that began on SEV-SNP lets in its own code on firmware as new, and no virtual node", async () => {
   const node = await startOn(SNP, snpOver);

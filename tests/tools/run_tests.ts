@@ -1,7 +1,8 @@
 /**
  * Runs the tests with the least permissions that they work with, and ends with the line `N passed, N failed`.
  *
- * In: `unit` for the tests beside the code and the tidy ones, or nothing for all. Out: exit code 0 if nothing failed.
+ * In: `unit` for the tests beside the code and the tidy ones, but for long ones, or nothing for all. Out: exit code 0 if
+ * nothing failed.
  * Tests that were skipped for want of data (tests/team_data.ts) count as neither; each reason is named once.
  */
 
@@ -15,17 +16,41 @@ export interface Outcome {
   readonly skipped: ReadonlyMap<string, number>;
 }
 
-const UNIT_TESTS = [
-  "shared",
-  "enclave",
-  "node",
-  "getting_started",
+/** Folders whose tests run several at once. */
+export const UNIT_FOLDERS = ["shared", "enclave", "node", "getting_started", "tests/tools"];
+
+/** Other files that do. */
+export const UNIT_FILES = [
   "tests/tidy_test.ts",
-  "tests/tools",
   "tests/sim/bare_test.ts",
   "tests/sim/driver_test.ts",
   "tests/sim/properties_test.ts",
   "tests/sim/random_test.ts",
+];
+
+/**
+ * Files of these folders that take seconds each, since they replay whole services, run networks or wait for sockets: who is about to
+ * commit does not wait for them.
+ */
+export const LONG_TESTS = [
+  "enclave/channels/hostile_peer_test.ts",
+  "enclave/endpoints/join_recorded_test.ts",
+  "enclave/enclave_test.ts",
+  "enclave/late_node_test.ts",
+  "enclave/network_certificates_test.ts",
+  "enclave/network_test.ts",
+  "enclave/node_rows_test.ts",
+  "enclave/snapshotter_test.ts",
+  "node/commands/ledger_verify_test.ts",
+  "node/enclave_worker_test.ts",
+  "node/governance_audit_forged_test.ts",
+  "node/governance_audit_test.ts",
+  "node/ledger_audit_test.ts",
+  "node/peer_faults_test.ts",
+  "node/peers_test.ts",
+  "node/tls_server_test.ts",
+  "node/web_server_test.ts",
+  "shared/ledger/replay_test.ts",
 ];
 
 /** Variables that tests read. Every other one looks unset to them. */
@@ -73,6 +98,15 @@ export function summaryOf(outcomes: readonly Outcome[]): { readonly lines: strin
   return { lines: [...lines, `${sum((outcome) => outcome.passed)} passed, ${failed} failed`], succeeded: failed === 0 };
 }
 
+/** Paths of the tests in a folder: Deno 2.9.6 does not keep to `--ignore` where several folders are named. */
+export function testsIn(folder: string): string[] {
+  return [...Deno.readDirSync(folder)].flatMap(({ name, isDirectory }) => {
+    const path = `${folder}/${name}`;
+    if (isDirectory) return testsIn(path);
+    return /_test\.[jt]sx?$/.test(name) ? [path] : [];
+  }).sort();
+}
+
 async function runDenoTest(...args: string[]): Promise<Outcome> {
   const command = new Deno.Command("deno", {
     args: ["test", ...permissions(), ...args],
@@ -90,10 +124,14 @@ async function runDenoTest(...args: string[]): Promise<Outcome> {
 }
 
 if (import.meta.main) {
-  const outcomes = [await runDenoTest("--parallel", "--allow-run=openssl", ...UNIT_TESTS)];
-  if (Deno.args[0] !== "unit") {
+  const isUnit = Deno.args[0] === "unit";
+  const several = [...UNIT_FOLDERS.flatMap(testsIn), ...UNIT_FILES].filter((path) => {
+    return !isUnit || !LONG_TESTS.includes(path);
+  });
+  const outcomes = [await runDenoTest("--parallel", "--allow-run=openssl", ...several)];
+  if (!isUnit) {
     // What starts nodes and other processes runs one file after the other, so that nothing waits for a busy machine.
-    const others = `--ignore=${UNIT_TESTS.filter((path) => path.startsWith("tests/")).join(",")}`;
+    const others = `--ignore=${[...UNIT_FOLDERS, ...UNIT_FILES].filter((path) => path.startsWith("tests/")).join(",")}`;
     // To stop a node by the ID it wrote down takes the whole permission to run; a list of programs is not enough.
     outcomes.push(await runDenoTest("--allow-run", others, "tests"));
   }

@@ -1,5 +1,6 @@
 import { strict as assert } from "node:assert";
-import { outcomeOf, summaryOf } from "./run_tests.ts";
+import { fromFileUrl, statSyncOrUndefined } from "../paths.ts";
+import { LONG_TESTS, outcomeOf, summaryOf, testsIn, UNIT_FILES, UNIT_FOLDERS } from "./run_tests.ts";
 
 const none = new Map<string, number>();
 
@@ -34,4 +35,18 @@ Deno.test("summaryOf() adds runs up and ends with what passed and failed", () =>
     lines: ["4 passed, 1 failed"],
     succeeded: false,
   });
+});
+
+Deno.test("every file and folder of tests that is named is there", () => {
+  const root = new URL("../../", import.meta.url);
+  const missing = [...UNIT_FOLDERS, ...UNIT_FILES, ...LONG_TESTS].filter((path) => {
+    return statSyncOrUndefined(fromFileUrl(new URL(path, root))) === undefined;
+  });
+  assert.deepEqual(missing, []);
+});
+
+Deno.test("testsIn() finds the tests of a folder and of those in it", () => {
+  const found = testsIn("tests/tools");
+  assert.ok(found.includes("tests/tools/run_tests_test.ts") && !found.includes("tests/tools/run_tests.ts"));
+  assert.ok(testsIn("shared").includes("shared/ledger/replay_test.ts"));
 });

@@ -36,6 +36,7 @@ export const LONG_TESTS = [
   "enclave/channels/hostile_peer_test.ts",
   "enclave/endpoints/join_recorded_test.ts",
   "enclave/enclave_test.ts",
+  "enclave/hardware_start_test.ts",
   "enclave/late_node_test.ts",
   "enclave/network_certificates_test.ts",
   "enclave/network_test.ts",
@@ -50,7 +51,11 @@ export const LONG_TESTS = [
   "node/peers_test.ts",
   "node/tls_server_test.ts",
   "node/web_server_test.ts",
+  "shared/attestation/dcap/verify_test.ts",
+  "shared/attestation/snp_test.ts",
+  "shared/attestation/vectors_test.ts",
   "shared/ledger/replay_test.ts",
+  "shared/trust/claim_test.ts",
 ];
 
 /** Variables that tests read. Every other one looks unset to them. */
@@ -128,7 +133,9 @@ if (import.meta.main) {
   const several = [...UNIT_FOLDERS.flatMap(testsIn), ...UNIT_FILES].filter((path) => {
     return !isUnit || !LONG_TESTS.includes(path);
   });
-  const outcomes = [await runDenoTest("--parallel", "--allow-run=openssl", ...several)];
+  // `deno check` has gone before the short ones.
+  const checking = isUnit ? ["--no-check"] : [];
+  const outcomes = [await runDenoTest("--parallel", "--allow-run=openssl", ...checking, ...several)];
   if (!isUnit) {
     // What starts nodes and other processes runs one file after the other, so that nothing waits for a busy machine.
     const others = `--ignore=${[...UNIT_FOLDERS, ...UNIT_FILES].filter((path) => path.startsWith("tests/")).join(",")}`;

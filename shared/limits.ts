@@ -280,7 +280,7 @@ export const SNAPSHOT_BUSY_WORK = 3;
 export const SNAPSHOT_IDLE_WORK = 12;
 /** Time between them, which belongs to requests; while there are writes so many of those, or at most so long. */
 export const SNAPSHOT_PAUSE_MS = 10;
-export const SNAPSHOT_BUSY_TRANSACTIONS = 100;
+export const SNAPSHOT_BUSY_TRANSACTIONS = 500;
 export const MAX_SNAPSHOT_PAUSE_MS = 50;
 /** Sent to the host and not yet written by it: a disk that is slower than we are must not fill the memory. */
 export const MAX_UNWRITTEN_SNAPSHOT_BYTES = 8 * MIB;

@@ -42,6 +42,10 @@ export class Joining {
   /** Of the request; undefined until there is evidence to show in it. */
   #body: Uint8Array | undefined;
   #target: string;
+  /** Another address than the configured one, where this node was told to wait. */
+  #knownAt: string | undefined;
+  /** Whether the service has this node's request. */
+  #isPending = false;
   #redirects = 0;
   /** Of the question that waits for its answer. */
   #asked: number | undefined;
@@ -154,7 +158,10 @@ export class Joining {
     const { status, body } = answer;
     if (status === 200) return this.#accept(body);
     const text = fromUtf8Lenient(body).slice(0, MAX_QUOTED_ANSWER_CHARACTERS);
-    if (status === 400) {
+    // A node that began with a newer snapshot has not what this one lacks; another of the service has taken this node as
+    // it is, and members may count on it by now.
+    const isForOthers = this.#isPending && text.includes('"StartupSeqnoIsOld"');
+    if (status === 400 && !isForOthers) {
       throw new FormatError(
         `Join request to ${this.#target} returned 400 Bad Request: ${text}. Shutting down node gracefully.`,
       );
@@ -177,8 +184,18 @@ export class Joining {
 
   /** From the beginning: whoever was pointed to may be gone, while the configured address leads to those who are there. */
   #retry(why: string): void {
-    this.#target = this.#config.targetAddress;
+    this.#turnElsewhere();
     this.#tell("outcome", "fail", `An error occurred while joining the network: ${why}`);
+  }
+
+  /**
+   * The configured address next; or, where it was that, the one where this node was told to wait.
+   *
+   * Both in turn, since either may be gone, and a node that was retired tells this one to wait for ever.
+   */
+  #turnElsewhere(): void {
+    const { targetAddress } = this.#config;
+    this.#target = this.#target === targetAddress ? this.#knownAt ?? targetAddress : targetAddress;
   }
 
   /** What is the same at each attempt is told once a minute. */
@@ -195,6 +212,9 @@ export class Joining {
     try {
       const { nodeStatus, networkInfo } = parseJoinResponse(body);
       if (networkInfo === undefined) {
+        this.#isPending = true;
+        if (this.#target !== this.#config.targetAddress) this.#knownAt = this.#target;
+        this.#turnElsewhere();
         return this.#tell("outcome", "info", `This node is ${nodeStatus}: members of the service have to trust it`);
       }
       this.#becomeMember(networkInfo);

@@ -63,14 +63,53 @@ Deno.test("Joining goes back to the configured address where the node that it wa
   });
 });
 
+const pendingAt = (joiner: InlineNode): HttpResponse => ({
+  status: 200,
+  headers: [],
+  body: toUtf8(`{"node_id":"${joiner.nodeId}","node_status":"Pending"}`),
+});
+
+Deno.test("a node that waits asks where it is known and at the configured address in turn, since either may be gone", async () => {
+  await withJoiner((joiner, asked, answer) => {
+    answer(redirect("10.0.0.1:443"));
+    answer(pendingAt(joiner));
+    answer(null);
+    answer(pendingAt(joiner));
+    answer(pendingAt(joiner));
+    assert.deepEqual(asked.map(({ address }) => address), [
+      "service.example:443",
+      "10.0.0.1:443",
+      "service.example:443",
+      "10.0.0.1:443",
+      "service.example:443",
+      "10.0.0.1:443",
+    ]);
+  });
+});
+
+Deno.test("a node that began too early for one node of the service waits for the others that have its request", async () => {
+  const old: HttpResponse = {
+    status: 400,
+    headers: [],
+    body: toUtf8(`{"error":{"code":"StartupSeqnoIsOld","message":"from another snapshot"}}`),
+  };
+  await withJoiner((joiner, asked, answer) => {
+    answer(pendingAt(joiner));
+    answer(old);
+    assert.equal(asked.length, 3, "it asks again");
+    answer({ ...old, body: toUtf8(`{"error":{"code":"InvalidNodeState","message":"retired"}}`) });
+    assert.match(joiner.fatal ?? "", /InvalidNodeState/);
+  });
+  await withJoiner((joiner, _, answer) => {
+    answer(old);
+    assert.match(joiner.fatal ?? "", /StartupSeqnoIsOld/, "nobody has its request: it may begin again");
+  });
+});
+
 Deno.test("a node that waits says so once a minute, and at once what has changed", async () => {
   await withJoiner((joiner, asked, answer) => {
     const lines = () => joiner.logs.filter((line) => / join /.test(line)).length;
-    const pending = {
-      status: 200,
-      headers: [],
-      body: toUtf8(`{"node_id":"${joiner.nodeId}","node_status":"Pending"}`),
-    };
+    const pending = pendingAt(joiner);
     for (let i = 0; i < 590; i++) answer(pending);
     assert.deepEqual([asked.length, lines()], [591, 1]);
     for (let i = 0; i < 20; i++) answer(pending);

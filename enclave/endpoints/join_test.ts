@@ -409,7 +409,8 @@ serviceTest(
     const sample = serialiseJoinRequest(requestOf(service, joiner, { nodeData: { zone: 1 } }));
     const seen = new Set<number>();
     fc.assert(
-      fc.property(mutated(sample), (body) => {
+      // Few changes leave a request that is taken.
+      fc.property(fc.oneof({ weight: 9, arbitrary: mutated(sample) }, fc.constant(sample)), (body) => {
         const { length } = service.node.entries;
         const { status } = ask(service, joiner, body);
         seen.add(status);

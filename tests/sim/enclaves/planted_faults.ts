@@ -194,6 +194,6 @@ export const PLANTED_FAULTS: readonly NodeFault[] = [
     file: "enclave/channels/channel.ts",
     changes: [{ find: "return lastFlags === 0 ? header :", replace: "return lastFlags >= 0 ? header :" }],
     caughtBy: ["StateMachineEquality"],
-    plan: { firstMembers: 3, corrupted: 0.3 },
+    plan: { firstMembers: 3, corrupted: 0.3, flipped: 0.3 },
   },
 ];

@@ -322,9 +322,11 @@ export class EnclaveWorld implements Surroundings {
     const entries = splitEntriesUpTo(bytes.subarray(entriesAt), MAX_ENTRIES_PER_APPEND) ?? [];
     const isHeader = entries.length > 0 && this.random.chance(0.3);
     const headerAt = isHeader ? this.random.pick(entries).byteOffset - bytes.byteOffset : 0;
-    let at = headerAt + this.random.below(isHeader ? ENTRY_HEADER_BYTES : bytes.length);
+    // Most of them the signature covers, and two bits nothing but the channel.
+    const isFlags = isHeader && this.random.chance(0.3);
+    let at = isFlags ? headerAt + FLAGS_AT : headerAt + this.random.below(isHeader ? ENTRY_HEADER_BYTES : bytes.length);
     if (sparesFlags && isFlagsOfSignature(bytes.subarray(entriesAt), at - entriesAt)) at++;
-    if (flipped.length > 0) flipped[at]! ^= 1 << this.random.below(8);
+    if (flipped.length > 0) flipped[at]! ^= 1 << this.random.below(isFlags ? 2 : 8);
     return flipped;
   }
 
@@ -391,11 +393,16 @@ export class EnclaveWorld implements Surroundings {
   }
 }
 
+/** Of an entry, behind its version: one byte, of which two bits mean something. */
+const FLAGS_AT = 1;
+
 /** @param entries back to back */
 function isFlagsOfSignature(entries: Uint8Array, index: number): boolean {
-  for (let at = 0; at <= index - 1;) {
+  for (let at = 0; at <= index - FLAGS_AT;) {
     const length = entryBytes(entries.subarray(at));
-    if (index === at + 1) return isSignature(LedgerEntry.parse(entries.subarray(at, at + length)).publicTables());
+    if (index === at + FLAGS_AT) {
+      return isSignature(LedgerEntry.parse(entries.subarray(at, at + length)).publicTables());
+    }
     at += length;
   }
   return false;

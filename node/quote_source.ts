@@ -27,6 +27,7 @@ import {
 import { type EvidenceBundle, parseAnswer, splitLedger } from "../shared/trust/bundle.ts";
 import { parseTxId, type Seqno } from "../shared/tx_id.ts";
 import { reasonOf, UsageError } from "./commands/exit.ts";
+import { safeText } from "./commands/ledger_values.ts";
 import { Unreachable } from "./commands/node_client.ts";
 import { LEDGER_NEXT_HEADER } from "./host_bodies.ts";
 
@@ -245,7 +246,7 @@ const ERROR = object({ error: object({ message: text }) });
 /** Status, and the node's own words. */
 function described({ status, body }: Answer): string {
   try {
-    return `${ERROR(parseJsonText(fromUtf8(body)), "").error.message} (HTTP ${status})`;
+    return `${safeText(ERROR(parseJsonText(fromUtf8(body)), "").error.message)} (HTTP ${status})`;
   } catch (error) {
     if (error instanceof FormatError) return `HTTP ${status}`;
     throw error;

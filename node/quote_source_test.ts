@@ -76,6 +76,11 @@ Deno.test("what is no answer is told as a sentence", async () => {
   const entries = (source: NodeSource) => source.entries(1, 6);
   const table: readonly [RegExp, Otherwise, (source: NodeSource) => Promise<unknown>][] = [
     [/for its evidence: HTTP 500$/, says("/node/attestations/self", "", 500), evidence],
+    [
+      /for its evidence: \\u001b\[31mverified\\u0007 \(HTTP 500\)$/,
+      says("/node/attestations/self", JSON.stringify({ error: { message: "\u001b[31mverified\u0007" } }), 500),
+      evidence,
+    ],
     [/about its evidence: Cannot read 4 characters as JSON/, says("/node/attestations/self", "<x/>"), evidence],
     [/about its evidence: /, says("/node/attestations/self", "{}"), evidence],
     [/how far its ledger is committed/, says("/node/commit", `{"transaction_id":"x"}`), (source) => source.committed()],

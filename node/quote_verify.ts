@@ -11,7 +11,12 @@ import type { EvidenceAnchors } from "../shared/attestation/evidence.ts";
 import type { Primitives } from "../shared/crypto/primitives.ts";
 import { parseCertificatePem } from "../shared/crypto/x509.ts";
 import type { ReplayMode } from "../shared/ledger/replay/state.ts";
-import { MAX_BUNDLE_CHARACTERS, MAX_BUNDLE_LEDGER_BYTES, MAX_EVIDENCE_BYTES } from "../shared/limits.ts";
+import {
+  MAX_BUNDLE_AHEAD_MS,
+  MAX_BUNDLE_CHARACTERS,
+  MAX_BUNDLE_LEDGER_BYTES,
+  MAX_EVIDENCE_BYTES,
+} from "../shared/limits.ts";
 import { checkBareEvidence } from "../shared/trust/bare_evidence.ts";
 import { type EvidenceBundle, parseBundle, serialiseBundle } from "../shared/trust/bundle.ts";
 import { climb } from "../shared/trust/ladder.ts";
@@ -64,7 +69,16 @@ export async function verifyQuote(request: QuoteRequest, output: LedgerOutput): 
     const found = isNodeUrl(target)
       ? await askNode(request, servicePem, output)
       : await readFromFile(request, servicePem, output);
-    const at = request.at ?? found.bundle.savedAtMs ?? nowMs;
+    const { savedAtMs } = found.bundle;
+    if (savedAtMs !== undefined && savedAtMs > nowMs + MAX_BUNDLE_AHEAD_MS) {
+      throw new UsageError(
+        `${target} says it was saved at ${
+          new Date(savedAtMs).toISOString()
+        }, which is still to come; --at TIME says as of when ` +
+          "to judge it",
+      );
+    }
+    const at = request.at ?? savedAtMs ?? nowMs;
     const { read } = found;
     const { format } = found.bundle.evidence;
     if (given !== undefined && format !== "AMD_SEV_SNP_v1") {
@@ -91,7 +105,13 @@ export async function verifyQuote(request: QuoteRequest, output: LedgerOutput): 
     const saved = request.savePath === undefined
       ? undefined
       : save(request.savePath, { ...bundle, savedAtMs: at }, read);
-    tell(report, { ...request, at, source: bundle.source }, output);
+    // Whoever wrote the file chose that moment, and with it which certificates and lists are in force.
+    const isFilesWord = request.at === undefined && savedAtMs !== undefined;
+    const moment =
+      `That certificates, and what their makers say of them, hold by now: the file says that it was saved at ` +
+      `${new Date(at).toISOString()}, and was judged as of then; --at now judges it as of today.`;
+    const notProved = isFilesWord ? [moment, ...report.notProved] : report.notProved;
+    tell({ ...report, notProved }, { ...request, at, source: bundle.source }, output);
     if (saved !== undefined) output.note(saved);
     return exitCodeOf(report, request);
   } finally {

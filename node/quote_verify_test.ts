@@ -91,6 +91,11 @@ Deno.test("a node is verified over the network, and again from the bundle withou
     const nowMs = Date.UTC(2040, 0, 1);
     const later = await run(savePath, { serviceCert, at: undefined, nowMs });
     assert.deepEqual([later.code, later.json.at, verdicts(later.json)], [0, new Date(MOMENT).toISOString(), ALL]);
+    assert.match(later.json.not_proved[0], /^That certificates, .* hold by now: the file says/);
+    const asOfThen = await run(savePath, { serviceCert, at: MOMENT, nowMs });
+    assert.ok(asOfThen.json.not_proved.every((sentence: string) => !sentence.includes("the file says")));
+    const ahead = run(savePath, { serviceCert, at: undefined, nowMs: MOMENT - 3_600_000 });
+    await assert.rejects(ahead, /which is still to come/, "whoever wrote the file could choose any moment");
     const steps = later.json.rungs[1].steps.map(({ name, result }: Json) => `${name}: ${result}`);
     assert.deepEqual(steps, ["report data: verified", "connection: not checked"]);
     const expired = await run(savePath, { serviceCert, at: nowMs, nowMs });

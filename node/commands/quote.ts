@@ -48,7 +48,10 @@ function verifyCommand(): Command {
     .option("--ledger <DIR|URL>", "read the ledger there: a directory of its files, or another node")
     .option("--collateral <DIR>", "what vouches for a bare report or quote; of a node's, AMD's revocation list")
     .addOption(new Option("--up-to <RUNG>", "the last rung that must hold").choices(RUNGS).default("network"))
-    .option("--at <TIME>", "verify as of then, as in 2026-11-24T15:00:00Z (default: now, or when the bundle was saved)")
+    .option(
+      "--at <TIME>",
+      "verify as of then, as in 2026-11-24T15:00:00Z or now (default: now, or when the bundle was saved)",
+    )
     .option("--measurement <HEX...>", "which measurements you accept, whatever members allow")
     .option("--host-data <HEX...>", "which host data you accept, whatever members allow")
     .option("--allow-virtual", "exit with 0 also where the platform is virtual, which proves nothing about hardware")
@@ -111,9 +114,12 @@ Examples:
 
 /** @throws UsageError */
 function parseTime(text: string): number {
+  if (text === "now") return Date.now();
   const ms = /^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d+)?)?Z)?$/.test(text) ? Date.parse(text) : NaN;
   if (Number.isNaN(ms)) {
-    throw new UsageError(`Cannot use ${JSON.stringify(text)} as a time: write it as 2026-11-24T15:00:00Z, in UTC`);
+    throw new UsageError(
+      `Cannot use ${JSON.stringify(text)} as a time: write it as 2026-11-24T15:00:00Z, in UTC, or say now`,
+    );
   }
   return ms;
 }

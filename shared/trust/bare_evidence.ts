@@ -8,7 +8,7 @@
  */
 
 import { INTEL_SGX_ROOT } from "../attestation/anchors.ts";
-import type { QuoteBody } from "../attestation/dcap/bodies.ts";
+import { isMigratable, type QuoteBody } from "../attestation/dcap/bodies.ts";
 import type { CollateralTexts } from "../attestation/dcap/collateral.ts";
 import { verifyDcap } from "../attestation/dcap/verify.ts";
 import type { EvidenceAnchors } from "../attestation/evidence.ts";
@@ -19,7 +19,14 @@ import { concat, equalBytes, toHex } from "../bytes.ts";
 import type { Primitives } from "../crypto/primitives.ts";
 import { parseCertificate } from "../crypto/x509.ts";
 import { MAX_EVIDENCE_CHAIN } from "../limits.ts";
-import { expectationSteps, type ExpectedCode, hardwareReport, type TrustReport, type TrustStep } from "./report.ts";
+import {
+  expectationSteps,
+  type ExpectedCode,
+  hardwareReport,
+  step,
+  type TrustReport,
+  type TrustStep,
+} from "./report.ts";
 
 export interface BareEvidence {
   /** A report of SEV-SNP, or a quote. */
@@ -91,8 +98,16 @@ function dcapSteps(
   if (verdict.verdict === "refused" || verdict.quote === undefined) return [...verdict.steps];
   return [
     ...verdict.steps,
+    ...migrationSteps(verdict.quote.body),
     ...expectationSteps(expected, measurementOf(verdict.quote.body), hostDataOf(verdict.quote.body)),
   ];
+}
+
+/** As for nodes that want to join. */
+function migrationSteps(body: QuoteBody): TrustStep[] {
+  if (body.kind === "sgx") return [];
+  const mayMove = isMigratable(body);
+  return [step("migration", !mayMove, `the trust domain may${mayMove ? "" : " not"} be moved to another machine`)];
 }
 
 /** As nodes are measured: of a trust domain also what was started above its firmware (`DcapClaims`). */

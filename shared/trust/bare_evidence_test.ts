@@ -3,6 +3,7 @@ import { toHex } from "../bytes.ts";
 import { noblePrimitives as primitives } from "../crypto/primitives.ts";
 import { parseJsonText } from "../json.ts";
 import { collateralTexts } from "../attestation/dcap/collateral.ts";
+import { makeDcap } from "../../tests/dcap_machine.ts";
 import { teamData, teamTest } from "../../tests/team_data.ts";
 import { ANCHORS, HOST_DATA, MEASUREMENT, MOMENT } from "../../tests/trust_forge.ts";
 import { SNP_LEAF_KEY, SNP_ROOT_KEY, snpCertificate, snpChain, snpReport } from "../../tests/snp_pki.ts";
@@ -63,6 +64,23 @@ Deno.test("certificates are put in order, and strangers among them stay out", ()
   const below = snpCertificate("CN=c", SNP_LEAF_KEY, "CN=a", SNP_LEAF_KEY, []);
   assert.ok(inOrder([...loop, below]).length > 2);
 });
+
+Deno.test("a trust domain that can be moved to another machine is refused, as for nodes that want to join", () => {
+  const check = (body: (bytes: Uint8Array) => void) => {
+    const { quote, collateral, pins, at } = makeDcap({ body });
+    return checkBareEvidence(
+      { bytes: quote, certificates: [], collateral },
+      { at, anchors: { ...ANCHORS, intel: pins } },
+      primitives,
+    );
+  };
+  assert.equal(check(() => {}).verdict, "verified");
+  const movable = check((body) => (body[TD_ATTRIBUTES_AT + 3]! |= 0x20));
+  assert.equal(movable.reason, "hardware: migration: the trust domain may be moved to another machine");
+});
+
+/** attestation/formats.md §3.2 */
+const TD_ATTRIBUTES_AT = 120;
 
 teamTest("a recorded quote of TDX with its collateral is verified, and its measurement is MRTD with its RTMRs", () => {
   const folder = teamData("attestation/vectors/tdx/tdx-v4-uptodate-gcp-padded");

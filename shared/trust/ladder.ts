@@ -293,6 +293,9 @@ class Climb {
     if (peer?.connection === "recorded") {
       sentences.push("That the node ever ended a connection with this key, or that it was at the time that is said.");
     }
+    if (this.#fold !== undefined && this.#request.redecided === undefined) {
+      sentences.push("That members' ballots were enough for what was done: their scripts were not run again.");
+    }
     if (this.#fold !== undefined && this.#fold.failure === undefined) {
       sentences.push(
         `What members decided after transaction ${

@@ -78,14 +78,15 @@ function redecidedStep(redecided: RedecidedRequests | undefined): TrustStep {
   }
   const { requests, doubt, undecidable } = redecided;
   if (doubt !== undefined) return step(name, false, doubt);
-  const rest = undecidable === 0
-    ? ""
-    : `; of ${undecidable} it cannot be said, since scripts looked at the time or at chance`;
-  return step(
-    name,
-    true,
-    `${requests} requests of members were decided again, and follow from what they signed${rest}`,
-  );
+  // Of ballots that are signed, only deciding again says whether they were enough.
+  if (undecidable > 0) {
+    return cannot(
+      name,
+      `of ${undecidable} of ${requests} requests of members it cannot be said whether they follow from what was signed, since ` +
+        "scripts looked at the time or at chance",
+    );
+  }
+  return step(name, true, `${requests} requests of members were decided again, and follow from what they signed`);
 }
 
 function problemStep(

@@ -9,6 +9,7 @@
 import { cpus } from "node:os";
 import { parseArgs } from "node:util";
 import { benchAttestation } from "./attestation.ts";
+import { benchAttestationBrowser } from "./attestation_browser.ts";
 import { benchEnclave } from "./enclave.ts";
 import type { Figure } from "./figure.ts";
 import { benchGovernance } from "./governance.ts";
@@ -26,7 +27,7 @@ const GROUPS: Readonly<Record<string, Bench>> = {
   replay: benchReplay,
   enclave: benchEnclave,
   governance: benchGovernance,
-  attestation: benchAttestation,
+  attestation: async (seconds) => [...await benchAttestation(seconds), ...await benchAttestationBrowser()],
   tls: benchTls,
   size: benchSize,
   start: benchStart,

@@ -7,6 +7,7 @@
 
 import { assert, FormatError } from "../shared/assert.ts";
 import type { EvidenceAnchors } from "../shared/attestation/evidence.ts";
+import { MAX_EVIDENCE_CHECKS_PER_SECOND } from "../shared/limits.ts";
 import { type NodeId, parseRaftMessage, serialiseRaftMessage } from "../shared/consensus/messages.ts";
 import type { RaftMessage } from "../shared/consensus/messages.ts";
 import type { Primitives, Random } from "../shared/crypto/primitives.ts";
@@ -45,6 +46,7 @@ import {
 import type { CommonConfig, EnclaveOutput, HeapBytes, LogLevel, NodeMessageType, SessionMetrics } from "./messages.ts";
 import { secretFromBroadcast } from "./network_secrets.ts";
 import type { EnclavePowers } from "./powers.ts";
+import { Budget } from "./budget.ts";
 import { RefusedJoiners } from "./refused_joiners.ts";
 import { Signer } from "./signer.ts";
 import { Snapshotter } from "./snapshotter.ts";
@@ -98,6 +100,8 @@ export class Node {
   readonly snapshotter: Snapshotter;
   readonly dryRuns = new DryRunAllowance();
   readonly refusedJoiners = new RefusedJoiners();
+  /** Of evidence of hardware, which takes milliseconds. */
+  readonly evidenceChecks = new Budget(MAX_EVIDENCE_CHECKS_PER_SECOND);
   readonly primitives: Primitives;
   readonly random: Random;
   /** Root keys of hardware that are believed in the place of their makers': in tests. */

@@ -361,6 +361,8 @@ export const MAX_TRUST_LEDGER_SOURCES = 16;
 /** Of a ledger that is kept in an evidence bundle, and characters of the whole file: base64 is a third longer. */
 export const MAX_BUNDLE_LEDGER_BYTES = 64 * MIB;
 export const MAX_BUNDLE_CHARACTERS = 96 * MIB;
+/** Evidence of hardware that a node checks for those who want to join: up to 11 ms each, on the thread that leads. */
+export const MAX_EVIDENCE_CHECKS_PER_SECOND = 10;
 /** By which a bundle of evidence may have been saved later than it is now: clocks differ. */
 export const MAX_BUNDLE_AHEAD_MS = 5 * 60_000;
 /** Of a directory with what vouches for evidence. */

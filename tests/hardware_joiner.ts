@@ -14,6 +14,7 @@ import { serialiseCertificatePem } from "../shared/crypto/x509.ts";
 import { validityOfDays } from "../shared/crypto/x509_build.ts";
 import * as tables from "../shared/governance/tables.ts";
 import type { NodeInfo, QuoteInfo } from "../shared/governance/tables.ts";
+import { MAX_EVIDENCE_CHECKS_PER_SECOND } from "../shared/limits.ts";
 import { createNodeIdentity } from "../enclave/identity.ts";
 import { parseJoinResponse, serialiseJoinRequest } from "../enclave/join_request.ts";
 import { loadNativePowers } from "../enclave/native_powers.ts";
@@ -170,8 +171,12 @@ export function askToJoin(node: InlineNode, quoteInfo: QuoteInfo) {
   return node.request({ method: "POST", target: "/node/join", body, certificate });
 }
 
+/** A node takes its time for evidence. */
+export const BETWEEN_CHECKS_MS = 1000 / MAX_EVIDENCE_CHECKS_PER_SECOND;
+
 /** The joiner is let in, and taken out again. Answers its row. */
 export function letIn(node: InlineNode, quoteInfo: QuoteInfo): NodeInfo {
+  node.advance(BETWEEN_CHECKS_MS);
   const response = askToJoin(node, quoteInfo);
   assert.equal(response.status, 200, `${bodyText(response)} ${node.logs.at(-1)}`);
   assert.equal(parseJoinResponse(response.body).nodeStatus, "Pending");
@@ -185,6 +190,7 @@ export function letIn(node: InlineNode, quoteInfo: QuoteInfo): NodeInfo {
  * logged once.
  */
 export function refusedBy(node: InlineNode, quoteInfo: QuoteInfo): { readonly told: string; readonly logged: string } {
+  node.advance(BETWEEN_CHECKS_MS);
   const [entries, lines] = [node.entries.length, node.logs.length];
   const response = askToJoin(node, quoteInfo);
   assert.notEqual(response.status, 200, bodyText(response));

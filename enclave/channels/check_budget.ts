@@ -14,13 +14,13 @@
  * get a check now and then; exchanges are tried every two seconds, and proved connections go on.
  */
 
-import { assert } from "../../shared/assert.ts";
 import type { NodeId } from "../../shared/consensus/messages.ts";
 import {
   MAX_CHECKED_CONNECTIONS,
   MAX_KEY_EXCHANGE_CHECKS_OF_CONNECTION,
   MAX_KEY_EXCHANGE_CHECKS_PER_SECOND,
 } from "../../shared/limits.ts";
+import { Budget } from "../budget.ts";
 
 interface Checked {
   /** Whose messages have come on it beyond doubt. */
@@ -88,30 +88,5 @@ export class CheckBudget {
     this.#connections.delete(connection);
     this.#connections.set(connection, checked);
     return checked;
-  }
-}
-
-/** So many a second, and as many at once. */
-class Budget {
-  readonly #perSecond: number;
-  #left: number;
-  #sinceMs = -Infinity;
-
-  constructor(perSecond: number) {
-    this.#perSecond = perSecond;
-    this.#left = perSecond;
-  }
-
-  has(nowMs: number): boolean {
-    // A clock that was set back adds nothing.
-    const elapsedMs = Math.max(0, nowMs - this.#sinceMs);
-    this.#left = Math.min(this.#perSecond, this.#left + elapsedMs * this.#perSecond / 1000);
-    this.#sinceMs = nowMs;
-    return this.#left >= 1;
-  }
-
-  take(): void {
-    assert(this.#left >= 1, "What is taken is there");
-    this.#left -= 1;
   }
 }

@@ -31,6 +31,7 @@ import {
 import { stableJsonBytes } from "../../shared/json.ts";
 import type { Transaction } from "../../shared/kv/transaction.ts";
 import {
+  MAX_EVIDENCE_CHECKS_PER_SECOND,
   MAX_JOIN_REQUEST_BYTES,
   MAX_NODE_DATA_BYTES,
   MAX_NODES_BEFORE_OPENING,
@@ -168,6 +169,7 @@ function addNode(
   status: "Pending" | "Trusted",
 ): JoinResponse {
   requirePlace(tx, request, status);
+  requireTime(node, request);
   const id = nodeIdOf(certificate.spki);
   const { primitives, nowMs, evidenceAnchors } = node;
   const judgement = judgeEvidence(tx, request.quoteInfo, certificate.spki, {
@@ -231,6 +233,16 @@ function requirePlace(tx: Transaction, { nodeToNodeInterface }: JoinRequest, as:
     const message = `The service has ${trusted} nodes, and takes no more before its members have opened it`;
     throw new OdataError(503, "TooManyRequests", message);
   }
+}
+
+/** Whoever has a node's evidence, which is public, can show it with other keys as often as he likes. */
+function requireTime({ evidenceChecks, steadyMs }: Node, { quoteInfo }: JoinRequest): void {
+  if (quoteInfo.format === "Insecure_Virtual") return;
+  if (!evidenceChecks.has(steadyMs)) {
+    const message = `This node checks the evidence of ${MAX_EVIDENCE_CHECKS_PER_SECOND} joining nodes in a second`;
+    throw new OdataError(503, "TooManyRequests", message);
+  }
+  evidenceChecks.take();
 }
 
 /** Checked here, since a proposal to trust the node would fail by it: for which key it is, and who signed it. */

@@ -12,6 +12,7 @@ import { makeDcap } from "../../tests/dcap_machine.ts";
 import {
   askToJoin,
   type BadEvidence,
+  BETWEEN_CHECKS_MS,
   dcapEvidence,
   type DcapParts,
   flipped,
@@ -56,6 +57,7 @@ Deno.test("changed quotes and collateral are refused, or say the same in other w
   const [quote, collateral] = [fromBase64(good.quote), fromBase64(good.endorsements)];
   let refused = 0;
   const check = (quoteInfo: typeof good) => {
+    node.advance(BETWEEN_CHECKS_MS);
     const { status } = askToJoin(node, quoteInfo);
     assert([200, 401].includes(status), String(status));
     if (status === 401) return void refused++;

@@ -9,10 +9,12 @@ import { concat, fromBase64, toBase64, toHex } from "../../shared/bytes.ts";
 import { TAG, writeDer } from "../../shared/crypto/der.ts";
 import type { CertificateFields } from "../../shared/crypto/x509_build.ts";
 import { basicConstraintsExtension } from "../../shared/crypto/x509_extensions.ts";
+import { MAX_EVIDENCE_CHECKS_PER_SECOND } from "../../shared/limits.ts";
 import { NODES_INFO, VIRTUAL_HOST_DATA, VIRTUAL_MEASUREMENTS } from "../../shared/governance/tables.ts";
 import {
   askToJoin,
   type BadEvidence,
+  BETWEEN_CHECKS_MS,
   dcapEvidence,
   endorsedEvidence,
   flipped,
@@ -308,7 +310,7 @@ const DER_BOMB = Array.from({ length: 12_000 }).reduce<Uint8Array>(
 const DER_GIANT = Uint8Array.of(0x30, 0x84, 0x7f, 0xff, 0xff, 0xff, 0x30);
 
 const past = { notBeforeMs: HARDWARE_NOW_MS - 20 * 86_400_000, notAfterMs: HARDWARE_NOW_MS - 1000 };
-const future = { notBeforeMs: HARDWARE_NOW_MS + 1000, notAfterMs: HARDWARE_NOW_MS + 20 * 86_400_000 };
+const future = { notBeforeMs: HARDWARE_NOW_MS + 3_600_000, notAfterMs: HARDWARE_NOW_MS + 20 * 86_400_000 };
 
 Deno.test("virtual evidence lets nobody in where no table allows it, whatever other tables allow", async () => {
   const { node, config } = await hardwareService();
@@ -346,11 +348,30 @@ Deno.test("certificates count at the moment of the enclave, which is the host's 
   try {
     node.nowMs = Date.UTC(2027, 0, 1); // a second after the chip's certificate has ended
     node.request({ method: "GET", target: "/node/state" }); // so that what time has made due is done
-    assert.match(refusedBy(node, evidence).logged, /at 2027-01-01T00:00:00Z.*\(evidence: cert_not_valid_at_time\)$/);
+    assert.match(
+      refusedBy(node, evidence).logged,
+      /at 2027-01-01T00:00:00\.100Z.*\(evidence: cert_not_valid_at_time\)$/,
+    );
   } finally {
     node.nowMs = nowMs;
   }
   letIn(node, evidence);
+});
+
+Deno.test("who shows evidence again and again takes a tenth of the node's time, and no more", async () => {
+  const { node } = await hardwareService();
+  node.advance(1000);
+  const statuses = () =>
+    Array.from(
+      { length: 25 },
+      () => askToJoin(node, snpEvidence({ report: { reportData: new Uint8Array(64) } })).status,
+    );
+  const checked = () => statuses().filter((status) => status === 401).length;
+  assert.equal(checked(), MAX_EVIDENCE_CHECKS_PER_SECOND);
+  assert.equal(checked(), 0);
+  node.advance(500);
+  assert.equal(checked(), MAX_EVIDENCE_CHECKS_PER_SECOND / 2);
+  letIn(node, snpEvidence());
 });
 
 Deno.test("changed evidence of SEV-SNP is refused, or says the same in other words", async () => {
@@ -359,6 +380,7 @@ Deno.test("changed evidence of SEV-SNP is refused, or says the same in other wor
   const [report, chain] = [fromBase64(good.quote), fromBase64(good.endorsements)];
   let refused = 0;
   const check = (quoteInfo: typeof good, isReport: boolean) => {
+    node.advance(BETWEEN_CHECKS_MS);
     const { status } = askToJoin(node, quoteInfo);
     assert([200, 401, 500].includes(status), String(status));
     if (status !== 200) return void refused++;

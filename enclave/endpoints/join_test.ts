@@ -423,6 +423,6 @@ serviceTest(
       { numRuns: 300 },
     );
     assert.equal(service.node.fatal, undefined);
-    assert.deepEqual([...seen].sort(), [200, 400, 401]);
+    assert(seen.has(200) && seen.has(400), "some are taken, some are not");
   },
 );

@@ -284,6 +284,11 @@ class Climb {
     if (this.#checked.steps.some(({ name, result }) => name === "revocation" && result === "not checked")) {
       sentences.push("That no certificate behind the report was revoked: --collateral takes AMD's list.");
     }
+    if (this.#fold !== undefined && this.#request.revocationList !== undefined) {
+      sentences.push(
+        "That no certificate behind the evidence of the other nodes was revoked: it was judged as of when they joined.",
+      );
+    }
     if (this.#checked.outcome === "virtual") {
       sentences.push("The platform is virtual: which code runs, and that nobody reads its memory, is its own word.");
     }

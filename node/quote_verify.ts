@@ -139,7 +139,11 @@ function verifyBare(request: QuoteRequest, bytes: Uint8Array, output: LedgerOutp
     );
   }
   for (
-    const [option, isGiven] of [["--save", request.savePath !== undefined], ["--ledger", request.ledger !== undefined]]
+    const [option, isGiven] of [
+      ["--save", request.savePath !== undefined],
+      ["--ledger", request.ledger !== undefined],
+      ["--service-cert", request.serviceCert !== undefined],
+    ]
   ) {
     if (isGiven) throw new UsageError(`${option} is for nodes: ${target} is a report or quote, and nothing beside it`);
   }

@@ -7,7 +7,7 @@
  * Rules: attestation/formats.md §1.3 (the general ones, not only those by which CCF lets nodes join), §2.2, §3.6
  */
 
-import { INTEL_SGX_ROOT } from "../attestation/anchors.ts";
+import { INTEL_SGX_ROOT, MICROSOFT_UVM_ROOT } from "../attestation/anchors.ts";
 import { isMigratable, type QuoteBody } from "../attestation/dcap/bodies.ts";
 import type { CollateralTexts } from "../attestation/dcap/collateral.ts";
 import { verifyDcap } from "../attestation/dcap/verify.ts";
@@ -15,7 +15,7 @@ import type { EvidenceAnchors } from "../attestation/evidence.ts";
 import { verifySnp } from "../attestation/snp.ts";
 import { SNP_REPORT_BYTES } from "../attestation/snp_report.ts";
 import { verifyUvm } from "../attestation/uvm.ts";
-import { concat, equalBytes, toHex } from "../bytes.ts";
+import { concat, equalBytes, fromHex, toBase64Url, toHex } from "../bytes.ts";
 import type { Primitives } from "../crypto/primitives.ts";
 import { parseCertificate } from "../crypto/x509.ts";
 import { MAX_EVIDENCE_CHAIN } from "../limits.ts";
@@ -80,6 +80,7 @@ function snpSteps(
   return [
     ...verdict.steps,
     ...(endorsed?.steps.map((each) => ({ ...each, name: `UVM ${each.name}` })) ?? []),
+    ...(endorsed?.verdict === "verified" ? [endorserStep(endorsed.endorsement.did)] : []),
     ...expectationSteps(expected, toHex(report.measurement), toHex(report.hostData)),
   ];
 }
@@ -101,6 +102,13 @@ function dcapSteps(
     ...migrationSteps(verdict.quote.body),
     ...expectationSteps(expected, measurementOf(verdict.quote.body), hostDataOf(verdict.quote.body)),
   ];
+}
+
+/** Members say whom they trust; here nobody does, and only Microsoft is known to endorse such machines. */
+function endorserStep(did = ""): TrustStep {
+  const { name, certificateSha256 } = MICROSOFT_UVM_ROOT;
+  const isKnown = did.startsWith(`did:x509:0:sha256:${toBase64Url(fromHex(certificateSha256))}::`);
+  return step("UVM endorser", isKnown, `${did} is ${isKnown ? "" : "not "}below ${name}`);
 }
 
 /** As for nodes that want to join. */

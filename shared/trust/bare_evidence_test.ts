@@ -1,5 +1,6 @@
 import { strict as assert } from "node:assert";
 import { toHex } from "../bytes.ts";
+import { parsePemBlock } from "../crypto/pem.ts";
 import { noblePrimitives as primitives } from "../crypto/primitives.ts";
 import { parseJsonText } from "../json.ts";
 import { collateralTexts } from "../attestation/dcap/collateral.ts";
@@ -7,9 +8,10 @@ import { makeDcap } from "../../tests/dcap_machine.ts";
 import { teamData, teamTest } from "../../tests/team_data.ts";
 import { ANCHORS, HOST_DATA, MEASUREMENT, MOMENT } from "../../tests/trust_forge.ts";
 import { SNP_LEAF_KEY, SNP_ROOT_KEY, snpCertificate, snpChain, snpReport } from "../../tests/snp_pki.ts";
-import { type BareOptions, checkBareEvidence, inOrder } from "./bare_evidence.ts";
+import { cwtDocument, UVM_MEASUREMENT } from "../../tests/uvm_documents.ts";
+import { type BareEvidence, type BareOptions, checkBareEvidence, inOrder } from "./bare_evidence.ts";
 
-const REPORT = { bytes: snpReport(), certificates: snpChain() };
+const REPORT: BareEvidence = { bytes: snpReport(), certificates: snpChain() };
 
 function check(options: Partial<BareOptions> = {}, evidence = REPORT) {
   return checkBareEvidence(evidence, { at: MOMENT, anchors: ANCHORS, ...options }, primitives);
@@ -63,6 +65,30 @@ Deno.test("certificates are put in order, and strangers among them stay out", ()
   assert.deepEqual(inOrder(loop), []);
   const below = snpCertificate("CN=c", SNP_LEAF_KEY, "CN=a", SNP_LEAF_KEY, []);
   assert.ok(inOrder([...loop, below]).length > 2);
+});
+
+Deno.test("an endorsement of a machine's image counts below Microsoft's root only: anybody can make one", () => {
+  const report = { ...REPORT, bytes: snpReport({ measurement: UVM_MEASUREMENT }) };
+  assert.equal(check({}, report).verdict, "verified");
+  const found = check({}, { ...report, uvm: cwtDocument() });
+  assert.match(found.reason ?? "", /^hardware: UVM endorser: did:x509:0:sha256:.* is not below Microsoft/);
+});
+
+teamTest("a recorded report of a container's machine is verified with its endorsement", () => {
+  const { vectors } = JSON.parse(Deno.readTextFileSync(teamData("attestation/vectors/vectors.json")));
+  const vector = vectors.find(({ id }: { id: string }) => id === "snp-milan-v3-aci-bundle-20250617");
+  const file = (path: string) => teamData(`attestation/vectors/${path}`);
+  const pems = vector.files.chain.map((path: string) =>
+    parsePemBlock(Deno.readTextFileSync(file(path)), "CERTIFICATE")
+  );
+  const evidence = {
+    bytes: Deno.readFileSync(file(vector.files.report)),
+    certificates: [Deno.readFileSync(file(vector.files.vek)), ...pems],
+    uvm: Deno.readFileSync(file(vector.files.uvm)),
+  };
+  const found = checkBareEvidence(evidence, { at: Date.parse(vector.verifyAt) }, primitives);
+  assert.equal(found.verdict, "verified", found.reason);
+  assert.equal(found.rungs[0]!.steps.at(-1)!.name, "UVM endorser");
 });
 
 Deno.test("a trust domain that can be moved to another machine is refused, as for nodes that want to join", () => {

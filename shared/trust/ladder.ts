@@ -308,6 +308,9 @@ class Climb {
         }: a node may keep newer entries back.`,
       );
     }
+    if (this.#fold !== undefined) {
+      sentences.push("What the constitution lets pass, the first one included, with votes or without: read it.");
+    }
     sentences.push(
       "What a measurement stands for: build the code yourself, and compare.",
       "Who the members are, or that their keys were theirs alone.",

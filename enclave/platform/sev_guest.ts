@@ -95,14 +95,15 @@ export function* sevGuestReport(reportData: Uint8Array): Protocol<SevGuestReport
 /**
  * Asks for a key that only this chip gives to this code: 32 bytes, the same at each time.
  *
- * The root is the chip's own key. The measurement and this TCB version are mixed in by our choice, host data by the
- * processor's: other code, another policy, another chip or older firmware get another key, or none.
+ * The root is the chip's own key. The guest's policy, the measurement and this TCB version are mixed in by our choice, host
+ * data by the processor's: other code, another chip or older firmware get another key, or none. So does the same code
+ * launched for debugging, into whose memory the host can look: CCF leaves the policy out (nodes-and-attestation.md §6).
  *
  * @param tcbVersion 8 bytes as in a report's REPORTED_TCB
  * @throws PlatformFailure
  */
 export function* sevDerivedKey(tcbVersion: Uint8Array): Protocol<Uint8Array> {
-  const bytes = serialiseKeyRequest(KEY_FIELD.measurement | KEY_FIELD.tcbVersion, tcbVersion);
+  const bytes = serialiseKeyRequest(KEY_FIELD.policy | KEY_FIELD.measurement | KEY_FIELD.tcbVersion, tcbVersion);
   const outcome = yield* ask({ kind: "sevGuest", request: "derivedKey", bytes, certificateBytes: 0 });
   if (!outcome.isDone) throw sevGuestFailure("a key", outcome);
   return parseKeyResponse(outcome.bytes);

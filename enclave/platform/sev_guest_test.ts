@@ -95,16 +95,16 @@ Deno.test("parseReportResponse() refuses what the firmware refuses, and what is 
   assert.match(refusal(() => parseReportResponse(new Uint8Array(1))), /the answer has 1 bytes, not 4000/);
 });
 
-Deno.test("sevDerivedKey() mixes in the measurement and the TCB version", () => {
+Deno.test("sevDerivedKey() mixes in policy, measurement and TCB version", () => {
   const key = new Uint8Array(32).fill(9);
   const kernel = machine({ isDone: true, bytes: keyResponse(0, key) });
   assert.deepEqual(follow(sevDerivedKey(TCB), kernel.perform), key);
   const [asked] = kernel.asked;
   assert.equal(asked!.request, "derivedKey");
-  // Root key 0; fields 8 + 32; VMPL 0; guest SVN 0; the TCB version as a report has it.
+  // Root key 0; fields 1 + 8 + 32; VMPL 0; guest SVN 0; the TCB version as a report has it.
   assert.equal(
     toHex(asked!.bytes),
-    "0000000000000000" + "2800000000000000" + "00000000" + "00000000" + "04000000000018db",
+    "0000000000000000" + "2900000000000000" + "00000000" + "00000000" + "04000000000018db",
   );
 });
 

@@ -216,6 +216,19 @@ Deno.test("the network rung breaks where members have not opened the service, or
   breaksAt(report(recoveredByNode), "network: recovery 1", /opened by a node by itself/);
 });
 
+Deno.test("a node that is trusted still, with code that members have taken back, is not passed over", () => {
+  const forge = started();
+  forge.decide("add_snp_measurement", allowing(OTHER));
+  const other = forge.addNode((node) => snpEvidenceFor(node, { measurement: OTHER }));
+  assert.equal(report(forge).verdict, "verified");
+  forge.decide("remove_snp_measurement", disallowing(OTHER));
+  breaksAt(
+    report(forge),
+    `network: node ${other.id}`,
+    /now Trusted, though it would not be let in any more: measurement /,
+  );
+});
+
 Deno.test("what scripts say when they are run again counts, and that nobody ran them is said", () => {
   const forge = started();
   const doubted = { requests: 3, doubt: "2.5 does not follow", undecidable: 0 };

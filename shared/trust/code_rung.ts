@@ -55,16 +55,25 @@ function todayStep(
 ): TrustStep {
   const name = "today";
   if (row.public_key === undefined) return cannot(name, "the ledger has no key of this node");
-  const { spki } = parsePublicKeyPem(row.public_key);
-  const judgement = judgeJoiner(joinPolicyOf(fold.tables()), checked, spki, primitives);
-  if (judgement.verdict === "accepted") {
-    return step(name, true, `as of ${formatTxId(fold.lastSigned)} it would be let in again`);
-  }
+  const reason = whyNotToday(fold, row.public_key, checked, primitives);
+  if (reason === undefined) return step(name, true, `as of ${formatTxId(fold.lastSigned)} it would be let in again`);
   const change = fold.policyChanges.findLast(({ table, key, txId }) =>
     txId.seqno > registeredAt.seqno && wanted.some((each) => each.table === table && each.key === key)
   );
   const since = change === undefined ? "" : `, since ${formatTxId(change.txId)}, by ${describeCause(change.cause)}`;
-  return step(name, false, `it would not be let in any more: ${judgement.reason}${since}`, change?.cause);
+  return step(name, false, `it would not be let in any more: ${reason}${since}`, change?.cause);
+}
+
+/** Why a node with this evidence would not be let in as of the ledger's end; undefined where it would. @throws FormatError */
+export function whyNotToday(
+  fold: TrustFold,
+  publicKeyPem: string,
+  checked: CheckedEvidence,
+  primitives: Primitives,
+): string | undefined {
+  const { spki } = parsePublicKeyPem(publicKeyPem);
+  const judgement = judgeJoiner(joinPolicyOf(fold.tables()), checked, spki, primitives);
+  return judgement.verdict === "accepted" ? undefined : judgement.reason;
 }
 
 /** A key in a table of what may join. */

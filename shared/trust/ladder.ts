@@ -155,7 +155,7 @@ class Climb {
       case "code":
         return codeSteps(this.#fold!, this.#fold!.admissionOf(this.#nodeId!), this.#checked, this.#request.primitives);
       case "network":
-        return networkSteps(this.#fold!, this.#request.redecided, this.#checked);
+        return networkSteps(this.#fold!, this.#request.redecided, this.#checked, this.#request.primitives);
     }
   }
 

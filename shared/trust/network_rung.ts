@@ -6,8 +6,10 @@
  */
 
 import type { CheckedEvidence } from "../attestation/evidence.ts";
+import type { Primitives } from "../crypto/primitives.ts";
 import { formatTxId } from "../tx_id.ts";
 import type { NodeAdmission } from "./admissions.ts";
+import { whyNotToday } from "./code_rung.ts";
 import { describeCause } from "./decisions.ts";
 import { cannot, skipped, step, type TrustStep } from "./report.ts";
 import type { TrustFold } from "./trust_fold.ts";
@@ -25,6 +27,7 @@ export function networkSteps(
   fold: TrustFold,
   redecided: RedecidedRequests | undefined,
   checked: CheckedEvidence,
+  primitives: Primitives,
 ): TrustStep[] {
   return [
     ...fold.lives.map(({ identity, opened }, i) => {
@@ -46,14 +49,18 @@ export function networkSteps(
       `${fold.policyChanges.length} changes of what may join, each at a service's start or by a decision`,
     ),
     redecidedStep(redecided),
-    ...fold.admissions.filter(({ trusted }) => trusted !== undefined).map((admission) => nodeStep(admission, checked)),
+    ...fold.admissions.filter(({ trusted }) => trusted !== undefined).map((admission) =>
+      nodeStep(fold, admission, checked, primitives)
+    ),
   ];
 }
 
 /** One node's way in. */
 function nodeStep(
-  { nodeId, trusted, problems, judged, registeredAt, status }: NodeAdmission,
+  fold: TrustFold,
+  { nodeId, row, trusted, problems, judged, registeredAt, status }: NodeAdmission,
   checked: CheckedEvidence,
+  primitives: Primitives,
 ): TrustStep {
   const name = `node ${nodeId}`;
   if (problems.length > 0) return step(name, false, `${formatTxId(registeredAt)}: ${problems[0]!}`);
@@ -63,12 +70,15 @@ function nodeStep(
   const by = describeCause(trusted!.by);
   // A virtual node among others would make all that hangs on the service's key worth nothing.
   const isWeaker = judged.checked.outcome === "virtual" && checked.outcome !== "virtual";
-  return step(
-    name,
-    !isWeaker,
-    `${what}, of code that was allowed in ${formatTxId(registeredAt)} (${time}Z); trusted by ${by}; now ${status}`,
-    trusted!.by,
-  );
+  const way =
+    `${what}, of code that was allowed when it registered in ${formatTxId(registeredAt)} (${time}Z); trusted by ` +
+    `${by}; now ${status}`;
+  if (isWeaker || status !== "Trusted" || row.public_key === undefined) return step(name, !isWeaker, way, trusted!.by);
+  // It has the service's key, and answers in its name.
+  const reason = whyNotToday(fold, row.public_key, judged.checked, primitives);
+  return reason === undefined
+    ? step(name, true, way, trusted!.by)
+    : step(name, false, `${way}, though it would not be let in any more: ${reason}`, trusted!.by);
 }
 
 function redecidedStep(redecided: RedecidedRequests | undefined): TrustStep {

@@ -222,6 +222,7 @@ Deno.test("a node that is trusted still, with code that members have taken back,
   const other = forge.addNode((node) => snpEvidenceFor(node, { measurement: OTHER }));
   assert.equal(report(forge).verdict, "verified");
   forge.decide("remove_snp_measurement", disallowing(OTHER));
+  forge.sign();
   breaksAt(
     report(forge),
     `network: node ${other.id}`,

@@ -32,13 +32,15 @@ import { Unreachable } from "./commands/node_client.ts";
 import { LEDGER_NEXT_HEADER } from "./host_bodies.ts";
 
 export function isNodeUrl(target: string): boolean {
-  return /^https:\/\//i.test(target);
+  return /^https?:\/\//i.test(target);
 }
 
 /** @throws UsageError */
 export function parseNodeUrl(text: string): URL {
   const url = URL.parse(text);
   if (url === null) throw new UsageError(`Cannot use ${text} as the URL of a node, as in https://127.0.0.1:8000`);
+  // Without TLS no key would end the connection.
+  if (url.protocol !== "https:") throw new UsageError(`Cannot use ${text}: nodes are asked over https`);
   return url;
 }
 

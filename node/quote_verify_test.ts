@@ -319,6 +319,7 @@ Deno.test("what cannot be used is wrong usage", async () => {
       [path, { serviceCert: path }, /Cannot use the service certificate/],
       [path, { collateral: folder }, /of a node only a revocation list/],
       ["https://", { serviceCert }, /as the URL of a node/],
+      ["http://127.0.0.1:8000", { serviceCert }, /nodes are asked over https/],
       [path, { savePath: join(folder, "no", "such") }, /no directory/],
     ];
     Deno.writeTextFileSync(path, "{}");

@@ -263,8 +263,11 @@ export function describeFinding({ txId, proposalId, reason, verdict }: Governanc
 function hasTimedOut(tables: Tables): boolean {
   const rows = tables.find(({ name }) => name === PROPOSALS_INFO.name)?.writes ?? [];
   return rows.some(([, value]) => {
-    const failures = PROPOSALS_INFO.value.decode(value).vote_failures ?? {};
-    return Object.values(failures).some(({ reason }) => reason === TIMED_OUT);
+    const { ballots, vote_failures = {} } = PROPOSALS_INFO.value.decode(value);
+    // Whoever writes the ledger could name a failure of somebody who has cast none.
+    return Object.entries(vote_failures).some(([member, { reason }]) => {
+      return reason === TIMED_OUT && ballots[member] !== undefined;
+    });
   });
 }
 

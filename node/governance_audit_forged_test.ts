@@ -196,6 +196,26 @@ serviceTest(
   },
 );
 
+serviceTest(
+  "a proposal that a single no has accepted is found, whoever is said to have run out of time",
+  "native",
+  (service) => {
+    const proposalId = propose(service, 0, REMOVE_USER).json.proposalId;
+    forge(service, 0, { proposalId, ballot: PLAIN_BALLOTS.no }, {
+      tamper: (tx) => {
+        const reason = "Operation took too long to complete.";
+        tx.open(PROPOSALS_INFO).put(proposalId, {
+          ...tx.open(PROPOSALS_INFO).get(proposalId)!,
+          state: "Accepted",
+          final_votes: {},
+          vote_failures: { nobody: { reason, trace: "" } },
+        });
+      },
+    });
+    assert.equal(audit(service).audit.firstDoubt?.verdict, "does not follow");
+  },
+);
+
 serviceTest("a final vote that is not what the ballot says is found", "native", (service) => {
   const proposalId = almostDecided(service, REMOVE_USER);
   forge(service, 1, { proposalId, ballot: PLAIN_BALLOTS.yes }, {

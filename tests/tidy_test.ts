@@ -17,7 +17,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   shared: [],
   enclave: ["shared"],
   node: ["enclave", "shared"],
-  console: ["shared"],
+  console: ["enclave", "shared"],
   getting_started: ["node", "enclave", "shared"],
   tests: ["shared", "enclave", "node", "console", "getting_started"],
 };

@@ -472,3 +472,7 @@ export const MAX_COMMIT_QUESTIONS = 20;
 /** Of a node, to a member's command: how long it may be, and how long it may take; scripts have less time than that. */
 export const MAX_MEMBER_ANSWER_BYTES = 64 * MIB;
 export const MAX_MEMBER_ANSWER_MS = 60_000;
+
+// The console.
+/** Of a node, to the page, but for ledger entries. */
+export const MAX_API_ANSWER_BYTES = 64 * MIB;

@@ -1,0 +1,78 @@
+/**
+ * How screens ask: the ledger worker, or the node, with all four states of an answer.
+ */
+
+import { useEffect, useRef, useState } from "preact/hooks";
+import type { LedgerClient } from "./ledger/client.ts";
+import type { NodeApi } from "./service/node_api.ts";
+import { api, connection, ledger, ledgerState } from "./service/session.ts";
+import { type Loaded, problemOf } from "./problem.ts";
+
+const NOT_CONNECTED = "Nothing is open: connect to a node, or open ledger files";
+
+/**
+ * What the folded ledger answers, asked again whenever more of it is signed, and when `deps` change. The last answer stays
+ * while the next is on its way.
+ */
+export function useLedger<T>(ask: (ledger: LedgerClient) => Promise<T>, deps: readonly unknown[]): Loaded<T> {
+  const state = ledgerState.value;
+  const isOpen = connection.value !== undefined;
+  const signed = state.signed?.seqno ?? 0;
+  return useAnswer(
+    isOpen ? signed > 0 || state.status !== "reading" ? () => ask(ledger()) : "loading" : NOT_CONNECTED,
+    [isOpen, signed, state.status === "reading", ...deps],
+  );
+}
+
+/** The same, asked once for these `deps`: for what cannot change, as an entry does not. */
+export function useLedgerOnce<T>(ask: (ledger: LedgerClient) => Promise<T>, deps: readonly unknown[]): Loaded<T> {
+  const state = ledgerState.value;
+  const isOpen = connection.value !== undefined;
+  const isSigned = state.signed !== undefined;
+  return useAnswer(
+    isOpen ? isSigned || state.status !== "reading" ? () => ask(ledger()) : "loading" : NOT_CONNECTED,
+    [isOpen, isSigned, ...deps],
+  );
+}
+
+/** What the node says, asked again when `deps` change and every `everyMs`. Its word: show it as such. */
+export function useNode<T>(
+  ask: (api: NodeApi, signal: AbortSignal) => Promise<T>,
+  deps: readonly unknown[],
+  everyMs?: number,
+): Loaded<T> {
+  const node = api.value;
+  const [turn, setTurn] = useState(0);
+  useEffect(() => {
+    if (everyMs === undefined) return;
+    const timer = setInterval(() => document.visibilityState === "visible" && setTurn((n) => n + 1), everyMs);
+    return () => clearInterval(timer);
+  }, [everyMs]);
+  return useAnswer(
+    node === undefined
+      ? connection.value === undefined ? NOT_CONNECTED : "Only a node can answer this, and files are open"
+      : (signal) => ask(node, signal),
+    [node, turn, ...deps],
+  );
+}
+
+/** @param ask a sentence: why nobody can be asked; "loading": not yet */
+function useAnswer<T>(ask: ((signal: AbortSignal) => Promise<T>) | string, deps: readonly unknown[]): Loaded<T> {
+  const [answer, setAnswer] = useState<Loaded<T>>({ kind: "loading" });
+  const latest = useRef(0);
+  useEffect(() => {
+    const turn = ++latest.current;
+    if (typeof ask === "string") {
+      setAnswer(ask === "loading" ? { kind: "loading" } : { kind: "unknown", why: ask });
+      return;
+    }
+    const abort = new AbortController();
+    ask(abort.signal).then(
+      (value) => turn === latest.current && setAnswer({ kind: "ready", value }),
+      (error) =>
+        turn === latest.current && !abort.signal.aborted && setAnswer({ kind: "error", problem: problemOf(error) }),
+    );
+    return () => abort.abort();
+  }, deps);
+  return answer;
+}

@@ -1,0 +1,20 @@
+/** A moment: local time with UTC at hand. */
+
+const LOCAL = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
+
+export function Time({ ms }: { readonly ms: number }) {
+  const date = new Date(ms);
+  if (Number.isNaN(date.getTime())) return <span>an impossible time</span>;
+  const utc = date.toISOString().replace(/\.000Z$/, "Z");
+  return <time dateTime={date.toISOString()} title={`${utc} (UTC)`}>{LOCAL.format(date)}</time>;
+}
+
+/** "3 minutes ago", "in 2 days". */
+export function agoText(ms: number, nowMs: number): string {
+  const seconds = Math.round((ms - nowMs) / 1000);
+  const format = new Intl.RelativeTimeFormat(undefined, { numeric: "auto" });
+  for (const [unit, size] of [["day", 86_400], ["hour", 3600], ["minute", 60]] as const) {
+    if (Math.abs(seconds) >= size) return format.format(Math.round(seconds / size), unit);
+  }
+  return format.format(seconds, "second");
+}

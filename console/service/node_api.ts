@@ -1,0 +1,152 @@
+/**
+ * Requests to one node, and their failures told apart.
+ *
+ * In: a base URL, headers that go with each request (the relay's token). Out: answers, or a `ProblemError` with what
+ * happened, why and what to do. What a node answers here is its word; whoever shows it says so, or checks it.
+ */
+
+import { fromUtf8Lenient } from "../../shared/bytes.ts";
+import { MAX_API_ANSWER_BYTES } from "../../shared/limits.ts";
+import { type Problem, ProblemError } from "../problem.ts";
+
+export interface NodeAnswer {
+  readonly status: number;
+  readonly headers: Headers;
+  readonly body: Uint8Array;
+}
+
+export interface AskOptions {
+  readonly method?: "GET" | "HEAD" | "POST";
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: Uint8Array | string;
+  readonly timeoutMs?: number;
+  readonly signal?: AbortSignal;
+}
+
+/** A node answers within this, or it is said to be silent. */
+const DEFAULT_TIMEOUT_MS = 15_000;
+
+export class NodeApi {
+  /** @param base what stands before the path, without a slash at its end; "" for the page's own origin */
+  constructor(readonly base: string, readonly headers: Readonly<Record<string, string>>, readonly name: string) {}
+
+  /** One request, one answer, whatever its status. @throws ProblemError where there is none */
+  async ask(path: string, options: AskOptions = {}): Promise<NodeAnswer> {
+    const timeout = AbortSignal.timeout(options.timeoutMs ?? DEFAULT_TIMEOUT_MS);
+    const signal = options.signal === undefined ? timeout : AbortSignal.any([timeout, options.signal]);
+    try {
+      const response = await fetch(this.base + path, {
+        method: options.method ?? "GET",
+        headers: { ...this.headers, ...options.headers },
+        ...(options.body !== undefined && { body: options.body as BodyInit }),
+        signal,
+        cache: "no-store",
+        credentials: "omit",
+        redirect: "follow",
+      });
+      return { status: response.status, headers: response.headers, body: await readBody(response, this.name, path) };
+    } catch (error) {
+      if (error instanceof ProblemError) throw error;
+      if (timeout.aborted) {
+        throw new ProblemError({
+          code: "NodeSilent",
+          what: `${this.name} did not answer ${path} in time`,
+          why: `Nothing came for ${(options.timeoutMs ?? DEFAULT_TIMEOUT_MS) / 1000} seconds`,
+          todo: "Try again, or connect to another node of the service",
+        });
+      }
+      if (options.signal?.aborted) throw error;
+      throw new ProblemError(unreachable(this, path, error));
+    }
+  }
+
+  /** JSON of a GET that must succeed. @throws ProblemError also for a status that is not 2xx, or for what is not JSON */
+  async get<T = unknown>(path: string, options: AskOptions = {}): Promise<T> {
+    const answer = await this.ask(path, options);
+    if (answer.status < 200 || answer.status > 299) throw new ProblemError(refusalOf(answer, this.name, path));
+    return jsonOf(answer, this.name, path) as T;
+  }
+}
+
+async function readBody(response: Response, name: string, path: string): Promise<Uint8Array> {
+  const parts: Uint8Array[] = [];
+  let size = 0;
+  for await (const part of response.body ?? []) {
+    size += part.length;
+    if (size > MAX_API_ANSWER_BYTES) {
+      throw new ProblemError({
+        code: "AnswerTooLarge",
+        what: `${name} answered ${path} with more than the page reads`,
+        why: `It is above ${MAX_API_ANSWER_BYTES} bytes`,
+        todo: "Ask for less at once, or use the command line",
+      });
+    }
+    parts.push(part);
+  }
+  const body = new Uint8Array(size);
+  let at = 0;
+  for (const part of parts) {
+    body.set(part, at);
+    at += part.length;
+  }
+  return body;
+}
+
+/** The body as JSON. @throws ProblemError */
+export function jsonOf({ body, status }: NodeAnswer, name: string, path: string): unknown {
+  try {
+    return JSON.parse(fromUtf8Lenient(body));
+  } catch {
+    throw new ProblemError({
+      code: "NodeNonsense",
+      what: `${name} answered ${path} with something that is not JSON`,
+      why: "It may not be a node of Quorate, or something between here and there answered instead of it",
+      todo: "Check the address; it is that of an interface without client certificates, such as web_rpc_interface",
+      details: `HTTP ${status}: ${fromUtf8Lenient(body.subarray(0, 500))}`,
+    });
+  }
+}
+
+/** What a node, or the relay, said instead of doing what it was asked. */
+export function refusalOf({ status, body }: NodeAnswer, name: string, path: string): Problem {
+  const text = fromUtf8Lenient(body.subarray(0, 4000));
+  let told: { code?: unknown; message?: unknown; what?: unknown; why?: unknown; todo?: unknown } = {};
+  try {
+    const json = JSON.parse(text);
+    told = { ...json, ...json?.error };
+  } catch {
+    // Not JSON: shown as it is, below.
+  }
+  const line = (value: unknown) => typeof value === "string" && value !== "" ? value : undefined;
+  return {
+    code: line(told.code) ?? `Http${status}`,
+    what: line(told.what) ?? `${name} refused ${path}`,
+    why: line(told.why) ?? line(told.message) ?? `It answered with HTTP status ${status}`,
+    todo: line(told.todo) ?? TODO_BY_STATUS[status] ??
+      "Read the reason; if it names nothing to change, try another node",
+    details: `HTTP ${status}: ${text}`,
+  };
+}
+
+const TODO_BY_STATUS: Readonly<Record<number, string>> = {
+  401: "Sign with a key of an active member or user",
+  403: "Ask a member for what is missing; the reason names it",
+  404: "Check what was asked for; it may belong to another service or be gone",
+  503: "Wait a few seconds: the network may be electing a primary",
+};
+
+/** All that a page learns of a connection that failed is that it failed (decisions: what a page cannot see). */
+function unreachable({ name, base }: NodeApi, path: string, error: unknown): Problem {
+  return {
+    code: "NodeUnreachable",
+    what: `${name} cannot be reached`,
+    why: base === "" || base.startsWith("/")
+      ? "The server that this page came from does not answer any more"
+      : "A page is not told whether the name, the port or the certificate is the reason: a browser does not take a " +
+        "certificate that the service itself made",
+    todo: base === "" || base.startsWith("/")
+      ? "Start it again, then reload"
+      : "Use `deno task run console`, which says which it is; or an interface with a public certificate; or ledger files",
+    details: `${path}: ${error instanceof Error ? error.message : String(error)}`,
+  };
+}

@@ -16,6 +16,7 @@ import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build, type Rollup } from "vite";
 import type { BuildFacts } from "./build_facts.ts";
+import { noticesOf, packagesOf } from "./build_notices.ts";
 
 type Output = Rollup.OutputAsset | Rollup.OutputChunk;
 
@@ -123,7 +124,7 @@ function pageOf(html: string, head: string, body: string): string {
 
 /** Two builds at once leave one of the two, whole. */
 async function main(target: string): Promise<void> {
-  const out = Deno.makeTempDirSync({ dir: dirname(target), prefix: ".dist-" });
+  const out = join(dirname(target), `.dist-${crypto.randomUUID()}`);
   try {
     await writeAll(out);
     await removeIfThere(target);
@@ -149,6 +150,9 @@ async function writeAll(out: string): Promise<void> {
   for (const [name, entry] of Object.entries(WORKERS)) workers.set(name, only(await outputsOf(entry, false), ".js"));
 
   const app = await outputsOf("index.html", true);
+  const modules = [...app, ...workers.values()].flatMap((output) => output.type === "chunk" ? output.moduleIds : []);
+  const notices = Deno.readTextFileSync(join(CONSOLE, "../THIRD_PARTY_NOTICES"));
+  const licences = dataBlock("licences", noticesOf(packagesOf(modules), notices));
   const appFolder = join(out, "app");
   Deno.mkdirSync(join(appFolder, "assets"), { recursive: true });
   const served: BuildFacts = {
@@ -175,7 +179,9 @@ async function writeAll(out: string): Promise<void> {
     pageOf(
       template,
       `    <link rel="stylesheet" href="./${css.fileName}">`,
-      `    ${dataBlock("build", served)}\n    <script type="module" src="./${entry.fileName}"></script>`,
+      `    ${
+        dataBlock("build", served)
+      }\n    ${licences}\n    <script type="module" src="./${entry.fileName}"></script>`,
     ),
   );
   Deno.writeTextFileSync(
@@ -201,6 +207,7 @@ async function writeAll(out: string): Promise<void> {
     `    <meta http-equiv="content-security-policy" content="${policy}">\n    <style>${style}</style>`,
     [
       `    ${dataBlock("build", facts)}`,
+      `    ${licences}`,
       ...[...workers].map(([name, worker]) => `    ${dataBlock(`worker-${name}`, textOf(worker))}`),
       `    <script type="module">${script}</script>`,
     ].join("\n"),

@@ -4,6 +4,8 @@
  * The page cannot know its own hash; the build writes `console.html.sha256` beside it (decisions: what a page cannot see).
  */
 
+import type { PackageNotice } from "./build_notices.ts";
+
 export interface BuildFacts {
   /** app: in pieces, served. single: one file. */
   readonly kind: "app" | "single";
@@ -20,6 +22,11 @@ export function buildFacts(): BuildFacts {
   const text = textOf("build");
   if (text === undefined) throw new Error("The page was not made by `deno task console`: it has no build facts");
   return JSON.parse(text) as BuildFacts;
+}
+
+/** Of the packages in the page, with their texts. */
+export function licences(): readonly PackageNotice[] {
+  return JSON.parse(textOf("licences") ?? "[]") as PackageNotice[];
 }
 
 /** Starts one of the page's workers. */

@@ -476,3 +476,5 @@ export const MAX_MEMBER_ANSWER_MS = 60_000;
 // The console.
 /** Of a node, to the page, but for ledger entries. */
 export const MAX_API_ANSWER_BYTES = 64 * MIB;
+/** Of a table of the service, to one screen: more are counted, and looked at in the time machine page by page. */
+export const MAX_PAGE_TABLE_ROWS = 10_000;

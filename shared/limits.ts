@@ -478,3 +478,7 @@ export const MAX_MEMBER_ANSWER_MS = 60_000;
 export const MAX_API_ANSWER_BYTES = 64 * MIB;
 /** Of a table of the service, to one screen: more are counted, and looked at in the time machine page by page. */
 export const MAX_PAGE_TABLE_ROWS = 10_000;
+/** Constitutions that one screen lists. */
+export const MAX_CONSTITUTION_VERSIONS = 100;
+/** Changes of the app that one screen lists. */
+export const MAX_APP_VERSIONS = 100;

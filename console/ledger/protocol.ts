@@ -6,7 +6,6 @@
  * by `postMessage`; bytes are `Uint8Array`, hashes are hex.
  */
 
-import type { EvidenceFormat } from "../../shared/attestation/quote_formats.ts";
 import type { TrustReport } from "../../shared/trust/report.ts";
 import type { Seqno } from "../../shared/tx_id.ts";
 import type { Problem } from "../problem.ts";
@@ -85,7 +84,11 @@ export interface ServiceFacts {
   /** Hex SHA-256 of its public key (SPKI). */
   readonly identity: string;
   /** The first service, and one for each recovery, in order. */
-  readonly identities: readonly { readonly identity: string; readonly certificatePem: string; readonly fromSeqno: Seqno }[];
+  readonly identities: readonly {
+    readonly identity: string;
+    readonly certificatePem: string;
+    readonly fromSeqno: Seqno;
+  }[];
 }
 
 /** user: writes tables of apps only. governance: writes `public:ccf.gov.*`. */
@@ -148,7 +151,12 @@ export interface TransactionDetail extends EntryRow {
   /** The whole entry as it stands in the ledger. */
   readonly bytes: Uint8Array;
   /** For an annotated view of `bytes`: neighbouring ranges, in order, covering all. */
-  readonly layout: readonly { readonly start: number; readonly end: number; readonly what: string; readonly value?: string }[];
+  readonly layout: readonly {
+    readonly start: number;
+    readonly end: number;
+    readonly what: string;
+    readonly value?: string;
+  }[];
   readonly writes: readonly WriteDetail[];
   /** Bytes of the encrypted part; 0: none. */
   readonly privateBytes: number;
@@ -176,7 +184,11 @@ export interface MerkleProof {
 export type EntryAnswer =
   | { readonly found: true; readonly transaction: TransactionDetail }
   /** pending: below what the source has, and not read yet. unknown: beyond it. invalid: another view has that seqno. */
-  | { readonly found: false; readonly why: "pending" | "unknown" | "invalid" | "gap" | "before snapshot"; readonly detail: string };
+  | {
+    readonly found: false;
+    readonly why: "pending" | "unknown" | "invalid" | "gap" | "before snapshot";
+    readonly detail: string;
+  };
 
 export interface TableSummary {
   readonly name: string;
@@ -197,6 +209,16 @@ export interface TablePage {
   readonly proof: ProofState;
 }
 
+/** A signature, on the way from the first to the last. */
+export interface GrowthPoint {
+  readonly seqno: Seqno;
+  readonly timeMs: number;
+  /** Of the ledger's entries up to here. */
+  readonly bytes: number;
+  /** How many there are up to here. */
+  readonly signatures: number;
+}
+
 export interface KeyVersion {
   readonly seqno: Seqno;
   readonly txId: string;
@@ -214,7 +236,7 @@ export interface TableDifference {
 
 /** What a node answered about itself, fetched by the page; the worker judges it. */
 export interface NodeEvidence {
-  readonly format: EvidenceFormat | string;
+  readonly format: string;
   /** The answer of `GET /node/quotes/self`, as it came. */
   readonly answer: unknown;
   /** DER of the certificate that ended the connection, where something could see it (the relay). */
@@ -266,6 +288,8 @@ export interface LedgerApi {
   offsetOf(filter: EntryFilter, seqno: Seqno): Promise<number>;
   /** For a strip over the whole list: entries in each of `buckets` equal parts, by kind. */
   density(buckets: number): Promise<readonly Readonly<Partial<Record<EntryKind, number>>>[]>;
+  /** Up to `points` signatures with a time, spread evenly over the ledger, the first and the last among them. */
+  growth(points: number): Promise<readonly GrowthPoint[]>;
   transaction(seqno: Seqno, view?: number): Promise<EntryAnswer>;
   proof(seqno: Seqno): Promise<MerkleProof | undefined>;
   /** The first seqno whose covering signature is of that time or later. */
@@ -274,7 +298,10 @@ export interface LedgerApi {
   /** Public tables with at least one key, in order of name. */
   tables(at?: Seqno): Promise<readonly TableSummary[]>;
   /** Keys in the order of their bytes. */
-  table(name: string, options?: { readonly at?: Seqno; readonly offset?: number; readonly count?: number }): Promise<TablePage>;
+  table(
+    name: string,
+    options?: { readonly at?: Seqno; readonly offset?: number; readonly count?: number },
+  ): Promise<TablePage>;
   value(table: string, key: Uint8Array, at?: Seqno): Promise<TableRow | undefined>;
   /** All that happened to a key, newest first. */
   history(table: string, key: Uint8Array): Promise<readonly KeyVersion[]>;

@@ -101,12 +101,14 @@ export function createSandbox(
     configured.push({
       certificate_file: join(commonFolder, `${name}_cert.pem`),
       encryption_public_key_file: join(commonFolder, `${name}_enc_pubk.pem`),
+      data_json_file: writeName(commonFolder, name),
     });
   }
-  const users: { certificatePem: string }[] = [];
+  const users: { certificatePem: string; data: { name: string } }[] = [];
   for (let i = 0; i < options.users; i++) {
-    const { certificatePem } = writeIdentity(commonFolder, `user${i}`, random, nowMs);
-    users.push({ certificatePem });
+    const name = `user${i}`;
+    const { certificatePem } = writeIdentity(commonFolder, name, random, nowMs);
+    users.push({ certificatePem, data: { name } });
   }
   const firstNode = writeNode(options, 0, {
     type: "Start",
@@ -150,7 +152,7 @@ function writeNode(options: SandboxOptions, index: number, command: object): San
 function nodeConfig(
   { host, port, nativeApp }: SandboxOptions,
   index: number,
-  { folder, rpcAddressesFile }: SandboxNode,
+  { name, folder, rpcAddressesFile }: SandboxNode,
   command: object,
 ): unknown {
   const ports = sandboxPorts(port, index);
@@ -174,6 +176,7 @@ function nodeConfig(
     },
     node_certificate: { subject_alt_names: names, initial_validity_days: SERVICE_VALIDITY_DAYS },
     attestation: { platform: "virtual" },
+    node_data_json_file: writeName(folder, name),
     command,
     ledger: { directory: join(folder, "ledger") },
     snapshots: { directory: join(folder, "snapshots") },
@@ -185,6 +188,13 @@ function nodeConfig(
     },
     ...(nativeApp === undefined ? {} : { native_app: nativeApp }),
   };
+}
+
+/** `NAME_data.json`: what the ledger says of somebody, by which people know them. Answers the file. */
+function writeName(folder: string, name: string): string {
+  const file = join(folder, `${name}_data.json`);
+  Deno.writeTextFileSync(file, JSON.stringify({ name }) + "\n");
+  return file;
 }
 
 /** `NAME_cert.pem` and `NAME_privk.pem`: an EC key on P-384 and a self-signed certificate. */

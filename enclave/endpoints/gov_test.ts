@@ -149,7 +149,9 @@ serviceTest("members are listed with their role in recovery", "native", (service
   assert.equal(listed(service, "/service/members").length, 3);
   const id = String(listed(service, "/service/members")[0]!.memberId);
   const member = () => get(service, `/service/members/${id}`);
-  assert.deepEqual([member().status, member().memberData, member().recoveryRole], ["Active", null, "Participant"]);
+  assert.deepEqual([member().status, member().recoveryRole], ["Active", "Participant"]);
+  const names = listed(service, "/service/members").map(({ memberData }) => (memberData as { name: string }).name);
+  assert.deepEqual(names.sort(), ["member0", "member1", "member2"]);
   write(
     service,
     (tx) => tx.open(MEMBERS_INFO).put(id, { status: "Accepted", member_data: "d", recovery_role: "Owner" }),
@@ -171,7 +173,7 @@ serviceTest("users are listed with what is stored about them", "native", (servic
   const [user] = listed(service, "/service/users");
   const id = String(user!.userId);
   assert.deepEqual(user, get(service, `/service/users/${id}`));
-  assert.equal(user!.userData, null);
+  assert.deepEqual(user!.userData, { user_data: { name: "user0" } });
   write(service, (tx) => {
     tx.open(USERS_INFO).put(id, { user_data: { a: 1 } });
     tx.open(USERS_CERTS).put(SOMEBODY, "PEM");
@@ -190,7 +192,7 @@ serviceTest("nodes are listed with what is known of their platform", "native", (
   const [own] = listed(service, "/service/nodes");
   assert.deepEqual(own, get(service, `/service/nodes/${service.node.nodeId}`));
   assert.deepEqual(own!.rpcInterfaces, { primary_rpc_interface: { publishedAddress: "127.0.0.1:8000" } });
-  assert.deepEqual([own!.status, own!.retiredCommitted, own!.nodeData], ["Trusted", false, null]);
+  assert.deepEqual([own!.status, own!.retiredCommitted, own!.nodeData], ["Trusted", false, { name: "node0" }]);
   const quote = own!.quoteInfo as { format: string; details: Json };
   assert.equal(quote.format, "Insecure_Virtual");
   assert.deepEqual(Object.keys(quote.details), ["hostData", "measurement", "reportData"]);

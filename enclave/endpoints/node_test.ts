@@ -111,7 +111,7 @@ serviceTest("/node/network/nodes/{node_id} describes one node", "native", (servi
   const address = "127.0.0.1:8000";
   const own = {
     last_written: 1,
-    node_data: null,
+    node_data: { name: "node0" },
     node_id: node.nodeId,
     primary: true,
     rpc_interfaces: { primary_rpc_interface: { bind_address: address, published_address: address } },

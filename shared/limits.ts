@@ -480,5 +480,11 @@ export const MAX_API_ANSWER_BYTES = 64 * MIB;
 export const MAX_PAGE_TABLE_ROWS = 10_000;
 /** Constitutions that one screen lists. */
 export const MAX_CONSTITUTION_VERSIONS = 100;
+/** Entries about proposals that one screen reads: older ones are counted, and looked at one proposal at a time. */
+export const MAX_PAGE_GOVERNANCE_ENTRIES = 1000;
+/** Questions of one screen to the ledger worker at a time. */
+export const MAX_PAGE_QUESTIONS_AT_ONCE = 16;
+/** Of the ways in which missing votes may fall, as one screen lists them. */
+export const MAX_SIMULATION_ROWS = 64;
 /** Changes of the app that one screen lists. */
 export const MAX_APP_VERSIONS = 100;

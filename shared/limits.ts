@@ -488,3 +488,17 @@ export const MAX_PAGE_QUESTIONS_AT_ONCE = 16;
 export const MAX_SIMULATION_ROWS = 64;
 /** Changes of the app that one screen lists. */
 export const MAX_APP_VERSIONS = 100;
+/** Bytes of ledger entries that the page's worker keeps at hand; it reads others again. */
+export const MAX_PAGE_KEPT_BYTES = 128 * MIB;
+/** How long a node may take to answer the page's worker. */
+export const MAX_PAGE_LEDGER_WAIT_MS = 20_000;
+/** Bytes of a ledger file that are read at once. */
+export const PAGE_FILE_SLICE_BYTES = 4 * MIB;
+/** How long the page's worker works before it looks whether it was asked something. */
+export const PAGE_TURN_MS = 20;
+/** Files that can be opened together. */
+export const MAX_PAGE_FILES = 100_000;
+/** Of a transaction: how many of its writes are shown with what was there before. */
+export const MAX_PAGE_WRITES_WITH_BEFORE = 500;
+/** Strange things about a ledger that are listed. */
+export const MAX_PAGE_WARNINGS = 100;

@@ -6,7 +6,14 @@
 
 import { type Signal, signal } from "@preact/signals";
 import { ProblemError } from "../problem.ts";
-import type { AuditProgress, FromWorker, LedgerApi, LedgerState, ToWorker } from "./protocol.ts";
+import {
+  type AuditProgress,
+  type FromWorker,
+  IDLE_STATE,
+  type LedgerApi,
+  type LedgerState,
+  type ToWorker,
+} from "./protocol.ts";
 
 /** What is needed of a `Worker`; tests give one that stays in the same thread. */
 export interface LedgerPort {
@@ -14,18 +21,6 @@ export interface LedgerPort {
   onmessage: ((event: MessageEvent<FromWorker>) => void) | null;
   onerror?: ((event: ErrorEvent) => void) | null;
 }
-
-/** Nothing is open. */
-export const IDLE_STATE: LedgerState = {
-  status: "idle",
-  sourceName: "",
-  firstSeqno: 0,
-  readSeqno: 0,
-  sourceSeqno: 0,
-  entriesPerSecond: 0,
-  gaps: [],
-  warnings: [],
-};
 
 interface Waiting {
   readonly resolve: (value: unknown) => void;

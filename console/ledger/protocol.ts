@@ -76,6 +76,18 @@ export interface LedgerState {
   readonly pin?: Pin;
 }
 
+/** Nothing is open. */
+export const IDLE_STATE: LedgerState = {
+  status: "idle",
+  sourceName: "",
+  firstSeqno: 0,
+  readSeqno: 0,
+  sourceSeqno: 0,
+  entriesPerSecond: 0,
+  gaps: [],
+  warnings: [],
+};
+
 /** Of the service as of the last signature. */
 export interface ServiceFacts {
   /** "Opening", "Open", "WaitingForRecoveryShares", … as in `public:ccf.gov.service.info`. */

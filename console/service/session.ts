@@ -8,7 +8,7 @@
 import { computed, effect, signal } from "@preact/signals";
 import { startWorker } from "../build_facts.ts";
 import { LedgerClient } from "../ledger/client.ts";
-import type { LedgerState } from "../ledger/protocol.ts";
+import { IDLE_STATE, type LedgerState } from "../ledger/protocol.ts";
 import type { Problem } from "../problem.ts";
 import { pageOrigin, takeRelayToken } from "./origin.ts";
 import { NodeApi } from "./node_api.ts";
@@ -32,21 +32,10 @@ export function ledger(): LedgerClient {
   return client ??= new LedgerClient(startWorker("ledger"));
 }
 
-const IDLE: LedgerState = {
-  status: "idle",
-  sourceName: "",
-  firstSeqno: 0,
-  readSeqno: 0,
-  sourceSeqno: 0,
-  entriesPerSecond: 0,
-  gaps: [],
-  warnings: [],
-};
-
 const worker = signal<LedgerClient | undefined>(undefined);
 
 /** Where the fold stands. */
-export const ledgerState = computed<LedgerState>(() => worker.value?.state.value ?? IDLE);
+export const ledgerState = computed<LedgerState>(() => worker.value?.state.value ?? IDLE_STATE);
 
 /** What forbids to go on until a person has decided: an identity that changed, an older ledger, another branch. */
 export const alarm = signal<{ readonly problem: Problem; readonly pinned?: PinnedService } | undefined>(undefined);

@@ -16,16 +16,21 @@ import {
   readMemberRequest,
   requestToBeSigned,
 } from "../../../shared/governance/member_request.ts";
+import {
+  ALGORITHM_NAMES,
+  describePrepared,
+  parsePrepared,
+  serialisePrepared,
+} from "../../../shared/governance/prepared_file.ts";
+import { signatureReadings } from "../../../shared/governance/signature_file.ts";
 import { ExitCode, readFile, readTextFile, UsageError } from "../exit.ts";
 import { createdAtOf, type MemberContext, type MemberSession, send, showBeforeSigning } from "./context.ts";
 import type { GovernanceClient } from "./connection.ts";
 import type { MemberIdentity } from "./credentials.ts";
-import { ALGORITHM_NAMES, describePrepared, parsePrepared, serialisePrepared } from "./prepared_file.ts";
 import { requestLines } from "../../../shared/governance/request_words.ts";
 import { type BallotOptions, readBallot, readProposal, showProposalToDecide } from "./requests.ts";
 import { reportResult } from "./results.ts";
 import { requireNewFile, writeSecretFile } from "./secret_file.ts";
-import { signatureReadings } from "./signature_file.ts";
 
 export const PREPARED_KINDS = ["proposal", "ballot", "withdrawal", "state-digest", "ack", "share"] as const;
 export type PreparedKind = typeof PREPARED_KINDS[number];

@@ -6,12 +6,12 @@
  * The forms overlap (hex digits are base64 too), so every reading is tried, and what verifies is right.
  */
 
-import { FormatError } from "../../../shared/assert.ts";
-import { fromBase64, fromBase64Url, fromHex, fromUtf8Lenient } from "../../../shared/bytes.ts";
-import { EC_CURVES, parseDerSignature } from "../../../shared/crypto/ecdsa.ts";
-import type { CurveName } from "../../../shared/crypto/primitives.ts";
-import { parseJsonText } from "../../../shared/json.ts";
-import { MAX_SIGNATURE_FILE_BYTES } from "../../../shared/limits.ts";
+import { FormatError } from "../assert.ts";
+import { fromBase64, fromBase64Url, fromHex, fromUtf8Lenient } from "../bytes.ts";
+import { EC_CURVES, parseDerSignature } from "../crypto/ecdsa.ts";
+import type { CurveName } from "../crypto/primitives.ts";
+import { parseJsonText } from "../json.ts";
+import { MAX_SIGNATURE_FILE_BYTES } from "../limits.ts";
 
 /**
  * Every r ‖ s that the bytes may stand for on this curve, at most eight; none where they can be no signature on it.

@@ -1,11 +1,11 @@
 import { strict as assert } from "node:assert";
 import fc from "fast-check";
-import { mutated } from "../../../tests/mutations.ts";
-import { FormatError } from "../../../shared/assert.ts";
-import { equalBytes, toBase64, toBase64Url, toHex, toUtf8 } from "../../../shared/bytes.ts";
-import { EC_CURVES, ecdsaSign, generateEcPrivateKey, serialiseDerSignature } from "../../../shared/crypto/ecdsa.ts";
-import type { CurveName } from "../../../shared/crypto/primitives.ts";
-import { MAX_SIGNATURE_FILE_BYTES } from "../../../shared/limits.ts";
+import { mutated } from "../../tests/mutations.ts";
+import { FormatError } from "../assert.ts";
+import { equalBytes, toBase64, toBase64Url, toHex, toUtf8 } from "../bytes.ts";
+import { EC_CURVES, ecdsaSign, generateEcPrivateKey, serialiseDerSignature } from "../crypto/ecdsa.ts";
+import type { CurveName } from "../crypto/primitives.ts";
+import { MAX_SIGNATURE_FILE_BYTES } from "../limits.ts";
 import { signatureReadings } from "./signature_file.ts";
 
 const random = (length: number) => crypto.getRandomValues(new Uint8Array(length));

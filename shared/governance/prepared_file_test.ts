@@ -1,15 +1,11 @@
 import { strict as assert } from "node:assert";
 import { createHash } from "node:crypto";
-import { fuzzDecoder, mutatedText } from "../../../tests/mutations.ts";
-import { FormatError } from "../../../shared/assert.ts";
-import { fromBase64, toHex, toUtf8 } from "../../../shared/bytes.ts";
-import type { CurveName } from "../../../shared/crypto/primitives.ts";
-import {
-  type MemberRequest,
-  prepareMemberRequest,
-  requestToBeSigned,
-} from "../../../shared/governance/member_request.ts";
-import { MAX_MEMBER_INPUT_BYTES } from "../../../shared/limits.ts";
+import { fuzzDecoder, mutatedText } from "../../tests/mutations.ts";
+import { FormatError } from "../assert.ts";
+import { fromBase64, toHex, toUtf8 } from "../bytes.ts";
+import type { CurveName } from "../crypto/primitives.ts";
+import { type MemberRequest, prepareMemberRequest, requestToBeSigned } from "./member_request.ts";
+import { MAX_MEMBER_INPUT_BYTES } from "../limits.ts";
 import { parsePrepared, serialisePrepared } from "./prepared_file.ts";
 
 const MEMBER = "dad803e5268a30b5df4ed61241c854812d39f7cf90c13322fff12ee73f032b59";

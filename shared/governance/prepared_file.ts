@@ -17,20 +17,16 @@
  *     }
  */
 
-import { FormatError } from "../../../shared/assert.ts";
-import { fromBase64, toBase64, toHex } from "../../../shared/bytes.ts";
-import { EC_CURVES } from "../../../shared/crypto/ecdsa.ts";
-import { hash } from "../../../shared/crypto/hashes.ts";
-import type { CurveName } from "../../../shared/crypto/primitives.ts";
-import {
-  type PreparedRequest,
-  readMemberRequest,
-  requestToBeSigned,
-} from "../../../shared/governance/member_request.ts";
-import { parseJsonText, stableJson } from "../../../shared/json.ts";
-import { anything, object, oneOf, text } from "../../../shared/json_shape.ts";
-import { MAX_PREPARED_FILE_BYTES } from "../../../shared/limits.ts";
-import { requestLines } from "../../../shared/governance/request_words.ts";
+import { FormatError } from "../assert.ts";
+import { fromBase64, toBase64, toHex } from "../bytes.ts";
+import { EC_CURVES } from "../crypto/ecdsa.ts";
+import { hash } from "../crypto/hashes.ts";
+import type { CurveName } from "../crypto/primitives.ts";
+import { type PreparedRequest, readMemberRequest, requestToBeSigned } from "./member_request.ts";
+import { parseJsonText, stableJson } from "../json.ts";
+import { anything, object, oneOf, text } from "../json_shape.ts";
+import { MAX_PREPARED_FILE_BYTES } from "../limits.ts";
+import { requestLines } from "./request_words.ts";
 
 /** As COSE calls them (RFC 9053 §2.1). */
 export const ALGORITHM_NAMES: Readonly<Record<CurveName, string>> = {

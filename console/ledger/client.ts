@@ -44,6 +44,7 @@ const METHODS = [
   "history",
   "difference",
   "climb",
+  "trustHistory",
   "evidenceBundle",
   "audit",
   "stopAudit",

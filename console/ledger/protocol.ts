@@ -6,7 +6,9 @@
  * by `postMessage`; bytes are `Uint8Array`, hashes are hex.
  */
 
+import type { NodeAdmission } from "../../shared/trust/admissions.ts";
 import type { TrustReport } from "../../shared/trust/report.ts";
+import type { PolicyChange } from "../../shared/trust/trust_fold.ts";
 import type { Seqno } from "../../shared/tx_id.ts";
 import type { Problem } from "../problem.ts";
 
@@ -256,6 +258,16 @@ export interface NodeEvidence {
   readonly nowMs: number;
 }
 
+/** Which code was allowed when, who let which node in; proposals themselves are left out of the decisions. */
+export interface TrustHistory {
+  /** In order. */
+  readonly policyChanges: readonly PolicyChange[];
+  readonly admissions: readonly Pick<
+    NodeAdmission,
+    "nodeId" | "registeredAt" | "registeredBy" | "trusted" | "status" | "problems"
+  >[];
+}
+
 export interface AuditOptions {
   readonly from?: Seqno;
   readonly to?: Seqno;
@@ -321,6 +333,8 @@ export interface LedgerApi {
 
   /** The rungs from a node's evidence to its network (shared/trust/ladder.ts), over the ledger that is open. */
   climb(evidence: NodeEvidence): Promise<TrustReport>;
+  /** undefined: the fold began with a snapshot, and what was before it is not known. */
+  trustHistory(): Promise<TrustHistory | undefined>;
   /** Everything of the evidence and the ledger that `quote verify` takes, as JSON text. */
   evidenceBundle(evidence: NodeEvidence): Promise<string>;
   /** Decides again what members asked for, under the constitutions of then. Progress comes as events. */

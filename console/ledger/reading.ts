@@ -23,6 +23,7 @@ import {
 } from "../../shared/limits.ts";
 import { MerkleTree } from "../../shared/merkle/tree.ts";
 import { type EvidenceBundle, parseAnswer, serialiseBundle } from "../../shared/trust/bundle.ts";
+import type { Cause } from "../../shared/trust/decisions.ts";
 import { climb } from "../../shared/trust/ladder.ts";
 import type { RedecidedRequests } from "../../shared/trust/network_rung.ts";
 import type { TrustReport } from "../../shared/trust/report.ts";
@@ -57,6 +58,7 @@ import {
   type TableRow,
   type TableSummary,
   type TransactionDetail,
+  type TrustHistory,
   type WriteDetail,
 } from "./protocol.ts";
 import { type EntrySource, FileEntries, NodeEntries } from "./sources.ts";
@@ -705,6 +707,23 @@ export class LedgerReading implements LedgerApi {
     }));
   }
 
+  trustHistory(): Promise<TrustHistory | undefined> {
+    const fold = this.#require().fold.trust;
+    return Promise.resolve(
+      fold && {
+        policyChanges: fold.policyChanges.map((change) => ({ ...change, cause: withoutProposal(change.cause) })),
+        admissions: fold.admissions.map(({ nodeId, registeredAt, registeredBy, trusted, status, problems }) => ({
+          nodeId,
+          registeredAt,
+          registeredBy: withoutProposal(registeredBy),
+          ...(trusted !== undefined && { trusted: { at: trusted.at, by: withoutProposal(trusted.by) } }),
+          status,
+          problems,
+        })),
+      },
+    );
+  }
+
   async evidenceBundle(evidence: NodeEvidence): Promise<string> {
     const opened = this.#require();
     const { index } = opened;
@@ -801,6 +820,11 @@ export class LedgerReading implements LedgerApi {
       todo: "Connect to a node, or open ledger files",
     });
   }
+}
+
+/** Proposals may be large, and are asked for by their seqno. */
+function withoutProposal(cause: Cause): Cause {
+  return cause.kind === "decision" ? { ...cause, decision: { ...cause.decision, proposal: undefined } } : cause;
 }
 
 /** Lets messages in that came meanwhile. */

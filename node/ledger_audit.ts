@@ -10,6 +10,7 @@
 import { FormatError } from "../shared/assert.ts";
 import { fromUtf8 } from "../shared/bytes.ts";
 import type { Primitives } from "../shared/crypto/primitives.ts";
+import { type LedgerPin, mayMovePin, type PinBreach, pinMismatch, pinNotSeen } from "../shared/ledger/pin.ts";
 import { LedgerVerifier } from "../shared/ledger/replay.ts";
 import type { DeviationRule, Finding } from "../shared/ledger/replay/findings.ts";
 import type { ServiceIdentity } from "../shared/ledger/replay/services.ts";
@@ -24,7 +25,6 @@ import { verifyReceipt } from "../shared/receipt/verify_receipt.ts";
 import { formatTxId, type Seqno, type TxId } from "../shared/tx_id.ts";
 import { UsageError } from "./commands/exit.ts";
 import type { LedgerFile, LedgerListing, SnapshotFile } from "./ledger_listing.ts";
-import { type LedgerPin, pinMismatch } from "./ledger_pin.ts";
 import { firstDifference, walkLedger } from "./ledger_scan.ts";
 import { type MemberKey, restoreSecrets } from "./ledger_secret_search.ts";
 import { chooseStart, type LedgerStart, readSnapshotFile } from "./ledger_start.ts";
@@ -58,6 +58,8 @@ export interface AuditFailure {
   readonly file: string | undefined;
   /** Whether the replay refused it: then it may be what older versions wrote. */
   readonly byReplay: boolean;
+  /** Where the ledger does not continue the pin. */
+  readonly code?: PinBreach["code"];
 }
 
 export interface Deviation {
@@ -80,7 +82,7 @@ export interface AuditResult {
   readonly deviations: readonly Deviation[];
   /** Deviations and warnings that are not listed, since there are too many. */
   readonly unlisted: number;
-  /** What to pin next; undefined where the ledger is refused. */
+  /** What to pin next; undefined where the ledger is refused, or the pin must stay where it is. */
   readonly pin: LedgerPin | undefined;
 }
 
@@ -221,33 +223,38 @@ class Audit {
     }
     const { pin } = this.#request;
     if (pin === undefined) return;
-    const pinned = formatTxId(pin.lastSigned);
+    const { last, identities } = this.#verifier;
     if (!this.#pinSeen) {
-      const { last } = this.#verifier;
-      if (last.seqno < pin.lastSigned.seqno) {
-        const reason = `The ledger ends with transaction ${formatTxId(last)}, before the pinned signature ${pinned}: ` +
-          "it is cut short, or another ledger";
-        this.#fail(last.seqno + 1, reason, undefined);
-      } else {
-        const reason = `The pinned signature ${pinned} lies before what was verified; add the files that have it`;
-        this.#fail(pin.lastSigned.seqno, reason, undefined);
-      }
+      this.#break(pinNotSeen(pin, last), Math.min(last.seqno + 1, pin.lastSigned.seqno));
       return;
     }
-    const identity = this.#verifier.identities.at(-1)!.certificate.nodeId;
+    const identity = identities.at(-1)!.certificate.nodeId;
     if (identity !== pin.serviceIdentity) {
-      this.#warn(`The service was recovered since ${pinned} was pinned: its identity is ${identity} now`);
+      const rest = this.#mayMovePin() ? "" : `; the pin stays there until --service-cert says that this is the service`;
+      this.#warn(
+        `The service was recovered since ${
+          formatTxId(pin.lastSigned)
+        } was pinned: its identity is ${identity} now${rest}`,
+      );
     }
   }
 
   /** Whether the transaction accepted last is the pinned one. */
   #checkPin(): boolean {
     this.#pinSeen = true;
-    const pin = this.#request.pin!;
     const { last, lastSigned } = this.#verifier;
-    const mismatch = pinMismatch(pin, this.#pinAt(last)) ??
-      (last === lastSigned ? undefined : `Transaction ${formatTxId(last)} was pinned as a signature, and is none here`);
-    return mismatch === undefined || this.#fail(last.seqno, mismatch, undefined);
+    const breach = pinMismatch(this.#request.pin!, this.#pinAt(last), last === lastSigned);
+    return breach === undefined || this.#break(breach, last.seqno);
+  }
+
+  #break({ code, reason }: PinBreach, seqno: Seqno): false {
+    this.#failure = { seqno, reason, file: undefined, byReplay: false, code };
+    return false;
+  }
+
+  #mayMovePin(): boolean {
+    const { pin, serviceCertificatePem } = this.#request;
+    return mayMovePin(pin, this.#pinAt(this.#verifier.lastSigned), serviceCertificatePem !== undefined);
   }
 
   #pinAt(txId: TxId): LedgerPin {
@@ -377,7 +384,7 @@ class Audit {
       warnings: this.#warnings,
       deviations: this.#deviations,
       unlisted: this.#unlisted,
-      pin: this.#failure === undefined ? this.#pinAt(lastSigned) : undefined,
+      pin: this.#failure === undefined && this.#mayMovePin() ? this.#pinAt(lastSigned) : undefined,
     };
   }
 }

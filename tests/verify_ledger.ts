@@ -13,6 +13,7 @@ export interface Report {
   readonly verdict: string;
   readonly first_failing_seqno: number | null;
   readonly reason: string | null;
+  readonly pin_breach: string | null;
   readonly file: string | null;
   readonly last_signed: string | null;
   readonly last: string | null;

@@ -73,6 +73,7 @@ function describeForMachines(result: AuditResult, told: ToldGovernance | undefin
     verdict: failure === undefined ? "verified" : "refused",
     first_failing_seqno: failure?.seqno ?? null,
     reason: failure?.reason ?? null,
+    pin_breach: failure?.code ?? null,
     file: failure?.file ?? null,
     last_signed: lastSigned === undefined ? null : formatTxId(lastSigned),
     last: last === undefined ? null : formatTxId(last),
@@ -135,7 +136,7 @@ function printForPeople(
     const identity = result.identities.at(-1)!;
     line(`  service ${identity.certificate.nodeId}`);
     if (!result.privateTables) line("  private tables were not decrypted: no --member-key was given");
-    if (pinPath !== undefined) line(`  pinned in ${pinPath}`);
+    if (pinPath !== undefined && result.pin !== undefined) line(`  pinned in ${pinPath}`);
     return;
   }
   const where = failure.seqno === undefined ? "" : `transaction ${failure.seqno}: `;

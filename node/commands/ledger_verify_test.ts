@@ -215,17 +215,21 @@ teamTest(
       // It was cut.
       Deno.writeFileSync(open, whole.subarray(0, content[4]!.offset));
       const cut = verify([copy], { pin });
-      assert.deepEqual([cut.code, cut.first_failing_seqno, cut.reason], [
+      assert.deepEqual([cut.code, cut.first_failing_seqno, cut.pin_breach, cut.reason], [
         1,
         36,
-        "The ledger ends with transaction 2.35, before the pinned signature 2.47: it is cut short, or another ledger",
+        "LedgerOlderThanPinned",
+        "The ledger ends with transaction 2.35, before the pinned signature 2.47: it is an older state, or was cut short",
       ]);
       assert.deepEqual(JSON.parse(Deno.readTextFileSync(pin)), second);
 
       // It is another one.
       const other = verify([ledgerDirectory("recorded_rekey").ledger], { pin });
-      assert.deepEqual([other.code, other.first_failing_seqno], [1, 47]);
-      assert.match(other.reason!, /^At the pinned signature 2\.47 the service was d3ac9e.*: it is another ledger$/);
+      assert.deepEqual([other.code, other.first_failing_seqno, other.pin_breach], [1, 47, "IdentityChanged"]);
+      assert.match(
+        other.reason!,
+        /^At the pinned signature 2\.47 the service was d3ac9e.*: it is the ledger of another/,
+      );
 
       for (
         const [change, reason] of [
@@ -237,7 +241,7 @@ teamTest(
         Deno.writeFileSync(open, whole);
         Deno.writeTextFileSync(pin, JSON.stringify({ ...first, ...change }));
         const report = verify([copy], { pin });
-        assert.equal(report.code, 1);
+        assert.deepEqual([report.code, report.pin_breach], [1, "LedgerForked"]);
         assert.match(report.reason!, reason);
       }
 
@@ -261,19 +265,37 @@ teamTest("ledger verify --pin follows a service through its recovery, and says s
   try {
     Deno.removeSync(pin);
     assert.equal(verify([ledgerDirectory("recorded_recovery/before_recovery").ledger], { pin }).last_signed, "2.24");
-    const { code, warnings } = verify([ledgerDirectory("recorded_recovery").ledger], { pin });
+    const first = Deno.readTextFileSync(pin);
+    const recovered = ledgerDirectory("recorded_recovery");
+    // Anybody can write a recovery behind a public ledger: without word of who the service is now the pin stays.
+    const alone = verify([recovered.ledger], { pin });
+    assert.equal(alone.code, 0);
+    assert.match(
+      alone.warnings.join(),
+      /^The service was recovered since 2\.24 was pinned: its identity is [0-9a-f]{64} now; the pin stays there until/,
+    );
+    assert.equal(Deno.readTextFileSync(pin), first);
+    const serviceCert = join(recovered.common, "service_cert.pem");
+    const { code, warnings } = verify([recovered.ledger], { pin, serviceCert });
     assert.equal(code, 0);
     assert.match(
       warnings.join(),
       /^The service was recovered since 2\.24 was pinned: its identity is [0-9a-f]{64} now$/,
     );
     assert.equal(JSON.parse(Deno.readTextFileSync(pin)).last_signed, "6.75");
+    // From then on the service of before is an older state.
+    const { ledger: old } = ledgerDirectory("recorded_recovery/before_recovery");
+    assert.equal(verify([old], { pin }).pin_breach, "LedgerOlderThanPinned");
     // The pinned signature must be among what is verified.
     const { ledger, snapshots } = ledgerDirectory("recorded_nodes/node3");
-    Deno.writeTextFileSync(pin, JSON.stringify({ service_identity: "a", last_signed: "3.33", root: "00".repeat(32) }));
+    Deno.writeTextFileSync(
+      pin,
+      JSON.stringify({ service_identity: "0a".repeat(32), last_signed: "3.33", root: "00".repeat(32) }),
+    );
     const behind = verify([ledger], { pin, snapshots: snapshots! });
-    assert.deepEqual([behind.code, behind.reason], [
+    assert.deepEqual([behind.code, behind.pin_breach, behind.reason], [
       1,
+      "PinNotCovered",
       "The pinned signature 3.33 lies before what was verified; add the files that have it",
     ]);
   } finally {

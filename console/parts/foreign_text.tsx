@@ -1,0 +1,74 @@
+/**
+ * Text that others wrote: shown as what it is, whatever it tries.
+ *
+ * Characters that cannot be seen or that turn the reading direction are marked, long texts are cut with their size and a
+ * button for the rest, bytes that are no UTF-8 are said to be none.
+ */
+
+import { useMemo, useState } from "preact/hooks";
+import { fromUtf8Lenient } from "../../shared/bytes.ts";
+import { headOf, sizeText, visiblePieces } from "./invisible.ts";
+import "./values.css";
+
+const MAX_CHARACTERS = 2000;
+
+export function ForeignText({ text, bytes, block = false, maxCharacters = MAX_CHARACTERS, what = "text" }: {
+  readonly text?: string;
+  /** Instead of `text`: bytes that should be UTF-8. */
+  readonly bytes?: Uint8Array;
+  /** With lines as they are, in a block of its own. */
+  readonly block?: boolean;
+  readonly maxCharacters?: number;
+  /** What the text is, for the button: "the constitution". */
+  readonly what?: string;
+}) {
+  const [isWhole, setIsWhole] = useState(false);
+  const whole = useMemo(() => text ?? fromUtf8Lenient(bytes ?? new Uint8Array()), [text, bytes]);
+  const isBroken = useMemo(() => bytes !== undefined && !isUtf8(bytes), [bytes]);
+  const shown = isWhole ? whole : headOf(whole, maxCharacters);
+  const pieces = useMemo(() => visiblePieces(shown, block), [shown, block]);
+  const content = pieces.map(({ text: piece, mark }, i) =>
+    mark === undefined
+      ? piece
+      : <span key={i} class="foreign-mark" role="img" title={mark} aria-label={`${mark}, ${piece}`}>{piece}</span>
+  );
+  const rest = shown.length < whole.length && (
+    <button
+      type="button"
+      class="button no-print"
+      onClick={() => setIsWhole(true)}
+    >
+      Show all of {what} ({whole.length.toLocaleString()} characters, {sizeText(bytes?.length ?? sizeOf(whole))})
+    </button>
+  );
+  const broken = isBroken && (
+    <span class="verdict verdict-cannot small">This is not valid UTF-8: bytes that are none are shown as U+FFFD</span>
+  );
+  if (block) {
+    return (
+      <div class="stack-tight">
+        {broken}
+        <pre class="foreign" dir="ltr">{content}</pre>
+        {rest && <div>{rest}</div>}
+      </div>
+    );
+  }
+  return (
+    <span class="foreign">
+      {content}
+      {rest && <>… {rest}</>}
+      {broken}
+    </span>
+  );
+}
+
+function isUtf8(bytes: Uint8Array): boolean {
+  try {
+    new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+const sizeOf = (text: string) => new TextEncoder().encode(text).length;

@@ -7,8 +7,10 @@
 
 import type { EvidenceAnchors } from "../shared/attestation/evidence.ts";
 import type { Primitives } from "../shared/crypto/primitives.ts";
+import { type LedgerPin, type PinBreach, pinMismatch, pinNotSeen } from "../shared/ledger/pin.ts";
 import type { ReplayMode } from "../shared/ledger/replay/state.ts";
 import { MAX_BUNDLE_LEDGER_BYTES, MAX_TRUST_LEDGER_BYTES } from "../shared/limits.ts";
+import type { MerkleTree } from "../shared/merkle/tree.ts";
 import type { RedecidedRequests } from "../shared/trust/network_rung.ts";
 import { TrustFold } from "../shared/trust/trust_fold.ts";
 import type { Seqno } from "../shared/tx_id.ts";
@@ -28,12 +30,18 @@ export interface LedgerReaderOptions {
   readonly engine: AppEngine | undefined;
   /** Whether the entries are wanted too. */
   readonly keepEntries: boolean;
+  /** What was verified before, which the ledger must go on from. */
+  readonly pin?: LedgerPin | undefined;
 }
 
 /** What was read. */
 export interface ReadLedger {
   readonly ledger: TrustFold | { readonly unavailable: string };
   readonly redecided?: RedecidedRequests | undefined;
+  /** What came of the pin. */
+  readonly pinned?: { readonly pin: LedgerPin; readonly breach: PinBreach | undefined } | undefined;
+  /** What to pin next, where the rest holds; undefined where the ledger does not. */
+  readonly nextPin?: LedgerPin | undefined;
   /** For a bundle, where they are few enough. */
   readonly entries?: readonly Uint8Array[] | undefined;
 }
@@ -96,10 +104,15 @@ export class LedgerReader {
   /** Kept for a bundle; undefined once there are too many, or none is wanted. */
   #kept: Uint8Array[] | undefined;
   #bytes = 0;
+  readonly #pin: LedgerPin | undefined;
+  #pinSeen = false;
+  #pinBreach: PinBreach | undefined;
+  #lastPin: LedgerPin | undefined;
 
-  constructor({ primitives, mode, anchors, engine, keepEntries }: LedgerReaderOptions) {
+  constructor({ primitives, mode, anchors, engine, keepEntries, pin }: LedgerReaderOptions) {
     this.#audit = engine && new GovernanceAudit(primitives, engine);
-    this.#fold = new TrustFold({ primitives, mode, anchors, onEntry: (entry, tree) => this.#audit?.add(entry, tree) });
+    this.#pin = pin;
+    this.#fold = new TrustFold({ primitives, mode, anchors, onEntry: (entry, tree) => this.#accepted(entry, tree) });
     this.#kept = keepEntries ? [] : undefined;
   }
 
@@ -150,11 +163,31 @@ export class LedgerReader {
     return this.#fold.add(entry);
   }
 
+  /** The fold hands on what a signature covers, with the tree and the identities of then. */
+  #accepted(entry: Uint8Array, tree: MerkleTree): void {
+    this.#audit?.add(entry, tree);
+    const { last, lastSigned, identities } = this.#fold;
+    const isPinned = last.seqno === this.#pin?.lastSigned.seqno;
+    if (last !== lastSigned && !isPinned) return;
+    const found = {
+      serviceIdentity: identities.at(-1)!.certificate.nodeId,
+      lastSigned: last,
+      root: tree.root(last.seqno),
+    };
+    if (last === lastSigned) this.#lastPin = found;
+    if (!isPinned) return;
+    this.#pinSeen = true;
+    this.#pinBreach = pinMismatch(this.#pin!, found, last === lastSigned);
+  }
+
   #end(): ReadLedger {
     if (this.#fold.failure === undefined) this.#fold.finish();
     const audit = this.#audit;
+    const pin = this.#pin;
     return {
       ledger: this.#fold,
+      pinned: pin && { pin, breach: this.#pinSeen ? this.#pinBreach : pinNotSeen(pin, this.#fold.last) },
+      nextPin: this.#fold.failure === undefined ? this.#lastPin : undefined,
       redecided: audit && {
         requests: audit.requests,
         doubt: audit.firstDoubt && describeFinding(audit.firstDoubt),

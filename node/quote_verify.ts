@@ -5,11 +5,12 @@
  * code. What is judged stands in `shared/trust`; here it is fetched, read and shown.
  */
 
-import { FormatError } from "../shared/assert.ts";
+import { assert, FormatError } from "../shared/assert.ts";
 import { fromUtf8 } from "../shared/bytes.ts";
 import type { EvidenceAnchors } from "../shared/attestation/evidence.ts";
 import type { Primitives } from "../shared/crypto/primitives.ts";
 import { parseCertificatePem } from "../shared/crypto/x509.ts";
+import { type LedgerPin, mayMovePin } from "../shared/ledger/pin.ts";
 import type { ReplayMode } from "../shared/ledger/replay/state.ts";
 import {
   MAX_BUNDLE_AHEAD_MS,
@@ -22,8 +23,18 @@ import { type EvidenceBundle, parseBundle, serialiseBundle } from "../shared/tru
 import { climb } from "../shared/trust/ladder.ts";
 import { type ExpectedCode, type RungName, RUNGS, type TrustReport } from "../shared/trust/report.ts";
 import type { AppEngine } from "../enclave/app_engine.ts";
-import { ExitCode, readFile, readTextFile, reasonOf, requireWritable, UsageError } from "./commands/exit.ts";
+import { formatTxId } from "../shared/tx_id.ts";
+import {
+  ExitCode,
+  readFile,
+  readTextFile,
+  reasonOf,
+  requireDirectoryOf,
+  requireWritable,
+  UsageError,
+} from "./commands/exit.ts";
 import type { LedgerOutput } from "./commands/ledger_output.ts";
+import { readPin, writePin } from "./ledger_pin.ts";
 import { readCollateral } from "./quote_collateral.ts";
 import { LedgerReader, NO_LEDGER, readElsewhere, readFromNetwork, type ReadLedger } from "./quote_ledger.ts";
 import { tell } from "./quote_output.ts";
@@ -48,6 +59,8 @@ export interface QuoteRequest {
   readonly allowVirtual: boolean;
   readonly expected: ExpectedCode;
   readonly savePath?: string | undefined;
+  /** Where to remember how far the ledger was verified. */
+  readonly pinPath?: string | undefined;
   readonly json: boolean;
   /** Instead of the makers' own: for tests. */
   readonly anchors?: EvidenceAnchors | undefined;
@@ -62,13 +75,14 @@ export async function verifyQuote(request: QuoteRequest, output: LedgerOutput): 
   const { target, nowMs } = request;
   const servicePem = readServiceCertificate(request.serviceCert);
   if (request.savePath !== undefined) requireWritable(request.savePath, "write the bundle");
+  const pin = readPinOf(request);
   try {
     const bare = isNodeUrl(target) ? undefined : readBare(target);
     if (bare !== undefined) return verifyBare(request, bare, output);
     const given = request.collateral === undefined ? undefined : revocationListOf(request.collateral);
     const found = isNodeUrl(target)
-      ? await askNode(request, servicePem, output)
-      : await readFromFile(request, servicePem, output);
+      ? await askNode(request, servicePem, pin, output)
+      : await readFromFile(request, servicePem, pin, output);
     const { savedAtMs } = found.bundle;
     if (savedAtMs !== undefined && savedAtMs > nowMs + MAX_BUNDLE_AHEAD_MS) {
       throw new UsageError(
@@ -95,6 +109,7 @@ export async function verifyQuote(request: QuoteRequest, output: LedgerOutput): 
       peer: bundle.nodeCertificate && { der: bundle.nodeCertificate, connection: found.connection },
       servicePem,
       ledger: read.ledger,
+      pinned: read.pinned,
       redecided: read.redecided,
       at,
       upTo: request.upTo,
@@ -113,10 +128,45 @@ export async function verifyQuote(request: QuoteRequest, output: LedgerOutput): 
     const notProved = isFilesWord ? [moment, ...report.notProved] : report.notProved;
     tell({ ...report, notProved }, { ...request, at, source: bundle.source }, output);
     if (saved !== undefined) output.note(saved);
-    return exitCodeOf(report, request);
+    const exitCode = exitCodeOf(report, request);
+    if (exitCode === ExitCode.done) movePin(request, pin, read, output);
+    return exitCode;
   } finally {
     output.finish();
   }
+}
+
+/** The pin that is there; `--pin` where it could not be looked for is an error. @throws UsageError */
+function readPinOf(request: QuoteRequest): LedgerPin | undefined {
+  const { pinPath, upTo } = request;
+  if (pinPath === undefined) return undefined;
+  if (!needsLedger(request)) {
+    throw new UsageError(
+      `--pin is for what a ledger says, and --up-to ${upTo} reads none; say --up-to service or later`,
+    );
+  }
+  requireDirectoryOf(pinPath, "write the pin");
+  return readPin(pinPath);
+}
+
+/** Only behind a report in which all holds: else a ledger that is refused for another reason would move the pin. */
+function movePin(
+  { pinPath, serviceCert }: QuoteRequest,
+  pin: LedgerPin | undefined,
+  { nextPin }: ReadLedger,
+  output: LedgerOutput,
+): void {
+  if (pinPath === undefined) return;
+  assert(nextPin !== undefined, "A ledger that was verified has a signature");
+  if (mayMovePin(pin, nextPin, serviceCert !== undefined)) {
+    writePin(pinPath, nextPin);
+    output.note(`Pinned ${formatTxId(nextPin.lastSigned)} in ${pinPath}`);
+    return;
+  }
+  output.note(
+    `The service was recovered since ${formatTxId(pin!.lastSigned)} was pinned: its identity is ` +
+      `${nextPin.serviceIdentity} now; the pin stays there until --service-cert says that this is the service`,
+  );
 }
 
 function exitCodeOf({ verdict }: TrustReport, { allowVirtual }: QuoteRequest): number {
@@ -143,6 +193,7 @@ function verifyBare(request: QuoteRequest, bytes: Uint8Array, output: LedgerOutp
       ["--save", request.savePath !== undefined],
       ["--ledger", request.ledger !== undefined],
       ["--service-cert", request.serviceCert !== undefined],
+      ["--pin", request.pinPath !== undefined],
     ]
   ) {
     if (isGiven) throw new UsageError(`${option} is for nodes: ${target} is a report or quote, and nothing beside it`);
@@ -174,15 +225,20 @@ interface Found {
   readonly read: ReadLedger;
 }
 
-async function askNode(request: QuoteRequest, servicePem: string | undefined, output: LedgerOutput): Promise<Found> {
+async function askNode(
+  request: QuoteRequest,
+  servicePem: string | undefined,
+  pin: LedgerPin | undefined,
+  output: LedgerOutput,
+): Promise<Found> {
   const url = parseNodeUrl(request.target);
   using source = await NodeSource.open(url, servicePem);
   const evidence = await source.evidence();
   const read = !needsLedger(request)
     ? NO_LEDGER
     : request.ledger === undefined
-    ? await readFromNetwork(source, () => readerFor(request), output)
-    : await readElsewhere(request.ledger, readerFor(request), source.servicePem, output);
+    ? await readFromNetwork(source, () => readerFor(request, pin), output)
+    : await readElsewhere(request.ledger, readerFor(request, pin), source.servicePem, output);
   return {
     bundle: { ...evidence, nodeCertificate: source.certificate!, source: url.origin },
     connection: "held",
@@ -190,18 +246,19 @@ async function askNode(request: QuoteRequest, servicePem: string | undefined, ou
   };
 }
 
-function readerFor(request: QuoteRequest): LedgerReader {
+function readerFor(request: QuoteRequest, pin: LedgerPin | undefined): LedgerReader {
   const { anchors, savePath } = request;
-  return new LedgerReader({ ...request, anchors, keepEntries: savePath !== undefined });
+  return new LedgerReader({ ...request, anchors, pin, keepEntries: savePath !== undefined });
 }
 
 async function readFromFile(
   request: QuoteRequest,
   servicePem: string | undefined,
+  pin: LedgerPin | undefined,
   output: LedgerOutput,
 ): Promise<Found> {
   const bundle = readBundle(request.target);
-  const reader = readerFor(request);
+  const reader = readerFor(request, pin);
   const read = !needsLedger(request)
     ? NO_LEDGER
     : request.ledger !== undefined

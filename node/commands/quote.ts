@@ -33,6 +33,7 @@ interface VerifyOptions {
   readonly allowVirtual?: boolean;
   readonly lenient?: boolean;
   readonly save?: string;
+  readonly pin?: string;
   readonly json?: boolean;
 }
 
@@ -57,6 +58,10 @@ function verifyCommand(): Command {
     .option("--allow-virtual", "exit with 0 also where the platform is virtual, which proves nothing about hardware")
     .option("--lenient", "accept a ledger that older versions of CCF wrote")
     .option("--save <FILE>", "keep all that was looked at in one file, to be verified again without the node")
+    .option(
+      "--pin <FILE>",
+      "remember service identity, last signature and its root there; refuse a ledger that does not continue it",
+    )
     .option("--json", "print one JSON document instead of text")
     .addHelpText(
       "after",
@@ -73,11 +78,15 @@ The rungs, each standing on the one before:
 Steps are verified (ok), failed (BAD), not checked (-) or cannot be checked (?); one that was asked for and cannot be
 checked is refused. The ledger is read entry by entry and proves itself, so it may come from anybody.
 
+What a ledger cannot prove is that it is all there is. --pin makes the first run write FILE; later runs, and those of
+ledger verify, refuse a ledger that ends before the pinned signature (an older state) or has another root there (another
+branch), and write FILE again where all that was asked for holds. Over a recovery the pin moves with --service-cert only.
+
 Exit code: 0 verified, 1 refused (or virtual, without --allow-virtual), 2 wrong usage or unreadable input, 3 unreachable.
 
 Examples:
   deno task run quote verify https://127.0.0.1:8000 --service-cert workspace/sandbox_common/service_cert.pem \\
-    --allow-virtual --save workspace/evidence.json
+    --allow-virtual --save workspace/evidence.json --pin workspace/service.pin
   deno task run quote verify workspace/evidence.json --service-cert workspace/sandbox_common/service_cert.pem \\
     --allow-virtual`,
     )
@@ -87,7 +96,7 @@ Examples:
         "read",
         "env",
         ...(isOnline ? ["net" as const] : []),
-        ...(options.save === undefined ? [] : ["write" as const]),
+        ...(options.save === undefined && options.pin === undefined ? [] : ["write" as const]),
       ]);
       const request = {
         primitives: loadNativePrimitives(),
@@ -106,6 +115,7 @@ Examples:
           hostData: options.hostData && hexList(options.hostData, "--host-data"),
         },
         savePath: options.save,
+        pinPath: options.pin,
         json: options.json === true,
       };
       Deno.exitCode = await verifyQuote(request, new TerminalOutput(request.json));

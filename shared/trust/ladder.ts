@@ -34,6 +34,7 @@ import {
   publicKeyOf,
 } from "../crypto/x509.ts";
 import { NODES_INFO } from "../governance/tables.ts";
+import type { LedgerPin, PinBreach } from "../ledger/pin.ts";
 import { formatTxId } from "../tx_id.ts";
 import { codeSteps } from "./code_rung.ts";
 import { networkSteps, type RedecidedRequests } from "./network_rung.ts";
@@ -70,6 +71,8 @@ export interface TrustRequest {
   readonly servicePem?: string | undefined;
   /** A whole ledger, finished; or why there is none. */
   readonly ledger: TrustFold | { readonly unavailable: string };
+  /** What came of looking in the ledger for what was pinned of it before; undefined where nothing was. */
+  readonly pinned?: { readonly pin: LedgerPin; readonly breach: PinBreach | undefined } | undefined;
   /** What came of deciding every request of members again; undefined where nobody can run scripts. */
   readonly redecided?: RedecidedRequests | undefined;
   /** Milliseconds since 1970, at which certificates must be valid. */
@@ -254,6 +257,8 @@ class Climb {
       ),
       step("ledger's service", found === identity, `the ledger is of service ${found ?? "none"}`),
     ];
+    const { pinned } = this.#request;
+    if (pinned !== undefined) steps.push(pinStep(pinned.pin, pinned.breach));
     steps.push(...this.#rowSteps(fold));
     return steps;
   }
@@ -322,6 +327,11 @@ class Climb {
 function refusedLedger({ failure, last }: TrustFold): TrustStep {
   const reason = failure === undefined ? "it has no signature" : `transaction ${failure.seqno}: ${failure.reason}`;
   return step("ledger", false, last.seqno === 0 ? reason : `${reason}; what comes before holds`);
+}
+
+function pinStep(pin: LedgerPin, breach: PinBreach | undefined): TrustStep {
+  if (breach !== undefined) return { ...step("pin", false, breach.reason), code: breach.code };
+  return step("pin", true, `the ledger goes on from the pinned signature ${formatTxId(pin.lastSigned)}`);
 }
 
 function hostDataOf(claims: EvidenceClaims): string | undefined {

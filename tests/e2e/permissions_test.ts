@@ -41,6 +41,7 @@ const COMMANDS:
     ["quote_vectors", "quoteVectorsCommand", ["/nowhere"], ["read", "env"]],
     ["quote", "quoteCommand", ["verify", "/nowhere"], ["read", "env"]],
     ["quote", "quoteCommand", ["verify", "/nowhere", "--save", "/nowhere/x"], ["read", "write", "env"]],
+    ["quote", "quoteCommand", ["verify", "/nowhere", "--pin", "/nowhere/pin"], ["read", "write", "env"]],
     ["quote", "quoteCommand", ["verify", "https://127.0.0.1:1"], ["read", "net", "env"]],
     ["quote", "quoteCommand", ["verify", "/nowhere", "--ledger", "https://127.0.0.1:1"], ["read", "net", "env"]],
   ];

@@ -28,9 +28,10 @@ const ONE_NODE: readonly Expectation[] = [
   [/^deno task run call .*ledger\/writes/m, /"seqnos":\[\d+,.*1\]/],
   [
     /^deno task run quote verify https/m,
-    /^Virtual: all else holds of node [\s\S]*^Saved in workspace\/evidence\.json$/m,
+    /^Virtual: all else holds of node [\s\S]*^Saved in workspace\/evidence\.json\nPinned 2\.\d+ in workspace\/service\.pin$/m,
   ],
   [/^deno task run quote verify workspace/m, /^ {2}ok {2}decisions: [\s\S]*^Virtual: all else holds of node /m],
+  [/^deno task run ledger verify .* --pin/m, /^ {2}pinned in workspace\/service\.pin$/m],
   [/^deno task run member list/m, /Accepted/],
   [/^deno task run ledger verify .* --governance/m, /requests of members were decided again; findings: 0/],
   [/^deno task run member propose/m, /Open, committed as transaction 2\./],

@@ -100,9 +100,19 @@ export interface CodeHandle {
   destroy(): void;
 }
 
+/** To the page a key in a shadow root seems pressed on its host, which is no field: its shortcuts must not hear of it. */
+function rootOf(host: HTMLElement): ShadowRoot {
+  const root = host.attachShadow({ mode: "open" });
+  root.addEventListener("keydown", (event) => {
+    const { ctrlKey, metaKey } = event as KeyboardEvent;
+    if (!ctrlKey && !metaKey) event.stopPropagation();
+  });
+  return root;
+}
+
 /** Puts the editor into a host's shadow root. */
 export function mountCode(host: HTMLElement, options: CodeOptions): CodeHandle {
-  const root = host.shadowRoot ?? host.attachShadow({ mode: "open" });
+  const root = host.shadowRoot ?? rootOf(host);
   const { text, language, label, onChange, before } = options;
   const isReadOnly = onChange === undefined;
   let isTold = true;

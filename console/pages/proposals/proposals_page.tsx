@@ -140,7 +140,6 @@ function Filters({ list, voters, names, query }: {
         <input
           id={`${id}-text`}
           type="search"
-          data-search
           value={query.get("text") ?? ""}
           onInput={({ currentTarget }) => replaceQuery({ text: currentTarget.value })}
         />

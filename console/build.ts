@@ -128,13 +128,31 @@ async function main(target: string): Promise<void> {
   try {
     await writeAll(out);
     await removeIfThere(target);
-    Deno.renameSync(out, target);
+    replace(out, target);
   } catch (error) {
     await removeIfThere(out);
     throw error;
   }
   const page = Deno.readTextFileSync(join(target, "console.html.sha256"));
   console.log(`Built ${target}: the single page has SHA-256 ${page.split(" ")[0]}`);
+}
+
+/** Where another build was faster, its page stays: it is of the same sources. */
+function replace(out: string, target: string): void {
+  try {
+    Deno.renameSync(out, target);
+  } catch (error) {
+    if (modifiedOf(join(target, "app/policy.json")) === undefined) throw error;
+    Deno.removeSync(out, { recursive: true });
+  }
+}
+
+function modifiedOf(path: string): Date | null | undefined {
+  try {
+    return Deno.statSync(path).mtime;
+  } catch {
+    return undefined;
+  }
 }
 
 async function removeIfThere(folder: string): Promise<void> {

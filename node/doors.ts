@@ -8,6 +8,7 @@
 
 import type { InterfaceMetrics, RpcInterface, SessionMetrics } from "../enclave/messages.ts";
 import { resolveRpcInterface } from "./config.ts";
+import type { ConsoleFiles } from "./console_files.ts";
 import type { RequestBatcher } from "./listener.ts";
 import type { RpcInterfaceConfig } from "./node_config.ts";
 import { StartFailure } from "./start_failure.ts";
@@ -24,6 +25,8 @@ export interface DoorsOptions {
   readonly idleTimeoutMs: number | null;
   /** HTML for `GET /` where callers show no certificate. */
   readonly page: () => string;
+  /** The members' page, for the same interfaces. */
+  readonly console?: ConsoleFiles | undefined;
   /** A connection failed at TLS or TCP. For the log. */
   readonly onConnectionError: (message: string) => void;
 }
@@ -127,7 +130,13 @@ async function openDoor(config: RpcInterfaceConfig, options: DoorsOptions): Prom
     return { config, listener, reserved: undefined };
   }
   const reserved = new ReservedPort(hostname, port);
-  const listener = await WebListener.listen({ ...common, port: reserved.port, identity: null, page: options.page });
+  const listener = await WebListener.listen({
+    ...common,
+    port: reserved.port,
+    identity: null,
+    page: options.page,
+    ...(options.console !== undefined && { console: options.console }),
+  });
   return { config, listener, reserved };
 }
 

@@ -31,6 +31,7 @@ import { StartFailure } from "./start_failure.ts";
 import type { SnapshotFile, SnapshotFiles } from "./snapshot_files.ts";
 import type { TlsIdentity } from "./tls_server.ts";
 import { formatAddress } from "./units.ts";
+import { CONSOLE_FOLDER, ConsoleFiles } from "./console_files.ts";
 import { welcomePage } from "./welcome_page.ts";
 
 export interface HostOptions {
@@ -226,11 +227,19 @@ export class Host {
       (why) => log.write("fail", "host", why),
     );
     this.#batcher = new RequestBatcher(this.#sink(enclave));
+    const consoleFiles = ConsoleFiles.read(CONSOLE_FOLDER);
     const doors = this.#doors = await Doors.open({
       interfaces: config.network.rpcInterfaces,
       batcher: this.#batcher,
       idleTimeoutMs: config.idleConnectionTimeoutMs ?? null,
-      page: () => welcomePage({ nodeId: this.#nodeId, platform: this.#options.platform.told.kind, urls: this.urls }),
+      page: () =>
+        welcomePage({
+          nodeId: this.#nodeId,
+          platform: this.#options.platform.told.kind,
+          urls: this.urls,
+          hasConsole: consoleFiles !== undefined,
+        }),
+      console: consoleFiles,
       onConnectionError: (message) => log.write("debug", "host", message),
     });
     const { host: hostname, port } = config.network.nodeToNode.bindAddress;

@@ -7,6 +7,7 @@
 
 import { Command, CommanderError } from "commander";
 import { callCommand } from "./commands/call.ts";
+import { consoleCommand } from "./commands/console.ts";
 import { ExitCode, UsageError } from "./commands/exit.ts";
 import { ledgerCommand } from "./commands/ledger.ts";
 import { memberCommand } from "./commands/member.ts";
@@ -21,6 +22,7 @@ import { FormatError } from "../shared/assert.ts";
 const program = new Command("quorate")
   .description("A confidential consortium ledger: run a node, govern it, audit ledgers, verify receipts and evidence")
   .addCommand(nodeCommand())
+  .addCommand(consoleCommand())
   .addCommand(callCommand())
   .addCommand(memberCommand())
   .addCommand(ledgerCommand())

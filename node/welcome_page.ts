@@ -13,6 +13,8 @@ export interface WelcomePage {
   readonly platform: PlatformKind;
   /** Interface name → URL. */
   readonly urls: ReadonlyMap<string, string>;
+  /** Whether the members' page is served at `/console/`. */
+  readonly hasConsole: boolean;
 }
 
 const DOCUMENTS: readonly (readonly [path: string, what: string])[] = [
@@ -43,7 +45,12 @@ everything on it.</p>`;
 <code>deno task run quote verify</code>.</p>`;
 }
 
-export function welcomePage({ nodeId, platform, urls }: WelcomePage): string {
+/** Whoever relies on it takes it from elsewhere. */
+const CONSOLE_LINK =
+  `<p><a href="/console/">The members' console</a> of this node. A page that comes from the node it judges is worth as
+much as the node: <code>deno task run console</code> opens the same from your own machine.</p>`;
+
+export function welcomePage({ nodeId, platform, urls, hasConsole }: WelcomePage): string {
   const items = DOCUMENTS.map(([path, what]) =>
     `<li><a href="${escaped(path)}"><code>${escaped(path)}</code></a> ${escaped(what)}</li>`
   );
@@ -62,6 +69,7 @@ export function welcomePage({ nodeId, platform, urls }: WelcomePage): string {
 <h1>A Quorate node</h1>
 <p>Node <code>${escaped(nodeId)}</code> keeps one encrypted, signed ledger for a consortium.</p>
 ${platformNote(platform)}
+${hasConsole ? CONSOLE_LINK : ""}
 <h2>What it serves</h2>
 <ul>
 ${items.join("\n")}

@@ -2,7 +2,12 @@ import { strict as assert } from "node:assert";
 import { welcomePage } from "./welcome_page.ts";
 
 const page = (platform: "virtual" | "snp" | "tdx" | "sgx") =>
-  welcomePage({ nodeId: "0a".repeat(32), platform, urls: new Map([["<a>", "https://127.0.0.1:8000/?x=1&y=2"]]) });
+  welcomePage({
+    nodeId: "0a".repeat(32),
+    platform,
+    urls: new Map([["<a>", "https://127.0.0.1:8000/?x=1&y=2"]]),
+    hasConsole: false,
+  });
 
 Deno.test("the page of a virtual node warns, and that of another asks to be checked", () => {
   assert.match(page("virtual"), /Virtual platform:<\/strong> no hardware protects this node/);

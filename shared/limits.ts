@@ -502,3 +502,15 @@ export const MAX_PAGE_FILES = 100_000;
 export const MAX_PAGE_WRITES_WITH_BEFORE = 500;
 /** Strange things about a ledger that are listed. */
 export const MAX_PAGE_WARNINGS = 100;
+/** Bytes of the built page, all files together. */
+export const MAX_CONSOLE_BYTES = 32 * MIB;
+/** Of a request or an answer that the relay passes on. */
+export const MAX_RELAY_BODY_BYTES = 64 * MIB;
+/** How long the relay waits for the node. */
+export const MAX_RELAY_WAIT_MS = 30_000;
+/** Requests that the relay passes on at once. */
+export const MAX_RELAY_REQUESTS = 64;
+/** Receipts that the page checks together. */
+export const MAX_RECEIPTS_AT_ONCE = 1000;
+/** Of a receipt in a link: longer addresses are cut by programs that people send them with. */
+export const MAX_RECEIPT_LINK_CHARACTERS = 16_000;

@@ -18,6 +18,7 @@ import { requireFreePorts } from "../free_ports.ts";
 import { Host } from "../host.ts";
 import type { NodeConfig } from "../node_config.ts";
 import { type NodePlatform, openPlatform, virtualPlatform } from "../node_platform.ts";
+import { buildConsole } from "../console_build.ts";
 import { createLog } from "../log.ts";
 import {
   createSandbox,
@@ -105,13 +106,14 @@ export function nodeCommand(): Command {
     )
     .action(async (options: Options, command: Command) => {
       const isNetwork = options.config === undefined && options.nodes !== "1";
+      const notBuilt = options.config === undefined ? await buildConsole((text) => console.log(text)) : undefined;
       // A node that may have hardware to ask does so first: for that it needs everything.
       if (options.config === undefined || options.check === true) {
         keepPermissions([...NODE_PERMISSIONS, ...(isNetwork ? ["run" as const] : [])]);
       }
       requireFittingOptions(options, command);
       Deno.exitCode = options.config === undefined
-        ? await runSandbox(options)
+        ? await runSandbox(options, notBuilt)
         : await runConfigured(options.config, options);
     });
 }
@@ -198,7 +200,8 @@ function environment(name: string): string | undefined {
   }
 }
 
-async function runSandbox(options: Options): Promise<number> {
+/** @param notBuilt why there is no console */
+async function runSandbox(options: Options, notBuilt: string | undefined): Promise<number> {
   const sandboxOptions = readSandboxOptions(options);
   const { workspace: path, host, port, appFolder, constitutionFolder } = sandboxOptions;
   const nodes = wholeNumber("--nodes", options.nodes, 1, MAX_SANDBOX_NODES);
@@ -221,7 +224,7 @@ async function runSandbox(options: Options): Promise<number> {
     running = nodes === 1
       ? await openSandbox(sandbox, options.logLevel, signals)
       : await openNetwork(sandboxOptions, nodes, sandbox, options.logLevel, signals);
-    if (running !== undefined) announce(running.nodes, sandbox, path);
+    if (running !== undefined) announce(running.nodes, sandbox, path, notBuilt);
   } catch (error) {
     await running?.close();
     if (error instanceof NodeLost) workspace.release();
@@ -347,10 +350,20 @@ async function openNetwork(
 }
 
 /** Tells scripts by `sandbox.json`, which appears complete, and people on the terminal. */
-function announce(nodes: readonly RunningSandboxNode[], { commonFolder }: Sandbox, workspace: string): void {
+function announce(
+  nodes: readonly RunningSandboxNode[],
+  { commonFolder }: Sandbox,
+  workspace: string,
+  notBuilt: string | undefined,
+): void {
   const serviceCert = join(commonFolder, "service_cert.pem");
   const description = {
-    nodes: nodes.map(({ id, url, webUrl }) => ({ id, url, web_url: webUrl, console_url: null })),
+    nodes: nodes.map(({ id, url, webUrl }) => ({
+      id,
+      url,
+      web_url: webUrl,
+      console_url: notBuilt === undefined ? `${webUrl}/console/` : null,
+    })),
     service_cert: serviceCert,
     common_dir: commonFolder,
   };
@@ -369,6 +382,7 @@ ${colours.bold("The service is open.")} ${
   }
   with client certificates  ${nodes.map(({ url }) => url).join("  ")}
   for browsers and scripts  ${nodes.map(({ webUrl }) => webUrl).join("  ")}
+  console, served by them   ${notBuilt ?? nodes.map(({ webUrl }) => `${webUrl}/console/`).join("  ")}
   service certificate       ${serviceCert}
   credentials               ${commonFolder}
 
@@ -377,6 +391,9 @@ Try it:
     -d '{"id": 42, "msg": "hello"}' ${first!.url}/app/log/private
 or, without curl:
   deno task run call /app/log/private --as user0 --data '{"id": 42, "msg": "hello"}'
+
+The console, on this machine, by its own way to the node:
+  deno task run console${workspace === resolve("workspace") ? "" : ` --workspace ${workspace}`}
 
 Ctrl-C stops ${nodes.length === 1 ? "it" : "all of them"}.`);
 }

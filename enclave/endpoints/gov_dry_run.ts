@@ -2,11 +2,12 @@
  * `POST /gov/service/proposals:dry-run`: what would become of a proposal. An addition of ours; CCF has none.
  *
  * In: a proposal, in the body or signed in COSE under a type of its own, by a member; or the ID of an open one in
- * `?proposalId=`. Out: see `governance/dry_run.ts`. Nothing is written, so every node can answer.
+ * `?proposalId=`, with its own text in the body or none. Out: see `governance/dry_run.ts`. Nothing is written, so every
+ * node can answer.
  */
 
-import { toHex } from "../../shared/bytes.ts";
-import { MEMBERS_INFO } from "../../shared/governance/tables.ts";
+import { equalBytes, toHex } from "../../shared/bytes.ts";
+import { MEMBERS_INFO, PROPOSALS } from "../../shared/governance/tables.ts";
 import type { Transaction } from "../../shared/kv/transaction.ts";
 import { formatTxId } from "../../shared/tx_id.ts";
 import { type DryRun, dryRun, requireText } from "../governance/dry_run.ts";
@@ -47,11 +48,13 @@ function tryProposal(context: EndpointContext): unknown {
   node.dryRuns.require(memberId, node.nowMs);
   const open = request.parameter("proposalId");
   const proposalId = open === undefined ? toHex(node.primitives.sha256(payload)) : requireId(open, "proposal");
-  if (open !== undefined && payload.length > 0) {
-    throw new OdataError(400, "InvalidInput", "Either a proposal in the body or ?proposalId= of an open one, not both");
-  }
   const proposal = open === undefined ? requireText(payload) : undefined;
   const before = node.store.beginCommitted();
+  // Whoever signs the question sees the proposal's own text in it, so that must be the one that is tried.
+  const stored = before.open(PROPOSALS).get(proposalId);
+  if (open !== undefined && payload.length > 0 && stored !== undefined && !equalBytes(payload, stored)) {
+    throw new OdataError(400, "InvalidInput", `The body is another proposal than ${proposalId}; it may also be empty`);
+  }
   const trial = node.store.beginTrial();
   const result = dryRun(
     node.scriptHost,

@@ -57,6 +57,17 @@ serviceTest("an open proposal is tried with the ballots that it has", "native", 
   assert.deepEqual(new Set(json.passesIf.flat()), new Set([ids(service)[0], ids(service)[2]]));
   const unknown = send(service, { ...request, target: `${TARGET}&proposalId=${"0".repeat(64)}` });
   assert.equal(unknown.status, 404);
+  const withText = (text: Uint8Array) => {
+    const question = signed(service.sandbox.opening.members[2]!, { kind: "proposal_dry_run", proposal: text });
+    return send(service, { ...question, target });
+  };
+  const { body } = reply(service.node.request({
+    method: "GET",
+    target: `/gov/members/proposals/${proposalId}/actions?api-version=2024-07-01`,
+  })).response;
+  assert.deepEqual(withText(body).json.votes, json.votes);
+  const other = withText(toUtf8('{"actions":[]}'));
+  assert.match(`${other.status} ${other.json.error.message}`, /^400 The body is another proposal than /);
 });
 
 serviceTest("what is wrong with a proposal, its ballots or its actions is part of the answer", "native", (service) => {

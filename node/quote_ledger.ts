@@ -17,7 +17,7 @@ import type { Seqno } from "../shared/tx_id.ts";
 import type { AppEngine } from "../enclave/app_engine.ts";
 import type { LedgerOutput } from "./commands/ledger_output.ts";
 import { Unreachable } from "./commands/node_client.ts";
-import { describeFinding, GovernanceAudit } from "./governance_audit.ts";
+import { describeFinding, GovernanceAudit } from "../enclave/audit/governance_audit.ts";
 import { listLedger } from "./ledger_listing.ts";
 import { walkLedger } from "./ledger_scan.ts";
 import { isNodeUrl, NodeSource, parseNodeUrl } from "./quote_source.ts";

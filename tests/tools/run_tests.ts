@@ -33,6 +33,8 @@ export const UNIT_FILES = [
  * commit does not wait for them.
  */
 export const LONG_TESTS = [
+  "enclave/audit/governance_audit_forged_test.ts",
+  "enclave/audit/governance_audit_test.ts",
   "enclave/channels/hostile_peer_test.ts",
   "enclave/endpoints/join_recorded_test.ts",
   "enclave/enclave_test.ts",
@@ -44,8 +46,6 @@ export const LONG_TESTS = [
   "enclave/snapshotter_test.ts",
   "node/commands/ledger_verify_test.ts",
   "node/enclave_worker_test.ts",
-  "node/governance_audit_forged_test.ts",
-  "node/governance_audit_test.ts",
   "node/ledger_audit_test.ts",
   "node/peer_faults_test.ts",
   "node/peers_test.ts",

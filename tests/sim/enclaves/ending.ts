@@ -9,7 +9,7 @@ import { createHash } from "node:crypto";
 import { toHex } from "../../../shared/bytes.ts";
 import type { StoreSnapshot } from "../../../shared/kv/store.ts";
 import { LedgerVerifier } from "../../../shared/ledger/replay.ts";
-import { GovernanceAudit } from "../../../node/governance_audit.ts";
+import { GovernanceAudit } from "../../../enclave/audit/governance_audit.ts";
 import { formatTxId } from "../../../shared/tx_id.ts";
 import { Violation } from "../world.ts";
 import { type Client, requireReceipt } from "./clients.ts";

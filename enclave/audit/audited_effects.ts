@@ -8,11 +8,11 @@
  * Rules: those of `enclave/governance/effects.ts`; governance.md §4.1, §5, §6
  */
 
-import { FormatError } from "../shared/assert.ts";
-import { equalBytes, fromUtf8Lenient } from "../shared/bytes.ts";
-import { isRequestSigned, parseCertificateRequestPem } from "../shared/crypto/csr.ts";
-import type { Primitives } from "../shared/crypto/primitives.ts";
-import { type Certificate, isSignedBy, parseCertificatePem, publicKeyOf } from "../shared/crypto/x509.ts";
+import { FormatError } from "../../shared/assert.ts";
+import { equalBytes, fromUtf8Lenient } from "../../shared/bytes.ts";
+import { isRequestSigned, parseCertificateRequestPem } from "../../shared/crypto/csr.ts";
+import type { Primitives } from "../../shared/crypto/primitives.ts";
+import { type Certificate, isSignedBy, parseCertificatePem, publicKeyOf } from "../../shared/crypto/x509.ts";
 import {
   ENCRYPTED_LEDGER_SECRETS,
   ENCRYPTED_SUBMITTED_SHARES,
@@ -26,14 +26,14 @@ import {
   RECOVERY_SHARES,
   SERVICE_INFO,
   SERVICE_PREVIOUS_IDENTITY,
-} from "../shared/governance/tables.ts";
-import type { Transaction } from "../shared/kv/transaction.ts";
-import type { TableWrites } from "../shared/kv/write_set.ts";
-import { parseTxId, type Seqno } from "../shared/tx_id.ts";
-import type { GovernanceEffects } from "../enclave/app_engine.ts";
-import { validityFrom } from "../enclave/governance/certificate_renewal.ts";
-import { removeJwtPublicSigningKeys, setJwtPublicSigningKeys } from "../enclave/governance/jwt_keys.ts";
-import { because, canRekey } from "../enclave/governance/ledger_rekey.ts";
+} from "../../shared/governance/tables.ts";
+import type { Transaction } from "../../shared/kv/transaction.ts";
+import type { TableWrites } from "../../shared/kv/write_set.ts";
+import { parseTxId, type Seqno } from "../../shared/tx_id.ts";
+import type { GovernanceEffects } from "../app_engine.ts";
+import { validityFrom } from "../governance/certificate_renewal.ts";
+import { removeJwtPublicSigningKeys, setJwtPublicSigningKeys } from "../governance/jwt_keys.ts";
+import { because, canRekey } from "../governance/ledger_rekey.ts";
 
 /** The effects of one transaction, as its entry has them. */
 export class AuditedEffects implements GovernanceEffects {

@@ -6,17 +6,17 @@
  * Knows nothing of what the entry holds otherwise. Rules: governance.md §2, §3
  */
 
-import { FormatError } from "../shared/assert.ts";
-import { toBase64 } from "../shared/bytes.ts";
-import { verifyCoseSign1 } from "../shared/crypto/cose.ts";
-import { type GovernanceRequestHeader, parseGovernanceRequest } from "../shared/crypto/cose_headers.ts";
-import type { Primitives } from "../shared/crypto/primitives.ts";
-import { parseCertificatePem, publicKeyOf } from "../shared/crypto/x509.ts";
-import { MEMBERS_ACKS, MEMBERS_CERTS, MEMBERS_INFO, SERVICE_INFO } from "../shared/governance/tables.ts";
-import type { Transaction } from "../shared/kv/transaction.ts";
-import type { TableWrites } from "../shared/kv/write_set.ts";
-import { proposalIdOf, requestDigestOf } from "../shared/ledger/proposal_id.ts";
-import type { AppEngine } from "../enclave/app_engine.ts";
+import { FormatError } from "../../shared/assert.ts";
+import { toBase64 } from "../../shared/bytes.ts";
+import { verifyCoseSign1 } from "../../shared/crypto/cose.ts";
+import { type GovernanceRequestHeader, parseGovernanceRequest } from "../../shared/crypto/cose_headers.ts";
+import type { Primitives } from "../../shared/crypto/primitives.ts";
+import { parseCertificatePem, publicKeyOf } from "../../shared/crypto/x509.ts";
+import { MEMBERS_ACKS, MEMBERS_CERTS, MEMBERS_INFO, SERVICE_INFO } from "../../shared/governance/tables.ts";
+import type { Transaction } from "../../shared/kv/transaction.ts";
+import type { TableWrites } from "../../shared/kv/write_set.ts";
+import { proposalIdOf, requestDigestOf } from "../../shared/ledger/proposal_id.ts";
+import type { AppEngine } from "../app_engine.ts";
 import {
   type Chamber,
   createProposal,
@@ -24,11 +24,11 @@ import {
   type SignedRequest,
   submitBallot,
   withdrawProposal,
-} from "../enclave/governance/proposals.ts";
-import { GovernanceScripts, type ScriptHost } from "../enclave/governance/scripts.ts";
-import { OdataError } from "../enclave/frontend/odata_error.ts";
-import { holdsShares } from "../enclave/share_manager.ts";
-import { AuditedEffects } from "./governance_audit_effects.ts";
+} from "../governance/proposals.ts";
+import { GovernanceScripts, type ScriptHost } from "../governance/scripts.ts";
+import { OdataError } from "../frontend/odata_error.ts";
+import { holdsShares } from "../share_manager.ts";
+import { AuditedEffects } from "./audited_effects.ts";
 
 /** What a request is decided with. */
 export interface Trial {

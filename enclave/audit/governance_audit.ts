@@ -3,27 +3,27 @@
  * time and over the tables of its time, and what comes of it is compared with what the ledger has.
  *
  * In: transactions in order, that were verified; a script engine. Out: findings, one sentence each; the proposals.
- * Knows nothing of files. What cannot be made again, secrets and the like: `governance_audit_effects.ts`; what nodes do
- * by themselves: `governance_audit_nodes.ts`.
+ * Knows nothing of files. What cannot be made again, secrets and the like: `audited_effects.ts`; what nodes do
+ * by themselves: `node_changes.ts`.
  * Scripts may look at the time and at chance, which no ledger has. A decision that can be had at one time and not at
  * another is said to be beyond what can be checked.
  */
 
-import { FormatError } from "../shared/assert.ts";
-import { equalBytes, fromBase64, fromByteString, fromUtf8Lenient } from "../shared/bytes.ts";
-import type { Primitives } from "../shared/crypto/primitives.ts";
-import { COSE_HISTORY, HISTORY, MEMBERS_ACKS, PROPOSALS, PROPOSALS_INFO } from "../shared/governance/tables.ts";
-import { Store } from "../shared/kv/store.ts";
-import type { Transaction } from "../shared/kv/transaction.ts";
-import type { TableWrites } from "../shared/kv/write_set.ts";
-import { LedgerEntry } from "../shared/ledger/entry.ts";
-import type { Snapshot } from "../shared/ledger/snapshot.ts";
-import { MAX_LISTED_FINDINGS, MAX_PROPOSAL_ROOT_DISTANCE } from "../shared/limits.ts";
-import type { MerkleTree } from "../shared/merkle/tree.ts";
-import { formatTxId, type TxId } from "../shared/tx_id.ts";
-import type { AppEngine } from "../enclave/app_engine.ts";
-import { concernsGovernance, unexplainedChanges } from "./governance_audit_nodes.ts";
-import { ProposalHistories } from "./governance_audit_proposals.ts";
+import { FormatError } from "../../shared/assert.ts";
+import { equalBytes, fromBase64, fromByteString, fromUtf8Lenient } from "../../shared/bytes.ts";
+import type { Primitives } from "../../shared/crypto/primitives.ts";
+import { COSE_HISTORY, HISTORY, MEMBERS_ACKS, PROPOSALS, PROPOSALS_INFO } from "../../shared/governance/tables.ts";
+import { Store } from "../../shared/kv/store.ts";
+import type { Transaction } from "../../shared/kv/transaction.ts";
+import type { TableWrites } from "../../shared/kv/write_set.ts";
+import { LedgerEntry } from "../../shared/ledger/entry.ts";
+import type { Snapshot } from "../../shared/ledger/snapshot.ts";
+import { MAX_LISTED_FINDINGS, MAX_PROPOSAL_ROOT_DISTANCE } from "../../shared/limits.ts";
+import type { MerkleTree } from "../../shared/merkle/tree.ts";
+import { formatTxId, type TxId } from "../../shared/tx_id.ts";
+import type { AppEngine } from "../app_engine.ts";
+import { concernsGovernance, unexplainedChanges } from "./node_changes.ts";
+import { ProposalHistories } from "./proposal_histories.ts";
 import {
   acknowledgeAgain,
   type AuditedRequest,
@@ -31,7 +31,7 @@ import {
   decideAgain,
   Refusal,
   watched,
-} from "./governance_audit_requests.ts";
+} from "./audited_requests.ts";
 
 export interface GovernanceFinding {
   readonly txId: TxId;

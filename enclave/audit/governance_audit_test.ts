@@ -1,11 +1,11 @@
 import { strict as assert } from "node:assert";
-import { parseChunk } from "../shared/ledger/chunk.ts";
-import { LedgerVerifier } from "../shared/ledger/replay.ts";
-import { formatTxId } from "../shared/tx_id.ts";
-import { loadScriptEngine } from "../enclave/js/runtime.ts";
-import { loadNativePrimitives } from "../enclave/native_primitives.ts";
-import { ledgerDirectories, ledgerDirectory, readEntries } from "../tests/services.ts";
-import { teamData, teamTest } from "../tests/team_data.ts";
+import { parseChunk } from "../../shared/ledger/chunk.ts";
+import { LedgerVerifier } from "../../shared/ledger/replay.ts";
+import { formatTxId } from "../../shared/tx_id.ts";
+import { loadScriptEngine } from "../js/runtime.ts";
+import { loadNativePrimitives } from "../native_primitives.ts";
+import { ledgerDirectories, ledgerDirectory, readEntries } from "../../tests/services.ts";
+import { teamData, teamTest } from "../../tests/team_data.ts";
 import { GovernanceAudit } from "./governance_audit.ts";
 
 const primitives = loadNativePrimitives();

@@ -5,14 +5,14 @@
  * Knows nothing of whether any of it follows. Formats: ledger-and-receipts.md §10.2
  */
 
-import { FormatError } from "../shared/assert.ts";
-import { type ProposalInfo, PROPOSALS, PROPOSALS_INFO } from "../shared/governance/tables.ts";
-import { parseJsonBytes } from "../shared/json.ts";
-import { listOf, object, text } from "../shared/json_shape.ts";
-import type { Transaction } from "../shared/kv/transaction.ts";
-import type { TableWrites } from "../shared/kv/write_set.ts";
-import { MAX_LISTED_FINDINGS } from "../shared/limits.ts";
-import { formatTxId, type TxId } from "../shared/tx_id.ts";
+import { FormatError } from "../../shared/assert.ts";
+import { type ProposalInfo, PROPOSALS, PROPOSALS_INFO } from "../../shared/governance/tables.ts";
+import { parseJsonBytes } from "../../shared/json.ts";
+import { listOf, object, text } from "../../shared/json_shape.ts";
+import type { Transaction } from "../../shared/kv/transaction.ts";
+import type { TableWrites } from "../../shared/kv/write_set.ts";
+import { MAX_LISTED_FINDINGS } from "../../shared/limits.ts";
+import { formatTxId, type TxId } from "../../shared/tx_id.ts";
 
 export interface ProposalEvent {
   readonly txid: string;

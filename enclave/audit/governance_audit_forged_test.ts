@@ -19,24 +19,24 @@ import {
   SERVICE_INFO,
   USERS_CERTS,
   USERS_INFO,
-} from "../shared/governance/tables.ts";
-import { PLAIN_BALLOTS } from "../shared/governance/member_request.ts";
-import { toUtf8 } from "../shared/bytes.ts";
-import type { Transaction } from "../shared/kv/transaction.ts";
-import { LedgerEntry } from "../shared/ledger/entry.ts";
-import { LedgerVerifier } from "../shared/ledger/replay.ts";
-import { MerkleTree } from "../shared/merkle/tree.ts";
-import { Effects } from "../enclave/governance/effects.ts";
-import { createProposal, submitBallot } from "../enclave/governance/proposals.ts";
-import { GovernanceScripts } from "../enclave/governance/scripts.ts";
-import { loadScriptEngine } from "../enclave/js/runtime.ts";
-import { runVerify, type VerifyOptions } from "./commands/ledger.ts";
-import { RecordedOutput } from "../tests/recorded_output.ts";
-import { serviceTest } from "../tests/inline_app.ts";
-import type { InlineService } from "../tests/inline_service.ts";
-import { ask, decide, propose, signed, vote } from "../tests/members.ts";
+} from "../../shared/governance/tables.ts";
+import { PLAIN_BALLOTS } from "../../shared/governance/member_request.ts";
+import { toUtf8 } from "../../shared/bytes.ts";
+import type { Transaction } from "../../shared/kv/transaction.ts";
+import { LedgerEntry } from "../../shared/ledger/entry.ts";
+import { LedgerVerifier } from "../../shared/ledger/replay.ts";
+import { MerkleTree } from "../../shared/merkle/tree.ts";
+import { Effects } from "../governance/effects.ts";
+import { createProposal, submitBallot } from "../governance/proposals.ts";
+import { GovernanceScripts } from "../governance/scripts.ts";
+import { loadScriptEngine } from "../js/runtime.ts";
+import { runVerify, type VerifyOptions } from "../../node/commands/ledger.ts";
+import { RecordedOutput } from "../../tests/recorded_output.ts";
+import { serviceTest } from "../../tests/inline_app.ts";
+import type { InlineService } from "../../tests/inline_service.ts";
+import { ask, decide, propose, signed, vote } from "../../tests/members.ts";
 import { GovernanceAudit, type GovernanceFinding } from "./governance_audit.ts";
-import { authenticate } from "./governance_audit_requests.ts";
+import { authenticate } from "./audited_requests.ts";
 
 const engine = await loadScriptEngine(() => performance.now());
 

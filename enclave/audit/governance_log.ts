@@ -8,16 +8,16 @@
  */
 
 import { sha256 } from "@noble/hashes/sha2.js";
-import { FormatError } from "../shared/assert.ts";
-import { type ByteString, fromByteString, fromUtf8Lenient, toHex } from "../shared/bytes.ts";
-import * as tables from "../shared/governance/tables.ts";
-import { parseJsonBytes } from "../shared/json.ts";
-import { listOf, object, text } from "../shared/json_shape.ts";
-import type { TableWrites } from "../shared/kv/write_set.ts";
-import { LedgerEntry } from "../shared/ledger/entry.ts";
-import type { Snapshot } from "../shared/ledger/snapshot.ts";
-import { MAX_LISTED_FINDINGS } from "../shared/limits.ts";
-import { formatTxId, type TxId } from "../shared/tx_id.ts";
+import { FormatError } from "../../shared/assert.ts";
+import { type ByteString, fromByteString, fromUtf8Lenient, toHex } from "../../shared/bytes.ts";
+import * as tables from "../../shared/governance/tables.ts";
+import { parseJsonBytes } from "../../shared/json.ts";
+import { listOf, object, text } from "../../shared/json_shape.ts";
+import type { TableWrites } from "../../shared/kv/write_set.ts";
+import { LedgerEntry } from "../../shared/ledger/entry.ts";
+import type { Snapshot } from "../../shared/ledger/snapshot.ts";
+import { MAX_LISTED_FINDINGS } from "../../shared/limits.ts";
+import { formatTxId, type TxId } from "../../shared/tx_id.ts";
 
 export interface GovernanceEvent {
   readonly txId: TxId;

@@ -10,9 +10,9 @@
  * members have set to be refreshed; hand a member the state digest to acknowledge.
  */
 
-import { equalBytes, fromByteString, fromUtf8Lenient } from "../shared/bytes.ts";
-import { parseJsonBytes, stableJson } from "../shared/json.ts";
-import { object, text } from "../shared/json_shape.ts";
+import { equalBytes, fromByteString, fromUtf8Lenient } from "../../shared/bytes.ts";
+import { parseJsonBytes, stableJson } from "../../shared/json.ts";
+import { object, text } from "../../shared/json_shape.ts";
 import {
   DCAP_TCB_STATUSES,
   JWT_ISSUERS,
@@ -39,9 +39,9 @@ import {
   TDX_MEASUREMENTS,
   VIRTUAL_HOST_DATA,
   VIRTUAL_MEASUREMENTS,
-} from "../shared/governance/tables.ts";
-import type { Transaction } from "../shared/kv/transaction.ts";
-import type { TableWrites } from "../shared/kv/write_set.ts";
+} from "../../shared/governance/tables.ts";
+import type { Transaction } from "../../shared/kv/transaction.ts";
+import type { TableWrites } from "../../shared/kv/write_set.ts";
 
 const GOVERNANCE = "public:ccf.gov.";
 const SELF_HEALING = "public:ccf.gov.self_healing_open.";

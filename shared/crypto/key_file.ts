@@ -12,7 +12,7 @@ import { cbc } from "@noble/ciphers/aes.js";
 import { pbkdf2 } from "@noble/hashes/pbkdf2.js";
 import { sha256 } from "@noble/hashes/sha2.js";
 import { FormatError } from "../assert.ts";
-import { toUtf8 } from "../bytes.ts";
+import { toHex, toUtf8 } from "../bytes.ts";
 import { MAX_PBKDF2_ITERATIONS } from "../limits.ts";
 import { DerReader, readDer, TAG } from "./der.ts";
 import {
@@ -37,6 +37,9 @@ const OID = {
 
 const AES_KEY_BYTES = 32;
 const AES_BLOCK_BYTES = 16;
+
+/** The passphrase does not open the file, or its first bytes are damaged: from outside both look alike. */
+export class WrongPassphrase extends FormatError {}
 
 /**
  * Reads the one private key of a file. Other blocks, certificates say, are passed over.
@@ -103,7 +106,7 @@ export function parsePrivateKey(pkcs8: Uint8Array): PrivateKey {
  * Decrypts PKCS#8 under PBES2.
  *
  * @returns PKCS#8 that is not encrypted
- * @throws FormatError
+ * @throws WrongPassphrase; FormatError where the file is damaged, or no passphrase is given
  */
 export function decryptPrivateKeyInfo(der: Uint8Array, passphrase: string | undefined): Uint8Array {
   const reader = readDer(der, "an encrypted private key");
@@ -115,16 +118,30 @@ export function decryptPrivateKeyInfo(der: Uint8Array, passphrase: string | unde
     throw new FormatError("Cannot read a private key: it is encrypted; give its passphrase");
   }
 
+  // CBC has no tag. A wrong key shows in the padding or, once in 256 times, in what is not DER; a right one, in a damaged
+  // file, in a beginning that is that of every key.
+  if (ciphertext.length === 0 || ciphertext.length % AES_BLOCK_BYTES !== 0) {
+    throw new FormatError(
+      `Cannot decrypt a private key: the file is damaged, its ${ciphertext.length} bytes are no blocks`,
+    );
+  }
   const key = pbkdf2(sha256, toUtf8(passphrase), salt, { c: iterations, dkLen: AES_KEY_BYTES });
   try {
     const plaintext = cbc(key, iv).decrypt(ciphertext);
     readDer(plaintext, "a private key");
     return plaintext;
   } catch {
-    // CBC has no tag: a wrong key shows in the padding, or, once in 256 times, in what is not DER.
-    throw new FormatError("Cannot decrypt a private key: the passphrase is wrong, or the file is damaged");
+    if (
+      !KEY_START.test(toHex(cbc(key, iv, { disablePadding: true }).decrypt(ciphertext.subarray(0, AES_BLOCK_BYTES))))
+    ) {
+      throw new WrongPassphrase("Cannot decrypt a private key: the passphrase is wrong, or the file is damaged");
+    }
+    throw new FormatError("Cannot decrypt a private key: the passphrase is right, and the file is damaged");
   }
 }
+
+/** How PKCS#8 begins, in hex: a sequence, its length in one to three bytes, the version, the algorithm's sequence. */
+const KEY_START = /^30(?:[0-7].|81..|82....)02010[01]30/;
 
 function readEncryption(scheme: AlgorithmIdentifier): { salt: Uint8Array; iterations: number; iv: Uint8Array } {
   if (scheme.oid !== OID.pbes2) throw unsupported("scheme", scheme.oid);

@@ -30,6 +30,7 @@ import {
   parsePrivateKeyFile,
   parseRsaPrivateKeyFile,
   serialisePrivateKeyFile,
+  WrongPassphrase,
 } from "./key_file.ts";
 import { parsePemBlock, serialisePem } from "./pem.ts";
 import { noblePrimitives } from "./primitives.ts";
@@ -167,6 +168,18 @@ Deno.test("decryptPrivateKeyInfo() refuses parameters that would take for ever o
   assert.throws(() => decryptPrivateKeyInfo(encrypted(1, 16, writeUnsigned(32)), ""), {
     message: "Cannot decrypt a private key: the passphrase is wrong, or the file is damaged",
   });
+});
+
+Deno.test("a wrong passphrase is told apart from a damaged file", () => {
+  const der = parsePemBlock(ENCRYPTED_EC, "ENCRYPTED PRIVATE KEY");
+  const changed = (at: number) => der.map((byte, i) => i === at ? byte ^ 1 : byte);
+  const damaged = { message: "Cannot decrypt a private key: the passphrase is right, and the file is damaged" };
+  // The last block but one decides over the padding; the last one becomes noise.
+  assert.throws(() => decryptPrivateKeyInfo(changed(der.length - 17), PASSPHRASE), damaged);
+  assert.throws(() => decryptPrivateKeyInfo(changed(der.length - 1), PASSPHRASE), damaged);
+  for (const passphrase of ["", "correct", "Correct horse", ...Array.from({ length: 300 }, (_, i) => `wrong ${i}`)]) {
+    assert.throws(() => decryptPrivateKeyInfo(der, passphrase), (error) => error instanceof WrongPassphrase);
+  }
 });
 
 Deno.test("parseEcPrivateKeyFile() and parseRsaPrivateKeyFile() want their own kind", () => {

@@ -1,7 +1,7 @@
 /**
  * The code editor itself, loaded when first shown: CodeMirror 6 in a shadow root.
  *
- * In: an element, a text, a language. Out: an editor or viewer in it, or a comparison of two texts.
+ * In: an element, a text, a language. Out: an editor or viewer in it.
  * It stands in a shadow root because only there its styles are constructed sheets: a `<style>` element would be against
  * the page's policy. Colours are the page's tokens, which a shadow root inherits. The Tab key leaves it, as any field.
  */
@@ -18,7 +18,6 @@ import {
   indentOnInput,
   syntaxHighlighting,
 } from "@codemirror/language";
-import { unifiedMergeView } from "@codemirror/merge";
 import { EditorState, type Extension } from "@codemirror/state";
 import { drawSelection, EditorView, highlightSpecialChars, keymap, lineNumbers } from "@codemirror/view";
 
@@ -31,8 +30,6 @@ export interface CodeOptions {
   readonly label: string;
   /** Left out: nothing can be changed. */
   readonly onChange?: (text: string) => void;
-  /** Compare with this older text. */
-  readonly before?: string;
 }
 
 /** Which of the page's colours stands for which of the library's light ones: comments, keywords, numbers, texts. */
@@ -77,11 +74,6 @@ const theme = EditorView.theme({
   "&.cm-focused .cm-matchingBracket": { backgroundColor: "var(--accent-wash)", outline: "1px solid var(--accent)" },
   ".cm-specialChar": { color: "var(--bad)", fontWeight: "bold" },
   ".cm-foldPlaceholder": { backgroundColor: "var(--grey-wash)", color: "var(--ink)", borderColor: "var(--line)" },
-  "&.cm-merge-b .cm-changedText, .cm-changedText": { background: "var(--good-wash)", textDecoration: "underline" },
-  ".cm-deletedChunk": { backgroundColor: "var(--bad-wash)" },
-  "&.cm-merge-b .cm-changedLine, .cm-changedLine": { backgroundColor: "var(--good-wash)" },
-  ".cm-deletedChunk .cm-deletedText": { background: "none", textDecoration: "line-through" },
-  ".cm-collapsedLines": { background: "var(--grey-wash)", color: "var(--ink)" },
 });
 
 /** Whatever cannot be seen or turns the direction of reading is shown as a sign: code must not look like other code. */
@@ -113,7 +105,7 @@ function rootOf(host: HTMLElement): ShadowRoot {
 /** Puts the editor into a host's shadow root. */
 export function mountCode(host: HTMLElement, options: CodeOptions): CodeHandle {
   const root = host.shadowRoot ?? rootOf(host);
-  const { text, language, label, onChange, before } = options;
+  const { text, language, label, onChange } = options;
   const isReadOnly = onChange === undefined;
   let isTold = true;
   const view = new EditorView({
@@ -139,9 +131,6 @@ export function mountCode(host: HTMLElement, options: CodeOptions): CodeHandle {
         EditorState.readOnly.of(isReadOnly),
         ...(isReadOnly ? [] : [history(), indentOnInput(), keymap.of(historyKeymap)]),
         keymap.of([...defaultKeymap, ...foldKeymap]),
-        ...(before === undefined ? [] : [
-          unifiedMergeView({ original: before, mergeControls: false, gutter: true, collapseUnchanged: { margin: 3 } }),
-        ]),
         EditorView.updateListener.of((update) => {
           if (update.docChanged && isTold) onChange?.(update.state.doc.toString());
         }),

@@ -1,5 +1,5 @@
 /**
- * Source text to read, to edit, or to compare with an older one.
+ * Source text to read or to edit. `diff_view.tsx` compares texts.
  *
  * The editor comes with its own piece of the page, loaded when it is first shown; until then the plain text stands there.
  */
@@ -29,17 +29,8 @@ export function CodeEditor(props: CodeProps & { readonly onChange: (text: string
   return <Code {...props} />;
 }
 
-/** The new text with what changed from the old one, in one column. */
-export function CodeDiff({ before, after, ...rest }: Omit<CodeProps, "text"> & {
-  readonly before: string;
-  readonly after: string;
-}) {
-  return <Code {...rest} text={after} before={before} />;
-}
-
-function Code({ text, language, label, onChange, before }: CodeProps & {
+function Code({ text, language, label, onChange }: CodeProps & {
   readonly onChange?: (text: string) => void;
-  readonly before?: string;
 }) {
   const host = useRef<HTMLDivElement>(null);
   const editor = useRef<CodeHandle | undefined>(undefined);
@@ -63,7 +54,6 @@ function Code({ text, language, label, onChange, before }: CodeProps & {
             latest.current.onChange?.(next);
           },
         }),
-        ...(before !== undefined && { before }),
       });
       setIsShown(true);
     });
@@ -72,7 +62,7 @@ function Code({ text, language, label, onChange, before }: CodeProps & {
       editor.current?.destroy();
       editor.current = undefined;
     };
-  }, [language, label, isEditable, before]);
+  }, [language, label, isEditable]);
   useEffect(() => {
     if (!typed.current.includes(text)) editor.current?.setText(text);
   }, [text]);

@@ -42,18 +42,18 @@ export function App() {
   }, [route.page, route.id]);
   return (
     <>
-      <a
-        class="button skip"
-        href={fragment.value || "#/"}
-        onClick={(event) => {
-          event.preventDefault();
-          main.current?.focus();
-        }}
-      >
-        Skip to the page
-      </a>
       <div class="shell">
         <header class="trust-bar">
+          <a
+            class="button skip"
+            href={fragment.value || "#/"}
+            onClick={(event) => {
+              event.preventDefault();
+              main.current?.focus();
+            }}
+          >
+            Skip to the page
+          </a>
           {origin !== "relay" && origin !== "file" && (
             <div class="origin-banner" role="note">
               <p>{ORIGIN_WORDS[origin].long}</p>

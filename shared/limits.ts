@@ -514,3 +514,13 @@ export const MAX_RELAY_REQUESTS = 64;
 export const MAX_RECEIPTS_AT_ONCE = 1000;
 /** Of a receipt in a link: longer addresses are cut by programs that people send them with. */
 export const MAX_RECEIPT_LINK_CHARACTERS = 16_000;
+/** Keys that one browser keeps, and of each, uses that are listed: older ones are counted. */
+export const MAX_BROWSER_KEYS = 32;
+export const MAX_KEY_USES = 200;
+/** Signed requests that wait in a browser for a service's answer, and drafts. */
+export const MAX_KEPT_ENVELOPES = 100;
+export const MAX_DRAFTS = 100;
+/** Of one draft. */
+export const MAX_DRAFT_CHARACTERS = 16 * MIB;
+/** A key file, in characters: the longest RSA key takes less. */
+export const MAX_KEY_FILE_CHARACTERS = 64 * KIB;

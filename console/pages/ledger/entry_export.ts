@@ -1,0 +1,55 @@
+/**
+ * Rows of the list as files, and a range of the ledger as a ledger file.
+ *
+ * In: rows; entries as bytes. Out: text or bytes to save. Knows nothing of the worker.
+ * Formats: RFC 4180 for CSV; ledger-and-receipts.md §2 for the slice
+ */
+
+import { formatChunkName, serialiseChunk } from "../../../shared/ledger/chunk.ts";
+import type { EntryRow } from "../../ledger/protocol.ts";
+
+export type RowFormat = "csv" | "json" | "ndjson";
+
+const COLUMNS = ["seqno", "txId", "kind", "sizeBytes", "tables", "hasPrivate", "hasClaims", "proof", "time"] as const;
+
+export function rowsFile(
+  rows: readonly EntryRow[],
+  format: RowFormat,
+): { readonly text: string; readonly type: string } {
+  switch (format) {
+    case "csv":
+      return { text: [COLUMNS.join(","), ...rows.map(csvLine)].join("\r\n") + "\r\n", type: "text/csv" };
+    case "json":
+      return { text: `${JSON.stringify(rows.map(plainRow), null, 2)}\n`, type: "application/json" };
+    case "ndjson":
+      return { text: rows.map((row) => `${JSON.stringify(plainRow(row))}\n`).join(""), type: "application/x-ndjson" };
+  }
+}
+
+/** @param entries neighbouring entries, whole, from seqno `first` on */
+export function ledgerSlice(
+  first: number,
+  entries: readonly Uint8Array[],
+): { readonly name: string; readonly bytes: Uint8Array } {
+  const last = first + entries.length - 1;
+  const name = formatChunkName({ first, last, committed: true, recovery: false, ignored: false });
+  return { name, bytes: serialiseChunk(entries, true) };
+}
+
+function plainRow({ timeMs, ...row }: EntryRow): Readonly<Record<string, unknown>> {
+  return { ...row, ...(timeMs !== undefined && { time: new Date(timeMs).toISOString() }) };
+}
+
+function csvLine(row: EntryRow): string {
+  const plain = plainRow(row);
+  return COLUMNS.map((column) => {
+    const value = plain[column];
+    return csvField(Array.isArray(value) ? value.join(" ") : value === undefined ? "" : String(value));
+  }).join(",");
+}
+
+/** Quoted where it must be. A first character that spreadsheets take for a formula is kept from being one. */
+function csvField(text: string): string {
+  const safe = /^[=+\-@\t\r]/.test(text) ? `'${text}` : text;
+  return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
+}

@@ -6,7 +6,7 @@ import "./styles/parts.css";
 import "./styles/shell.css";
 import { render } from "preact";
 import { fragment } from "./routes.ts";
-import { watchPins } from "./service/session.ts";
+import { reconnect, watchPins } from "./service/session.ts";
 import { applySettings } from "./service/settings.ts";
 import { App } from "./shell/app.tsx";
 
@@ -14,4 +14,5 @@ addEventListener("hashchange", () => fragment.value = location.hash);
 fragment.value = location.hash;
 applySettings();
 watchPins();
+reconnect();
 render(<App />, document.getElementById("app")!);

@@ -6,13 +6,17 @@
  */
 
 import { computed, effect, signal } from "@preact/signals";
+import { fromHex, toHex } from "../../shared/bytes.ts";
+import { parsePin, serialisePin } from "../../shared/ledger/pin.ts";
+import { formatTxId, parseTxId } from "../../shared/tx_id.ts";
 import { startWorker } from "../build_facts.ts";
 import { LedgerClient } from "../ledger/client.ts";
-import { IDLE_STATE, type LedgerState } from "../ledger/protocol.ts";
+import { IDLE_STATE, type LedgerState, type Pin } from "../ledger/protocol.ts";
 import type { Problem } from "../problem.ts";
 import { pageOrigin, takeRelayToken } from "./origin.ts";
 import { NodeApi } from "./node_api.ts";
-import { type PinnedService, pinnedServices, savePin } from "./pin_store.ts";
+import { forgetPin, type PinnedService, pinnedServices, savePin } from "./pin_store.ts";
+import { judgePins } from "./pinning.ts";
 
 const relayToken = globalThis.location === undefined ? undefined : takeRelayToken();
 
@@ -43,6 +47,22 @@ export const alarm = signal<{ readonly problem: Problem; readonly pinned?: Pinne
 /** What is remembered of the service that is open. */
 export const pinned = signal<PinnedService | undefined>(undefined);
 
+/** Everything that is remembered. */
+export const remembered = signal<readonly PinnedService[]>([]);
+
+/** Why nothing can be remembered here, as in a private window; undefined: it can. */
+export const noMemory = signal<string | undefined>(undefined);
+
+/** The service that is open goes on from what was pinned, under another key: a person decides whether the pin follows. */
+export const recoveredSince = signal<{ readonly of: PinnedService; readonly next: PinnedService } | undefined>(
+  undefined,
+);
+
+/** Of a pin file: what is opened must continue it; `isHeld` once it was read to its end and does. */
+export const expectedPin = signal<{ readonly name: string; readonly pin: Pin; readonly isHeld: boolean } | undefined>(
+  undefined,
+);
+
 /** Codes of the worker that are no mishap of reading: the ledger contradicts what was verified before. */
 const STOPS = new Set(["LedgerOlderThanPinned", "LedgerForked", "IdentityChanged"]);
 
@@ -66,20 +86,37 @@ export const relayApi = relayToken === undefined
   ? undefined
   : new NodeApi("", { "x-quorate-relay-token": relayToken }, "The relay");
 
+/** The service whose pin the worker was given. */
+let openedWith: PinnedService | undefined;
+
 /** Opens a node or files, and reads from its beginning. What is remembered of the service must continue. */
-export async function connect(to: Connection, remembered?: PinnedService): Promise<void> {
+export async function connect(to: Connection): Promise<void> {
+  const expected = expectedPin.value;
+  if (expected !== undefined) expectedPin.value = { ...expected, isHeld: false };
+  await loadRemembered();
+  await open(to, to.kind === "node" && to.url !== "" ? rememberedAt(to.url) : undefined);
+}
+
+/** @param known the service whose pin it must continue; a pin file that was not compared yet comes first */
+async function open(to: Connection, known: PinnedService | undefined): Promise<void> {
+  const expected = expectedPin.value?.isHeld === false ? expectedPin.value : undefined;
   alarm.value = undefined;
-  connection.value = to;
-  const known = remembered ?? (to.kind === "node" ? await rememberedAt(to.url) : undefined);
+  recoveredSince.value = undefined;
+  // Until the worker has let go of what was open, its state is of that.
+  if (connection.peek() !== undefined) await ledger().close();
+  openedWith = expected === undefined ? known : undefined;
   pinned.value = known;
+  connection.value = to;
+  rememberConnection(to);
   worker.value = ledger();
+  const pin = expected?.pin ?? known?.pin;
   await ledger().open(
     to.kind === "files" ? { kind: "files", files: to.files } : {
       kind: "node",
       url: to.api.base.startsWith("/") || to.api.base === "" ? location.origin + to.api.base : to.api.base,
       headers: to.api.headers,
     },
-    known === undefined ? {} : { pin: known.pin },
+    pin === undefined ? {} : { pin },
   );
 }
 
@@ -88,15 +125,40 @@ export async function disconnect(): Promise<void> {
   connection.value = undefined;
   pinned.value = undefined;
   alarm.value = undefined;
+  recoveredSince.value = undefined;
+  openedWith = undefined;
+  rememberConnection(undefined);
 }
 
-async function rememberedAt(url: string): Promise<PinnedService | undefined> {
-  if (url === "") return undefined;
-  return (await pinnedServices()).find((service) => service.url === url);
+function rememberedAt(url: string): PinnedService | undefined {
+  return remembered.value.find((service) => service.url === url);
+}
+
+/** Reads what is remembered. Storage may be off or broken: then nothing is, and that is said. */
+export async function loadRemembered(): Promise<void> {
+  try {
+    remembered.value = await pinnedServices();
+    noMemory.value = undefined;
+  } catch (error) {
+    noMemory.value = error instanceof Error ? error.message : String(error);
+  }
+}
+
+async function remember(service: PinnedService): Promise<void> {
+  remembered.value = [
+    ...remembered.value.filter(({ genesisIdentity }) => genesisIdentity !== service.genesisIdentity),
+    service,
+  ];
+  try {
+    await savePin(service);
+  } catch (error) {
+    noMemory.value = error instanceof Error ? error.message : String(error);
+  }
 }
 
 /** Begins to look after pins: called once, at start. */
 export function watchPins(): void {
+  void loadRemembered();
   effect(() => {
     const { problem } = ledgerState.value;
     if (problem !== undefined && STOPS.has(problem.code) && alarm.peek() === undefined) {
@@ -104,23 +166,56 @@ export function watchPins(): void {
     }
   });
   effect(() => {
-    const { pin, service } = ledgerState.value;
-    const known = pinned.value;
-    const genesis = service?.identities[0]?.identity;
-    if (known === undefined || pin === undefined || genesis !== known.genesisIdentity) return;
-    if (known.pin.lastSigned === pin.lastSigned || alarm.peek() !== undefined) return;
-    const next = { ...known, pin, certificatePem: service!.certificatePem, verifiedAtMs: Date.now() };
-    pinned.value = next;
-    void savePin(next);
+    const state = ledgerState.value;
+    const to = connection.value;
+    const all = remembered.value;
+    if (to === undefined || alarm.peek() !== undefined || state.status === "idle") return;
+    const url = to.kind === "node" && to.url !== "" ? to.url : undefined;
+    const isRead = state.status === "following" || state.status === "complete";
+    const expected = expectedPin.value;
+    const isExpecting = expected?.isHeld === false;
+    if (isExpecting && isRead) expectedPin.value = { ...expected, isHeld: true };
+    const judged = judgePins(state, all, url, openedWith, Date.now());
+    switch (judged.kind) {
+      case "changed":
+        alarm.value = { problem: judged.problem, pinned: judged.from };
+        return;
+      case "compare":
+        if (!isExpecting) void open(to, judged.with);
+        return;
+      case "behind":
+        pinned.value = judged.of;
+        return;
+      case "continues":
+        // A pin moves by what is read to its end alone: what comes after may still be refused.
+        if (judged.next === undefined || !isRead) return;
+        openedWith = pinned.value = judged.next;
+        void remember(judged.next);
+        return;
+      case "recovered":
+        recoveredSince.value = judged;
+        return;
+      default:
+        return;
+    }
   });
 }
 
-/** Remembers the service that is open, as a person decided. */
-export async function pinService(name: string): Promise<void> {
-  const { pin, service } = ledgerState.value;
+/** The pin follows the service over its recovery, as a person decided. */
+export async function acceptRecovery(): Promise<void> {
+  const next = recoveredSince.value?.next;
+  if (next === undefined) return;
+  recoveredSince.value = undefined;
+  openedWith = pinned.value = next;
+  await remember(next);
+}
+
+/** Remembers the service that is open, as a person decided. @returns false where nothing whole is verified yet */
+export async function pinService(name: string): Promise<boolean> {
+  const { pin, service, fromSnapshot } = ledgerState.value;
   const to = connection.value;
   const genesis = service?.identities[0];
-  if (pin === undefined || genesis === undefined || to === undefined) return;
+  if (pin === undefined || genesis === undefined || to === undefined || fromSnapshot !== undefined) return false;
   const entry: PinnedService = {
     genesisIdentity: genesis.identity,
     name,
@@ -129,6 +224,49 @@ export async function pinService(name: string): Promise<void> {
     url: to.kind === "node" ? to.url : "",
     verifiedAtMs: Date.now(),
   };
-  await savePin(entry);
-  pinned.value = entry;
+  openedWith = pinned.value = entry;
+  expectedPin.value = undefined;
+  await remember(entry);
+  return true;
+}
+
+export async function forgetService(genesisIdentity: string): Promise<void> {
+  await forgetPin(genesisIdentity);
+  if (openedWith?.genesisIdentity === genesisIdentity) openedWith = undefined;
+  if (pinned.value?.genesisIdentity === genesisIdentity) pinned.value = undefined;
+  await loadRemembered();
+}
+
+/** A pin as `ledger verify --pin` and `quote verify --pin` take it. */
+export function pinFile({ serviceIdentity, lastSigned, root }: Pin): string {
+  return serialisePin({ serviceIdentity, lastSigned: parseTxId(lastSigned), root: fromHex(root) });
+}
+
+/** The other way round. @throws FormatError */
+export function pinOfFile(text: string): Pin {
+  const { serviceIdentity, lastSigned, root } = parsePin(text);
+  return { serviceIdentity, lastSigned: formatTxId(lastSigned), root: toHex(root) };
+}
+
+const CONNECTION_KEY = "quorate.connection";
+
+/** For a reload of this tab: files cannot be opened again without a person. */
+function rememberConnection(to: Connection | undefined): void {
+  try {
+    if (to?.kind === "node") sessionStorage.setItem(CONNECTION_KEY, to.via === "served" ? "" : to.url);
+    else sessionStorage.removeItem(CONNECTION_KEY);
+  } catch {
+    // Storage is off: after a reload a person connects again.
+  }
+}
+
+/** Opens again what this tab had open before it was loaded again. */
+export function reconnect(): void {
+  let url: string | null = null;
+  try {
+    url = sessionStorage.getItem(CONNECTION_KEY);
+  } catch {
+    return;
+  }
+  if (url !== null) void connect(nodeConnection(url === "" ? undefined : url));
 }

@@ -16,6 +16,8 @@ const COMMANDS:
       "net",
       "env",
     ]],
+    // Only to build the page a process is started, and before anything else.
+    ["console", "consoleCommand", ["--workspace", "/nowhere"], ["read", "net", "env"]],
     ["member", "memberCommand", ["list", "--workspace", "/nowhere"], ["read", "net", "env"]],
     ["member", "memberCommand", ["propose", "/nowhere", "--workspace", "/nowhere"], ["read", "net", "env"]],
     ["member", "memberCommand", ["vote", "ac60", "--yes", "--workspace", "/nowhere"], ["read", "net", "env"]],

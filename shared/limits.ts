@@ -502,6 +502,10 @@ export const MAX_PAGE_FILES = 100_000;
 export const MAX_PAGE_WRITES_WITH_BEFORE = 500;
 /** Strange things about a ledger that are listed. */
 export const MAX_PAGE_WARNINGS = 100;
+/** Rows of the list of entries that are saved as one file. */
+export const MAX_PAGE_EXPORT_ROWS = 1_000_000;
+/** Entries that are saved as one ledger file. */
+export const MAX_PAGE_EXPORT_ENTRIES = 20_000;
 /** Bytes of the built page, all files together. */
 export const MAX_CONSOLE_BYTES = 32 * MIB;
 /** Of a request or an answer that the relay passes on. */

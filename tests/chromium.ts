@@ -3,7 +3,8 @@
  *
  * In: the script's file, which is bundled as for any page; a folder that it may read; what it is asked, as a query. Out:
  * the JSON that it posts to `/answer`.
- * The page is served on 127.0.0.1 and may reach nothing else; its policy forbids code made from text. It gets no secret.
+ * The page is served on 127.0.0.1 and may reach nothing else; its policy forbids code made from text, and WebAssembly but
+ * where that is asked for. It gets no secret.
  */
 
 import { fileURLToPath } from "node:url";
@@ -14,7 +15,9 @@ const PAGE_TIMEOUT_MS = 300_000;
 
 const PROGRAM = "chromium";
 const WHY_NOT = `there is no ${PROGRAM} to start; install it, e.g. by apt-get`;
-const POLICY = "default-src 'none'; script-src 'self'; connect-src 'self'";
+/** Of the page and of workers that it starts from its script. */
+const policyOf = (wasm: boolean) =>
+  `default-src 'none'; script-src 'self'${wasm ? " 'wasm-unsafe-eval'" : ""}; connect-src 'self'`;
 
 /** Chromium's version as it says it, or undefined where there is none. */
 export async function chromiumVersion(): Promise<string | undefined> {
@@ -48,9 +51,16 @@ export async function bundled(script: URL): Promise<string> {
  * Opens a new page, in a new browser, with a bundled script, and waits for its answer.
  *
  * @param folder its files are served below `/files/`; `/names` lists them
+ * @param wasm whether the page may compile WebAssembly
  * @throws Error where the page has failed, as it says itself, or the browser ends or says nothing
  */
-export async function answerOfPage(bundle: string, folder: string, query: Record<string, string>): Promise<unknown> {
+export async function answerOfPage(
+  bundle: string,
+  folder: string,
+  query: Record<string, string>,
+  { wasm = false }: { readonly wasm?: boolean } = {},
+): Promise<unknown> {
+  const headers = (type: string) => ({ "content-type": type, "content-security-policy": policyOf(wasm) });
   const names = filesIn(folder);
   const answer = Promise.withResolvers<unknown>();
   const server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen: () => {} }, async (request) => {
@@ -62,9 +72,9 @@ export async function answerOfPage(bundle: string, folder: string, query: Record
     }
     if (pathname === "/") {
       const page = `<!doctype html><script type="module" src="/script.js"></script>`;
-      return new Response(page, { headers: { "content-type": "text/html", "content-security-policy": POLICY } });
+      return new Response(page, { headers: headers("text/html") });
     }
-    if (pathname === "/script.js") return new Response(bundle, { headers: { "content-type": "text/javascript" } });
+    if (pathname === "/script.js") return new Response(bundle, { headers: headers("text/javascript") });
     if (pathname === "/names") return Response.json(names);
     if (names.includes(name)) return new Response(Deno.readFileSync(join(folder, name)));
     return new Response(undefined, { status: 404 });

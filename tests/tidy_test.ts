@@ -11,6 +11,8 @@ import { fromFileUrl } from "./paths.ts";
 
 const root = fromFileUrl(new URL("../", import.meta.url));
 const MAX_LINES = 600;
+/** What `deno task console` makes. */
+const BUILT = "console/dist";
 
 /** Rooms, and the rooms that each may look into besides itself. Tests may look anywhere. */
 const ROOMS: Readonly<Record<string, readonly string[]>> = {
@@ -72,6 +74,7 @@ const sources = Object.keys(ROOMS).flatMap((room) => [...walk(room)]).map(readSo
 function* walk(folder: string): Generator<string> {
   for (const entry of Deno.readDirSync(join(root, folder))) {
     const path = `${folder}/${entry.name}`;
+    if (path === BUILT) continue;
     if (entry.isDirectory) yield* walk(path);
     else if (/\.(ts|tsx|js)$/.test(entry.name)) yield path;
   }

@@ -130,6 +130,11 @@ export function reviewBytes(toBeSigned: Uint8Array, said: Said): Review {
   }
 }
 
+/** What bytes say that were signed before, such as those of a kept envelope. @throws FormatError */
+export function wordsOfBytes(toBeSigned: Uint8Array): Signed {
+  return wordsOf(readBytes(toBeSigned), toBeSigned);
+}
+
 // ---- Reading ----
 
 interface Read {

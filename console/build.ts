@@ -7,8 +7,9 @@
  *   app/policy.json                     the Content-Security-Policy to serve it with
  * Two builds of one commit are equal byte for byte: nothing of the machine, the time or the folder goes in.
  *
- * What the build knows stands as JSON in the page (`build_facts.ts` reads it). Workers are built first, each as one script:
- * a served page names their files, the single file carries their text and starts them from blobs.
+ * What the build knows stands as JSON in the page (`build_facts.ts` reads it). Workers are built first: a served page names
+ * their files, of which the script engine's is only fetched for an audit; the single file carries each as one script, and
+ * starts it from a blob.
  */
 
 import { createHash } from "node:crypto";
@@ -165,7 +166,14 @@ async function writeAll(out: string): Promise<void> {
   const source = await sourceOf();
   const template = Deno.readTextFileSync(join(CONSOLE, "index.html"));
   const workers = new Map<string, Output>();
-  for (const [name, entry] of Object.entries(WORKERS)) workers.set(name, only(await outputsOf(entry, false), ".js"));
+  const workerPieces: Output[] = [];
+  const servedWorkers: Record<string, string> = {};
+  for (const [name, entry] of Object.entries(WORKERS)) {
+    workers.set(name, only(await outputsOf(entry, false), ".js"));
+    const pieces = await outputsOf(entry, true);
+    workerPieces.push(...pieces);
+    servedWorkers[name] = `./${pieces.find((piece) => piece.type === "chunk" && piece.isEntry)!.fileName}`;
+  }
 
   const app = await outputsOf("index.html", true);
   const modules = [...app, ...workers.values()].flatMap((output) => output.type === "chunk" ? output.moduleIds : []);
@@ -176,7 +184,7 @@ async function writeAll(out: string): Promise<void> {
   const served: BuildFacts = {
     kind: "app",
     source,
-    workers: Object.fromEntries([...workers].map(([name, worker]) => [name, `./${worker.fileName}`])),
+    workers: servedWorkers,
     policy: [
       ...POLICY,
       "script-src 'self' 'wasm-unsafe-eval'",
@@ -186,7 +194,7 @@ async function writeAll(out: string): Promise<void> {
       "frame-ancestors 'none'",
     ].join("; "),
   };
-  for (const output of [...app, ...workers.values()]) {
+  for (const output of [...app, ...workerPieces]) {
     if (output.fileName.endsWith(".html")) continue;
     Deno.writeTextFileSync(join(appFolder, output.fileName), textOf(output));
   }

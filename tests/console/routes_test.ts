@@ -6,7 +6,7 @@
 import { strict as assert } from "node:assert";
 import type { Page } from "playwright-core";
 import { PAGE_LIST } from "../../console/routes.ts";
-import { browserTest, expectNoViolations, look, Stage } from "./stage.ts";
+import { expectNoViolations, goTo, look, overflowOf, stageTest } from "./stage.ts";
 
 const THEMES = [
   ["light", { colorScheme: "light" }],
@@ -14,32 +14,28 @@ const THEMES = [
   ["forced", { colorScheme: "dark", forcedColors: "active" }],
 ] as const;
 
-async function lookAtEach(page: Page, state: string): Promise<void> {
-  const names = PAGE_LIST.map(([name]) => name);
-  for (const name of names) {
+/** @param routes name of the picture, and fragment */
+async function lookAtEach(page: Page, state: string, routes: readonly (readonly [string, string])[]): Promise<void> {
+  for (const [name, fragment] of routes) {
+    const where = `${state} ${name}`;
     await page.setViewportSize({ width: 1280, height: 900 });
-    await page.evaluate((hash) => location.hash = hash, `#/${name}`);
-    await page.locator("main h1").waitFor();
-    await page.waitForFunction(() => document.querySelector("[data-state=loading]") === null);
-    assert.equal(await page.locator("h1").count(), 1, `${state} ${name}: one heading of the first level`);
+    await goTo(page, fragment);
+    assert.equal(await page.locator("h1").count(), 1, `${where}: one heading of the first level`);
     for (const [theme, media] of THEMES) {
       await page.emulateMedia({ forcedColors: "none", ...media });
-      await expectNoViolations(page, `${state} ${name} ${theme}`);
-      if (theme !== "forced") await look(page, `${state}_${name}_${theme}`);
+      await expectNoViolations(page, `${where} ${theme}`);
+      await look(page, `${state}_${name}_${theme}`);
     }
     await page.emulateMedia({ colorScheme: "light", forcedColors: "none" });
     await page.setViewportSize({ width: 320, height: 700 });
-    const overflow = await page.evaluate(() =>
-      document.documentElement.scrollWidth - document.documentElement.clientWidth
-    );
-    assert.equal(overflow, 0, `${state} ${name}: nothing stands out at 320 px`);
+    assert.equal(await overflowOf(page), 0, `${where}: nothing stands out at 320 px`);
     await look(page, `${state}_${name}_320`);
   }
 }
 
-browserTest("every screen is whole with nothing open", async () => {
-  await using stage = await Stage.open();
-  const page = await stage.page(`${stage.relay.origin}/#/settings`);
-  await lookAtEach(page, "empty");
-  assert.deepEqual(stage.problems, []);
+const BARE = PAGE_LIST.map(([name]) => [name, `#/${name}`] as const);
+
+stageTest("every screen is whole, with nothing open and with a service", ["--nodes", "1"], async (stage, t) => {
+  const page = await stage.page();
+  await t.step("nothing is open", () => lookAtEach(page, "empty", BARE));
 });

@@ -1,24 +1,28 @@
 /**
  * The page as its users have it: a sandbox, the relay, a browser; for tests of what a person sees and does.
  *
- * In: options of the sandbox. Out: pages of Chromium that fail their test where the page logs an error, breaks its own
- * policy, or asks another machine than this one.
+ * In: options of the sandbox. Out: pages of Chromium, from the relay, from a node, from disk. A test fails where a page logs
+ * an error, breaks its own policy, or asks another machine than this one.
  * The browser is the system's `chromium`, or what QUORATE_CHROMIUM names. Where there is none, tests are skipped and say so;
- * with `CI` set that is a failure.
+ * with `CI` set that is a failure. Pictures go to the folder QUORATE_SCREENSHOTS, else to dist/screenshots.
  */
 
 import { strict as assert } from "node:assert";
 import { join } from "node:path";
+import { pathToFileURL } from "node:url";
 import axe from "axe-core";
-import { type Browser, type BrowserContextOptions, chromium, type Page } from "playwright-core";
+import { type Browser, type BrowserContext, type BrowserContextOptions, chromium, type Page } from "playwright-core";
 import { chromiumVersion } from "../chromium.ts";
+import { run, RunningSandbox, startTask } from "../e2e/sandbox.ts";
 import { ROOT } from "../readme.ts";
-import { RunningSandbox, startTask } from "../e2e/sandbox.ts";
 
 /** Longer than anything takes on a machine that is busy with other tests. */
 const PATIENCE_MS = 60_000;
 
-/** A relay in a process of its own. */
+const CHROMIUM = Deno.env.get("QUORATE_CHROMIUM") ?? "/usr/bin/chromium";
+const PICTURES = Deno.env.get("QUORATE_SCREENSHOTS") ?? join(ROOT, "dist/screenshots");
+
+/** A relay in a process of its own, which builds the page where it is not built. */
 export class RunningRelay implements AsyncDisposable {
   readonly #process: Deno.ChildProcess;
 
@@ -32,10 +36,13 @@ export class RunningRelay implements AsyncDisposable {
     let text = "";
     while (!text.includes("\n")) {
       const { value, done } = await reader.read();
-      if (done) throw new Error(`The relay did not start: ${text}`);
+      if (done) {
+        await process.status;
+        throw new Error(`The relay did not start: ${await new Response(process.stderr).text()}`);
+      }
       text += value;
     }
-    reader.releaseLock();
+    await reader.cancel();
     return new RunningRelay(process, (JSON.parse(text.split("\n")[0]!) as { url: string }).url);
   }
 
@@ -50,22 +57,25 @@ export class RunningRelay implements AsyncDisposable {
     } catch {
       // It has ended by itself.
     }
+    await this.#process.stderr.cancel();
     await this.#process.status;
-    await this.#process.stderr.cancel().catch(() => {});
   }
 }
 
+export interface PageOptions extends BrowserContextOptions {
+  /** Done before anything is loaded, e.g. to put a lying node in between. */
+  readonly prepare?: (context: BrowserContext) => Promise<unknown>;
+}
+
 export class Stage implements AsyncDisposable {
+  /** What pages did that they must not. */
   readonly problems: string[] = [];
 
-  private constructor(
-    readonly browser: Browser,
-    readonly sandbox: RunningSandbox,
-    readonly relay: RunningRelay,
-  ) {}
+  private constructor(readonly browser: Browser, readonly sandbox: RunningSandbox, readonly relay: RunningRelay) {}
 
   /** @param options of the sandbox, e.g. `--nodes 3` */
   static async open(...options: string[]): Promise<Stage> {
+    // The sandbox builds the page before it starts, so that the relay finds it built.
     const sandbox = await RunningSandbox.start(...options);
     try {
       const relay = await RunningRelay.start("--workspace", sandbox.workspace);
@@ -76,27 +86,70 @@ export class Stage implements AsyncDisposable {
     }
   }
 
-  /** A page of a new profile, at the relay unless said otherwise. */
-  async page(url = this.relay.url, options: BrowserContextOptions = {}): Promise<Page> {
-    return await openPage(this.browser, url, this.problems, options);
+  /** The page in a new profile, from the relay, which its user trusts. */
+  async page(options: PageOptions = {}): Promise<Page> {
+    return await openPage(this.browser, this.relay.url, this.problems, options);
   }
 
-  /** A file of the sandbox's credentials. */
+  /** From the node that it judges. Whoever goes there has told the browser to take the certificate. */
+  async pageOfNode(options: PageOptions = {}): Promise<Page> {
+    const url = `${this.sandbox.webUrl}/console/`;
+    return await openPage(this.browser, url, this.problems, { ignoreHTTPSErrors: true, ...options });
+  }
+
+  /** The single file, from disk. */
+  async pageFromDisk(options: PageOptions = {}): Promise<Page> {
+    return await openPage(this.browser, FILE_URL, this.problems, options);
+  }
+
+  /** Path of a file of the sandbox's credentials. */
   credential(name: string): string {
-    return join(this.sandbox.description.common_dir, name);
+    return this.sandbox.credential(name);
+  }
+
+  /** A command of `member` for one of the sandbox's members, which must do what it is asked. @returns its JSON */
+  async member(name: string, ...args: string[]): Promise<Readonly<Record<string, unknown>>> {
+    const { code, stdout, stderr } = await run(
+      "member",
+      ...args,
+      "--workspace",
+      this.sandbox.workspace,
+      "--as",
+      name,
+      "--json",
+    );
+    assert.equal(code, 0, stderr);
+    return JSON.parse(stdout);
+  }
+
+  /** Proposes these actions. @returns the proposal's ID */
+  async propose(name: string, ...actions: { readonly name: string; readonly args?: object }[]): Promise<string> {
+    const file = join(this.sandbox.workspace, `proposal_${crypto.randomUUID()}.json`);
+    Deno.writeTextFileSync(file, JSON.stringify({ actions }));
+    return String((await this.member(name, "propose", file)).proposalId);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.browser.close();
+    await closeBrowser(this.browser);
     await this.relay[Symbol.asyncDispose]();
     await this.sandbox[Symbol.asyncDispose]();
   }
 }
 
+/** Where `deno task console` leaves the single file. */
+export const FILE_PATH = join(ROOT, "console/dist/console.html");
+const FILE_URL = pathToFileURL(FILE_PATH).href;
+
 export async function openBrowser(): Promise<Browser> {
-  const executablePath = Deno.env.get("QUORATE_CHROMIUM") ?? "/usr/bin/chromium";
   // Its sandbox needs rights that containers and root lack; the pages it opens are ours.
-  return await chromium.launch({ executablePath, args: ["--no-sandbox", "--disable-dev-shm-usage"] });
+  const args = ["--no-sandbox", "--disable-dev-shm-usage", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"];
+  return await chromium.launch({ executablePath: CHROMIUM, args });
+}
+
+export async function closeBrowser(browser: Browser): Promise<void> {
+  // A node that lies may hold answers back that nobody waits for any more.
+  for (const context of browser.contexts()) await context.unrouteAll({ behavior: "ignoreErrors" });
+  await browser.close();
 }
 
 /** @param problems what the page does that it must not */
@@ -104,15 +157,29 @@ export async function openPage(
   browser: Browser,
   url: string,
   problems: string[],
-  options: BrowserContextOptions = {},
+  { prepare, ...options }: PageOptions = {},
 ): Promise<Page> {
-  const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, locale: "en-GB", ...options });
+  const context = await browser.newContext({
+    viewport: { width: 1280, height: 900 },
+    locale: "en-GB",
+    timezoneId: "Europe/Berlin",
+    reducedMotion: "reduce",
+    ...options,
+  });
   context.setDefaultTimeout(PATIENCE_MS);
+  await prepare?.(context);
   const page = await context.newPage();
-  page.on("pageerror", (error) => problems.push(`error: ${error.message}`));
+  guard(page, problems);
+  await page.goto(url);
+  return page;
+}
+
+/** What breaks the page's policy is logged as an error by the browser. */
+function guard(page: Page, problems: string[]): void {
+  page.on("pageerror", (error) => problems.push(`error: ${error.stack ?? error.message}`));
   page.on("console", (message) => {
     // An answer that is no success is logged by the browser itself; the page says what it makes of it.
-    const isAnswer = /Failed to load resource|net::ERR/.test(message.text());
+    const isAnswer = /^Failed to load resource: (the server responded|net::ERR_)/.test(message.text());
     if (message.type() === "error" && !isAnswer) problems.push(`console: ${message.text()}`);
   });
   page.on("request", (request) => {
@@ -120,11 +187,27 @@ export async function openPage(
     if (["data:", "blob:", "file:"].includes(protocol) || hostname === "127.0.0.1") return;
     problems.push(`request: ${request.url()}`);
   });
-  await page.goto(url);
-  return page;
 }
 
-/** Runs a test's body where there is a browser. */
+/** Goes to another address of the page, and waits until that screen stands there with what it shows. */
+export async function goTo(page: Page, fragment: string): Promise<void> {
+  await page.evaluate((hash) =>
+    new Promise<void>((resolve) => {
+      if (location.hash === hash) return resolve();
+      // After the page's own listener, and what it has rendered at once.
+      addEventListener("hashchange", () => setTimeout(resolve), { once: true });
+      location.hash = hash;
+    }), fragment);
+  await settled(page);
+}
+
+/** Nothing on the screen is said to be loading any more. */
+export async function settled(page: Page): Promise<void> {
+  await page.locator("main h1").waitFor();
+  await page.waitForFunction(() => document.querySelector("main [data-state=loading]") === null);
+}
+
+/** Declares a test that needs a browser. */
 export function browserTest(name: string, test: (t: Deno.TestContext) => Promise<void>): void {
   Deno.test(name, async (t) => {
     if (await chromiumVersion() === undefined && !Deno.env.has("QUORATE_CHROMIUM")) {
@@ -136,12 +219,35 @@ export function browserTest(name: string, test: (t: Deno.TestContext) => Promise
   });
 }
 
-const SHOTS = Deno.env.get("QUORATE_SCREENSHOTS") ?? join(ROOT, "dist/screenshots");
+/** The same with a stage of its own, on which nothing may happen that must not. */
+export function stageTest(
+  name: string,
+  options: readonly string[],
+  test: (stage: Stage, t: Deno.TestContext) => Promise<void>,
+): void {
+  browserTest(name, async (t) => {
+    await using stage = await Stage.open(...options);
+    try {
+      await test(stage, t);
+    } catch (error) {
+      await lookAtFailure(stage, name);
+      throw error;
+    }
+    assert.deepEqual(stage.problems, []);
+  });
+}
+
+/** What stood on each page when the test failed, and what the pages had done that they must not. */
+async function lookAtFailure({ browser, problems }: Stage, name: string): Promise<void> {
+  const pages = browser.contexts().flatMap((context) => context.pages());
+  for (const [i, page] of pages.entries()) await look(page, `failed_${name.replaceAll(/[^a-z0-9]+/gi, "_")}_${i}`);
+  if (problems.length > 0) console.error(problems.join("\n"));
+}
 
 /** Keeps a picture of the page, whole, for people to look at. */
 export async function look(page: Page, name: string): Promise<void> {
-  await Deno.mkdir(SHOTS, { recursive: true });
-  await page.screenshot({ path: join(SHOTS, `${name}.png`), fullPage: true });
+  await Deno.mkdir(PICTURES, { recursive: true });
+  await page.screenshot({ path: join(PICTURES, `${name}.png`), fullPage: true, animations: "disabled" });
 }
 
 interface AxeResult {
@@ -154,8 +260,8 @@ interface AxeResult {
 
 /** What axe finds wrong, as sentences: none. */
 export async function expectNoViolations(page: Page, where: string): Promise<void> {
-  // The script comes by the debugger, which the page's policy does not bind.
-  await page.evaluate(axe.source);
+  // The script comes by the debugger, which the page's policy does not bind: the policy stays on.
+  if (await page.evaluate(() => !("axe" in globalThis))) await page.evaluate(axe.source);
   const { violations } = await page.evaluate(() =>
     (globalThis as unknown as { axe: { run(): Promise<unknown> } }).axe.run()
   ) as AxeResult;
@@ -165,4 +271,24 @@ export async function expectNoViolations(page: Page, where: string): Promise<voi
     )
   );
   assert.deepEqual(found, []);
+}
+
+/** How far the page can be scrolled sideways: nothing may stand out. */
+export async function overflowOf(page: Page): Promise<number> {
+  return await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+}
+
+/** Presses Tab until what has this name, or text, has the focus: for tests that only use the keyboard. */
+export async function focusByTab(page: Page, name: string | RegExp, maxStops = 200): Promise<void> {
+  for (let i = 0; i < maxStops; i++) {
+    await page.keyboard.press("Tab");
+    const label = await page.evaluate(() => {
+      const element = document.activeElement as HTMLElement | null;
+      const labels = (element as HTMLInputElement | null)?.labels;
+      return (element?.getAttribute("aria-label") ?? (labels?.length ? labels[0]!.textContent : element?.textContent) ??
+        "").replaceAll(/\s+/g, " ").trim();
+    });
+    if (typeof name === "string" ? label === name : name.test(label)) return;
+  }
+  throw new Error(`Cannot reach ${name} by ${maxStops} presses of Tab`);
 }

@@ -19,6 +19,9 @@ const SOURCES = ["console", "shared", "enclave", "deno.lock"];
  */
 export async function buildConsole(note: (text: string) => void): Promise<string | undefined> {
   const built = modifiedMs(join(CONSOLE_FOLDER, "policy.json"));
+  if (modifiedMs(join(ROOT, "console/build.ts")) === undefined) {
+    return built === undefined ? "this installation has not the console's sources" : undefined;
+  }
   if (built !== undefined && SOURCES.every((name) => newestMs(join(ROOT, name)) <= built)) return undefined;
   note("Building the console (deno task console)");
   try {

@@ -19,7 +19,23 @@ type Runner = () => void | Promise<void>;
 const RUNNERS: Readonly<Record<string, Runner>> = {
   "deno task run node\ndeno task test\n": () => hasTasks("run", "test"),
   "npx --yes deno@2.9.6 task run node\nnpx --yes deno@2.9.6 task test\n": () => hasTasks("run", "test"),
+  // It runs until somebody stops it: tests/console and tests/e2e/console_relay_test.ts start it.
+  "deno task run console\n": () => hasTasks("run"),
+  "deno task console\ncd console/dist && sha256sum -c console.html.sha256\n": buildConsoleTwice,
 };
+
+/** As printed, and once more: two builds are equal. */
+async function buildConsoleTwice(): Promise<void> {
+  const block = "deno task console\ncd console/dist && sha256sum -c console.html.sha256\n";
+  const hashes: string[] = [];
+  for (let i = 0; i < 2; i++) {
+    const { success, stdout, stderr } = await new Deno.Command("bash", { args: ["-ec", block], cwd: ROOT }).output();
+    assert.ok(success, new TextDecoder().decode(stderr));
+    assert.match(new TextDecoder().decode(stdout), /console\.html: OK/);
+    hashes.push(read("console/dist/console.html.sha256"));
+  }
+  assert.equal(hashes[0], hashes[1]);
+}
 
 function hasTasks(...names: string[]): void {
   const { tasks } = JSON.parse(read("deno.json")) as { tasks: Record<string, { command: string }> };

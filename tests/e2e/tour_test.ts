@@ -7,7 +7,16 @@ import { join } from "node:path";
 import { ROOT, shellBlocks, splitTours } from "../readme.ts";
 
 /** What a newcomer has after cloning, as far as the commands need it. */
-const CHECKOUT = ["deno.json", "deno.lock", "node", "enclave", "shared", "getting_started"];
+const CHECKOUT = [
+  "deno.json",
+  "deno.lock",
+  "THIRD_PARTY_NOTICES",
+  "node",
+  "enclave",
+  "shared",
+  "console",
+  "getting_started",
+];
 
 type Expectation = readonly [command: RegExp, output: RegExp];
 

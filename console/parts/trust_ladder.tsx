@@ -9,6 +9,7 @@ import { ForeignText } from "./foreign_text.tsx";
 import { Party, useNames } from "./party.tsx";
 import { RUNG_TITLES, shownRung, stepKind } from "./trust_rungs.ts";
 import { Verdict, type VerdictKind } from "./verdict.tsx";
+import "./trust_ladder.css";
 
 /** One rung, with whatever stands behind it. */
 export interface LadderRung {

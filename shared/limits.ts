@@ -486,6 +486,8 @@ export const MAX_PAGE_GOVERNANCE_ENTRIES = 1000;
 export const MAX_PAGE_QUESTIONS_AT_ONCE = 16;
 /** Of the ways in which missing votes may fall, as one screen lists them. */
 export const MAX_SIMULATION_ROWS = 64;
+/** Receipts of signed requests that one browser keeps. */
+export const MAX_KEPT_RECEIPTS = 500;
 /** Changes of the app that one screen lists. */
 export const MAX_APP_VERSIONS = 100;
 /** Bytes of ledger entries that the page's worker keeps at hand; it reads others again. */

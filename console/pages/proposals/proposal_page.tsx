@@ -1,8 +1,426 @@
-/** The page "proposal". */
+/** One proposal: what it does, what it changes, how the votes stand, its history; and what I can do about it. */
 
-import { Page } from "../../parts/page.tsx";
-import { PAGES } from "../../routes.ts";
+import "./proposals.css";
+import { fromUtf8Lenient } from "../../../shared/bytes.ts";
+import { plainVote } from "../../../shared/governance/request_words.ts";
+import { me } from "../../governance/me.ts";
+import { ballotWord, mayVote, wordsOf } from "../../governance/lanes.ts";
+import type { BallotRecord, ProposalEvent, ProposalRecord } from "../../governance/proposals.ts";
+import { CheckVerdict } from "../../parts/check_verdict.tsx";
+import { CodeView } from "../../parts/code_view.tsx";
+import { CopyButton } from "../../parts/copy.tsx";
+import { ForeignText } from "../../parts/foreign_text.tsx";
+import { Hash } from "../../parts/hash.tsx";
+import { Facts, Page, Section } from "../../parts/page.tsx";
+import { Party, useNames } from "../../parts/party.tsx";
+import { saveFile } from "../../parts/save_file.ts";
+import { Empty, Region } from "../../parts/states.tsx";
+import { Tabs } from "../../parts/tabs.tsx";
+import { Time } from "../../parts/time.tsx";
+import { Verdict } from "../../parts/verdict.tsx";
+import { linkTo, type PageProps, replaceQuery } from "../../routes.ts";
+import { ledgerState } from "../../service/session.ts";
+import { Decide } from "./decide.tsx";
+import { DifferencesView } from "./differences_view.tsx";
+import { DryRunSection } from "./dry_run_section.tsx";
+import { MeSelect } from "./me_select.tsx";
+import { NodeText } from "./node_text.tsx";
+import { NodeWordNotice } from "./node_word_notice.tsx";
+import { titleOf } from "./proposal_card.tsx";
+import { useComparison, useProposal, useVoters, type Voters } from "./use_proposals.ts";
 
-export default function ProposalPage() {
-  return <Page title={PAGES.proposal.title} />;
+export default function ProposalPage({ route }: PageProps) {
+  const id = route.id ?? "";
+  const proposal = useProposal(id);
+  const voters = useVoters();
+  const comparison = useComparison();
+  const title = proposal.kind === "ready" && proposal.value !== undefined ? titleOf(proposal.value) : "Proposal";
+  return (
+    <Page
+      title={title}
+      lead={
+        <>
+          Proposal <Hash value={id} of="ID of the proposal" />
+        </>
+      }
+      actions={<a class="button" href={linkTo("proposals")}>All proposals</a>}
+    >
+      <NodeWordNotice comparison={comparison} only={id} />
+      <Region of={proposal} loading="the proposal">
+        {(record) =>
+          record === undefined ? <NotThere id={id} /> : (
+            <Region of={voters} loading="members">
+              {(value) => <Whole key={id} record={record} voters={value} tab={route.query.get("tab") ?? "actions"} />}
+            </Region>
+          )}
+      </Region>
+    </Page>
+  );
+}
+
+function NotThere({ id }: { readonly id: string }) {
+  return (
+    <Empty>
+      <p>
+        The ledger has no proposal with the ID <code class="foreign">{id}</code>
+        {ledgerState.value.signed !== undefined && ` up to seqno ${ledgerState.value.signed.seqno}`}
+        . It may be newer than what is proved here, belong to another service, or stand before a snapshot. Look in{" "}
+        <a href={linkTo("proposals")}>all proposals</a>.
+      </p>
+    </Empty>
+  );
+}
+
+function Whole({ record, voters, tab }: {
+  readonly record: ProposalRecord;
+  readonly voters: Voters;
+  readonly tab: string;
+}) {
+  const names = useNames();
+  return (
+    <>
+      <Standing record={record} voters={voters} names={names} />
+      <Tabs
+        label="Parts of the proposal"
+        chosen={tab}
+        onChoose={(name) => replaceQuery({ tab: name })}
+        tabs={[
+          { name: "actions", label: "Actions", content: () => <Actions record={record} /> },
+          { name: "changes", label: "Changes", content: () => <Changes record={record} /> },
+          {
+            name: "dry-run",
+            label: "Dry run",
+            content: () => (
+              <DryRunSection
+                {...(record.text !== undefined && { text: record.text })}
+                {...(record.state === "Open" && { openId: record.id })}
+                changedAt={record.changedAt}
+                voters={voters}
+              />
+            ),
+          },
+          {
+            name: "votes",
+            label: `Votes (${record.ballots.length})`,
+            content: () => <Ballots record={record} names={names} />,
+          },
+          { name: "history", label: "History", content: () => <History record={record} names={names} /> },
+        ]}
+      />
+    </>
+  );
+}
+
+const STATE_WORDS: Readonly<Record<ProposalRecord["state"], string>> = {
+  Open: "Open: votes are being collected",
+  Accepted: "Accepted: it was carried out",
+  Rejected: "Rejected by the constitution",
+  Withdrawn: "Withdrawn by its proposer",
+  Dropped: "Dropped: another proposal that was accepted changed what it would mean",
+  Failed: "Failed",
+};
+
+function Standing({ record, voters, names }: {
+  readonly record: ProposalRecord;
+  readonly voters: Voters;
+  readonly names: ReadonlyMap<string, string>;
+}) {
+  const waiting = mayVote(record, voters.active);
+  const { constitutionSince } = voters;
+  const isChanged = record.state === "Open" && constitutionSince !== undefined && record.submittedAt !== undefined &&
+    constitutionSince > record.submittedAt;
+  const droppedBy = record.events.find(({ kind }) => kind === "dropped")?.by;
+  return (
+    <Section title="Where it stands" actions={<MeSelect members={voters.active} names={names} />}>
+      <Facts
+        of={[
+          ["State", STATE_WORDS[record.state]],
+          ["Proposed by", <Party id={record.proposerId} kind="member" names={names} />],
+          ...(record.submittedMs === undefined ? [] : [["Since", <Time ms={record.submittedMs} />] as const]),
+          ["Its text", <CheckVerdict check={record.check}>Signed by its proposer</CheckVerdict>],
+          ...(record.state === "Open"
+            ? [
+              [
+                "Can still change it",
+                waiting.length === 0 ? "Nobody by a vote; its proposer can withdraw it" : (
+                  <ul>
+                    {waiting.map((member) => (
+                      <li key={member}>
+                        <Party id={member} kind="member" names={names} />
+                      </li>
+                    ))}
+                  </ul>
+                ),
+              ] as const,
+            ]
+            : []),
+          ...(record.failure === undefined ? [] : [["Why", <ForeignText text={record.failure} />] as const]),
+          ...(droppedBy === undefined ? [] : [
+            ["Dropped by", <a href={linkTo("proposal", droppedBy)}>proposal {droppedBy.slice(0, 12)}…</a>] as const,
+          ]),
+        ]}
+      />
+      {isChanged && (
+        <div class="notice notice-warn">
+          <p>
+            The <a href={linkTo("constitution")}>constitution</a> changed at seqno{" "}
+            {constitutionSince}, after this was proposed. It will be decided by the new one: try it again by a dry run.
+          </p>
+        </div>
+      )}
+      {record.text !== undefined && <NodeText id={record.id} text={record.text} ballots={record.ballots} />}
+      <Decide record={record} voters={voters} names={names} />
+    </Section>
+  );
+}
+
+function Actions({ record }: { readonly record: ProposalRecord }) {
+  if (record.text === undefined) {
+    return (
+      <Empty>
+        <p>The text of this proposal stands before what was folded, so nothing can be said of what it does.</p>
+      </Empty>
+    );
+  }
+  const words = wordsOf(record.text);
+  const text = fromUtf8Lenient(record.text);
+  const codes = sourcesIn(text);
+  return (
+    <div class="stack">
+      <Section title="In words">
+        {words === undefined
+          ? <Verdict kind="cannot">It is not JSON: what it does depends on the constitution alone</Verdict>
+          : words.actions === undefined
+          ? <p class="foreign">No list of actions: {words.text}</p>
+          : words.actions.length === 0
+          ? <p>No action at all.</p>
+          : (
+            <ol class="stack-tight">
+              {words.actions.map(({ name, args }, i) => (
+                <li key={i}>
+                  <strong class="foreign">{name}</strong>
+                  {args.length === 0 ? <p class="soft">without arguments</p> : (
+                    <dl class="facts action-words">
+                      {args.flatMap(([arg, value], j) => [
+                        <dt key={`${j} name`} class="foreign">{arg === "" ? "arguments" : arg}</dt>,
+                        <dd key={j} class="foreign">{value}</dd>,
+                      ])}
+                    </dl>
+                  )}
+                </li>
+              ))}
+            </ol>
+          )}
+      </Section>
+      {codes.map(({ what, source }) => (
+        <Section key={what} title={what} actions={<CopyButton text={source} what={what} />}>
+          <CodeView text={source} language="javascript" label={what} />
+        </Section>
+      ))}
+      <Section
+        title="As JSON"
+        actions={
+          <>
+            <CopyButton text={text} what="the proposal" />
+            <button
+              type="button"
+              class="button"
+              onClick={() => saveFile(`proposal_${record.id.slice(0, 12)}.json`, record.text!, "application/json")}
+            >
+              Save as a file
+            </button>
+          </>
+        }
+      >
+        <p class="soft">The very bytes that its proposer signed, {record.text.length.toLocaleString()} of them.</p>
+        <CodeView text={text} language="json" label="Proposal as JSON" />
+      </Section>
+    </div>
+  );
+}
+
+/** Programs inside of the arguments: a constitution, modules of an app. */
+function sourcesIn(text: string): readonly { readonly what: string; readonly source: string }[] {
+  const found: { what: string; source: string }[] = [];
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch {
+    // Not JSON: there are no arguments to look into, and the text itself is shown.
+    return found;
+  }
+  const actions = (json as { actions?: unknown } | null)?.actions;
+  for (const [i, action] of (Array.isArray(actions) ? actions : []).entries()) {
+    const args = (action as { args?: Record<string, unknown> } | null)?.args;
+    if (typeof args?.constitution === "string") {
+      found.push({ what: `Constitution of action ${i + 1}`, source: args.constitution });
+    }
+    const modules = (args?.bundle as { modules?: unknown } | undefined)?.modules;
+    for (const module of Array.isArray(modules) ? modules as { name?: unknown; module?: unknown }[] : []) {
+      if (typeof module?.module !== "string") continue;
+      found.push({ what: `Module ${String(module.name)} of action ${i + 1}`, source: module.module });
+    }
+  }
+  return found;
+}
+
+function Changes({ record }: { readonly record: ProposalRecord }) {
+  if (record.text === undefined) {
+    return (
+      <Empty>
+        <p>The text of this proposal is not known here.</p>
+      </Empty>
+    );
+  }
+  const isOpen = record.state === "Open";
+  // Of what is over, the state of then is what it changed.
+  const at = isOpen || record.submittedAt === undefined ? undefined : record.changedAt - 1;
+  return (
+    <Section title={isOpen ? "Against the state now" : `Against the state of seqno ${at ?? "now"}`}>
+      <DifferencesView text={record.text} {...(at !== undefined && at > 0 && { at })} />
+    </Section>
+  );
+}
+
+function Ballots({ record, names }: {
+  readonly record: ProposalRecord;
+  readonly names: ReadonlyMap<string, string>;
+}) {
+  if (record.ballots.length === 0) {
+    return (
+      <Empty>
+        <p>
+          {record.state === "Accepted"
+            ? "There is no ballot: the constitution accepted it without a vote."
+            : "Nobody has voted yet."}
+        </p>
+      </Empty>
+    );
+  }
+  return (
+    <div class="stack">
+      {record.ballots.map((ballot) => (
+        <Section
+          key={ballot.memberId}
+          title={`${names.get(ballot.memberId) ?? `${ballot.memberId.slice(0, 8)}…`}: ${ballotWord(ballot)}`}
+        >
+          <Ballot ballot={ballot} names={names} changedAt={record.changedAt} isOpen={record.state === "Open"} />
+        </Section>
+      ))}
+    </div>
+  );
+}
+
+function Ballot({ ballot, names, changedAt, isOpen }: {
+  readonly ballot: BallotRecord;
+  readonly names: ReadonlyMap<string, string>;
+  readonly changedAt: number;
+  readonly isOpen: boolean;
+}) {
+  const { memberId, text, txId, timeMs, signedAtMs, check, counted, failure } = ballot;
+  const isPlain = plainVote(text) !== undefined;
+  return (
+    <>
+      <Facts
+        of={[
+          ["Member", <Party id={memberId} kind="member" names={names} />],
+          ["Ballot", <CheckVerdict check={check}>Signed by its voter, for this proposal</CheckVerdict>],
+          ...(txId === undefined
+            ? []
+            : [["In", <a href={linkTo("transaction", txId)}>transaction {txId}</a>] as const]),
+          ...(timeMs === undefined ? [] : [["Covered by a signature of", <Time ms={timeMs} />] as const]),
+          ...(signedAtMs === undefined ? [] : [["Signed, by the voter's clock", <Time ms={signedAtMs} />] as const]),
+          [
+            "Evaluated",
+            counted !== undefined
+              ? `${counted ? "for" : "against"}, as of seqno ${changedAt}, in the ledger`
+              : failure !== undefined
+              ? `it failed, as of seqno ${changedAt}: ${failure}`
+              : isPlain
+              ? "it says the same whatever the state is"
+              : isOpen
+              ? "anew at each count: the dry run tells what it says now"
+              : "the ledger does not say",
+          ],
+        ]}
+      />
+      {isPlain
+        ? (
+          <details>
+            <summary>Source</summary>
+            <ForeignText text={text} block what="the ballot" />
+          </details>
+        )
+        : <CodeView text={text} language="javascript" label={`Ballot of ${names.get(memberId) ?? memberId}`} />}
+    </>
+  );
+}
+
+const EVENT_WORDS: Readonly<Record<ProposalEvent["kind"], string>> = {
+  submitted: "Proposed",
+  ballot: "Vote",
+  accepted: "Accepted, and carried out",
+  rejected: "Rejected",
+  withdrawn: "Withdrawn",
+  dropped: "Dropped",
+  reopened: "Opened again",
+  removed: "Taken out of the table, as closed proposals are when another is closed",
+};
+
+function History({ record, names }: {
+  readonly record: ProposalRecord;
+  readonly names: ReadonlyMap<string, string>;
+}) {
+  if (record.events.length === 0) {
+    return (
+      <Empty>
+        <p>All that happened to it was before what is folded here.</p>
+      </Empty>
+    );
+  }
+  return (
+    <Section title="Timeline">
+      <ol class="timeline">
+        {record.events.map(({ kind, txId, timeMs, memberId, signedAtMs, check, by }, i) => (
+          <li key={i} class="stack-tight">
+            <p>
+              <strong>{EVENT_WORDS[kind]}</strong> in <a href={linkTo("transaction", txId)}>{txId}</a>
+              {timeMs !== undefined && (
+                <>
+                  , signed <Time ms={timeMs} />
+                </>
+              )}
+              {by !== undefined && (
+                <>
+                  {" "}by <a href={linkTo("proposal", by)}>proposal {by.slice(0, 12)}…</a>
+                </>
+              )}
+            </p>
+            {memberId !== undefined && (
+              <p class="small row">
+                <Party id={memberId} kind="member" names={names} />
+                {signedAtMs !== undefined && (
+                  <span>
+                    by that member's clock <Time ms={signedAtMs} />
+                  </span>
+                )}
+              </p>
+            )}
+            {kind !== "removed" && <CheckVerdict check={check}>{checkedWhat(kind)}</CheckVerdict>}
+          </li>
+        ))}
+      </ol>
+      {me.value !== undefined && (
+        <p class="soft small">
+          Receipts of your own requests are in <a href={linkTo("keys")}>Keys</a>.
+        </p>
+      )}
+    </Section>
+  );
+}
+
+function checkedWhat(kind: ProposalEvent["kind"]): string {
+  if (kind === "dropped") return "Another proposal was accepted in that entry";
+  if (kind === "submitted") return "Signed by its proposer";
+  return "A member's signed request stands behind it";
 }

@@ -7,6 +7,7 @@ import { MAX_RECEIPT_LINK_CHARACTERS, MAX_RECEIPTS_AT_ONCE } from "../../../shar
 import type { Expected } from "../../../shared/receipt/expected.ts";
 import { teamData, teamTest } from "../../../tests/team_data.ts";
 import type { EntryAnswer, ServiceFacts, TransactionDetail } from "../../ledger/protocol.ts";
+import { verdictFile } from "./checked_receipt.ts";
 import { type JudgedReceipt, judgeReceipt, type KnownService } from "./judge_receipt.ts";
 import { receiptForLink, receiptFromLink, receiptsInBytes, receiptsInText } from "./read_receipts.ts";
 import { findInLedger } from "./receipt_in_ledger.ts";
@@ -254,4 +255,25 @@ teamTest("findInLedger() finds the transaction, another branch, and what is not 
   assert.equal((await asked({ found: false, why: "unknown", detail: "beyond" })).step.result, "cannot be checked");
   const other = { ...facts, identities: [{ ...facts.identities[0]!, identity: "ff" }] };
   assert.match((await asked(found("00"), other)).step.detail, /another service/);
+});
+
+teamTest("verdictFile() tells machines what people see, of receipts that cannot be read too", () => {
+  const read = [
+    ...receiptsInBytes("good.json", receiptFile("2.16.json")),
+    ...receiptsInText("bad.json", '{"cert":'),
+  ];
+  const checked = read.map((each) =>
+    each.kind === "unreadable"
+      ? { read: each, tookMs: 0 }
+      : { read: each, judged: judgeReceipt(noblePrimitives, each, [service(0)], {}, NOW_MS), tookMs: 1 }
+  );
+  const { receipts, checked_at } = JSON.parse(verdictFile(checked, NOW_MS));
+  assert.equal(checked_at, "2026-11-24T00:00:00.000Z");
+  assert.deepEqual(receipts.map(({ name, verdict }: Record<string, unknown>) => [name, verdict]), [
+    ["good.json", "verified"],
+    ["bad.json", "refused"],
+  ]);
+  assert.deepEqual(receipts[0].transactions, ["2.16"]);
+  assert.equal(receipts[1].code, "ReceiptCutShort");
+  assert.equal(receipts[0].receipt, toBase64(receiptFile("2.16.json")));
 });

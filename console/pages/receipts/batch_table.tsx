@@ -1,0 +1,61 @@
+/** Many receipts at once: one row each, the chosen one is shown below. */
+
+import { formatTxId } from "../../../shared/tx_id.ts";
+import { Section } from "../../parts/page.tsx";
+import { Verdict } from "../../parts/verdict.tsx";
+import { type CheckedReceipt, VERDICT_LOOK } from "./checked_receipt.ts";
+
+export function BatchTable({ checked, shown, onShow }: {
+  readonly checked: readonly CheckedReceipt[];
+  readonly shown: number;
+  readonly onShow: (index: number) => void;
+}) {
+  const refused = checked.filter(({ judged }) => judged === undefined || judged.verdict === "refused").length;
+  const verified = checked.filter(({ judged }) => judged?.verdict === "verified").length;
+  return (
+    <Section title="All of them">
+      <p role="status">
+        {checked.length} receipts: {verified} verified, {refused} refused, {checked.length - verified - refused} others
+      </p>
+      <div class="scroll receipt-batch" tabIndex={0} role="region" aria-label="Table of receipts">
+        <table>
+          <thead>
+            <tr>
+              <th scope="col">Receipt</th>
+              <th scope="col">Kind</th>
+              <th scope="col">Transaction</th>
+              <th scope="col">Verdict</th>
+              <th scope="col">Why</th>
+            </tr>
+          </thead>
+          <tbody>
+            {checked.map(({ read, judged }, i) => {
+              const look = judged && VERDICT_LOOK[judged.verdict];
+              return (
+                <tr key={i} {...(i === shown && { "aria-current": "true" as const })}>
+                  <td>
+                    <button type="button" class="button foreign" aria-pressed={i === shown} onClick={() => onShow(i)}>
+                      {read.name}
+                    </button>
+                  </td>
+                  <td>{read.kind}</td>
+                  <td>
+                    {judged?.paths.map(({ txId }) => txId === undefined ? "none named" : formatTxId(txId)).join(", ")}
+                  </td>
+                  <td>
+                    <Verdict kind={look?.kind ?? "failed"}>{look?.words ?? "Cannot be read"}</Verdict>
+                  </td>
+                  <td class="foreign">
+                    {judged?.verdict === "verified"
+                      ? ""
+                      : judged?.reason ?? (read.kind === "unreadable" ? read.problem.why : "")}
+                  </td>
+                </tr>
+              );
+            })}
+          </tbody>
+        </table>
+      </div>
+    </Section>
+  );
+}

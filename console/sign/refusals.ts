@@ -122,6 +122,12 @@ function toldBy(body: Uint8Array): { code: string; said: string } | undefined {
 function adviceOn(code: string, said: string, envelope: SignedEnvelope, headers: Headers, nowMs: number): Advice {
   if (code === "InvalidAuthenticationInfo") return authenticationAdvice(said, envelope);
   if (code === "ProposalCreatedTooLongAgo") return tooLongAgo(said, envelope, headers, nowMs);
+  if (code === "ProposalNotFound" && envelope.kind === "proposal_dry_run") {
+    return [
+      "The node has no such open proposal, or it is new: nodes try it once it is committed",
+      "If it is closed, the ledger shows it; if it is new, wait a second",
+    ];
+  }
   if (code === "AuthorizationFailed" && /only be withdrawn by proposer/.test(said)) {
     return ["Only who made a proposal can withdraw it", "Vote against it instead"];
   }

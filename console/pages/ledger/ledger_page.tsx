@@ -26,15 +26,15 @@ import "./ledger.css";
 const ADDRESS_DELAY_MS = 300;
 
 const COLUMNS = [
-  { label: "TxID", width: "6.5rem" },
-  { label: "Seqno", width: "5rem", wide: true },
-  { label: "Kind", width: "8rem" },
+  { label: "TxID", width: "5.5rem" },
+  { label: "Seqno", width: "4rem", wide: true },
+  { label: "Kind", width: "7.5rem" },
   { label: "Tables", width: "minmax(0, 1fr)" },
   { label: "Size", width: "5rem", wide: true },
-  { label: "Claims", width: "4rem", wide: true },
-  { label: "Private", width: "6rem", wide: true },
+  { label: "Claims", width: "3.5rem", wide: true },
+  { label: "Private", width: "5.5rem", wide: true },
   { label: "Proof", width: "6rem" },
-  { label: "Signed at", width: "11rem", wide: true },
+  { label: "Signed at", width: "12.5rem", wide: true },
 ];
 
 export default function LedgerPage({ route }: PageProps) {

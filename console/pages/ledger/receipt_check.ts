@@ -1,0 +1,79 @@
+/**
+ * A node's receipt for a transaction, held against what was folded here.
+ *
+ * In: the receipt's JSON, the transaction as it was verified from the ledger, the service's certificate as folded. Out: steps.
+ * The node is believed in nothing: a receipt that is good but of another transaction, or of another tree, fails.
+ */
+
+import { fromHex, fromUtf8Lenient, toHex, toUtf8 } from "../../../shared/bytes.ts";
+import { noblePrimitives } from "../../../shared/crypto/primitives.ts";
+import { leafOf } from "../../../shared/merkle/leaf.ts";
+import { foldPath } from "../../../shared/merkle/path.ts";
+import { parseReceipt } from "../../../shared/receipt/receipt.ts";
+import { verifyReceipt } from "../../../shared/receipt/verify_receipt.ts";
+import { parseTxId } from "../../../shared/tx_id.ts";
+import type { Step } from "../../../shared/verdict.ts";
+import type { TransactionDetail } from "../../ledger/protocol.ts";
+import { type Problem, ProblemError } from "../../problem.ts";
+import { type NodeApi, refusalOf } from "../../service/node_api.ts";
+
+const TRIES = 20;
+const TRY_AGAIN_MS = 500;
+
+/** Asks until the node has the receipt. @throws ProblemError */
+export async function fetchReceipt(api: NodeApi, txId: string, signal: AbortSignal): Promise<string> {
+  const path = `/app/receipt?transaction_id=${txId}`;
+  for (let i = 0; i < TRIES; i++) {
+    const answer = await api.ask(path, { signal });
+    if (answer.status === 200) return fromUtf8Lenient(answer.body);
+    // It reads old entries first, and says so.
+    if (answer.status !== 202) throw new ProblemError(refusalOf(answer, api.name, path));
+    await new Promise((resolve) => setTimeout(resolve, TRY_AGAIN_MS));
+    signal.throwIfAborted();
+  }
+  throw new ProblemError(notInTime(api.name, txId));
+}
+
+function notInTime(name: string, txId: string): Problem {
+  return {
+    code: "ReceiptNotReady",
+    what: `${name} has no receipt for ${txId} yet`,
+    why: "It still reads the entry, or the signature after it, from its files",
+    todo: "Ask again in a few seconds",
+  };
+}
+
+/** @throws FormatError where the receipt or the certificate cannot be read */
+export function checkReceipt(json: string, transaction: TransactionDetail, serviceCertificatePem: string): Step[] {
+  const receipt = parseReceipt(json);
+  const isSignature = receipt.leaf.kind === "digest";
+  const verdict = verifyReceipt(noblePrimitives, receipt, serviceCertificatePem, {
+    // The receipt of a signature is of its root, and names no transaction.
+    ...(!isSignature && { txId: parseTxId(transaction.txId) }),
+    ...(!isSignature && transaction.claimsDigest !== undefined && { claimsDigest: fromHex(transaction.claimsDigest) }),
+  });
+  const steps = [...verdict.steps];
+  const { leaf } = receipt;
+  if (leaf.kind === "components") {
+    const digest = toHex(leafOf(noblePrimitives, {
+      writeSetDigest: leaf.writeSetDigest,
+      commitEvidenceDigest: noblePrimitives.sha256(toUtf8(leaf.commitEvidence)),
+      claimsDigest: leaf.claimsDigest,
+    }));
+    steps.push({
+      name: "leaf in the ledger",
+      result: digest === transaction.leaf ? "verified" : "failed",
+      detail: `the leaf of the receipt is ${digest}, that of the entry read here ${transaction.leaf}`,
+    });
+    const root = toHex(foldPath(noblePrimitives, fromHex(digest), receipt.proof));
+    const folded = transaction.proofSteps?.root;
+    steps.push({
+      name: "root in the ledger",
+      result: folded === undefined ? "cannot be checked" : folded === root ? "verified" : "failed",
+      detail: folded === undefined
+        ? "no signature that was read here covers the entry yet"
+        : `the root of the receipt is ${root}, the signed one read here ${folded}`,
+    });
+  }
+  return steps;
+}

@@ -199,6 +199,7 @@ function readConfig(root: ConfigSection): NodeConfig {
     nativeApp: root.has("native_app") ? root.word("native_app", "logging") : undefined,
     storage: root.word("storage", "files"),
     durability: root.word("durability", "none"),
+    consoleDirectory: root.optionalText("console_directory"),
     warnings,
   };
 }

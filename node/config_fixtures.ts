@@ -124,6 +124,7 @@ export const complete = {
   native_app: "logging",
   storage: "files",
   durability: "commit",
+  console_directory: "console/dist/app",
 };
 
 export function parse(json: unknown): NodeConfig {

@@ -11,7 +11,7 @@ const bad: readonly (readonly [pointer: string, value: unknown, message: string]
     `"logging", "consensus", "ledger_signatures", "jwt", "output_files", "tick_interval", "slow_io_logging_threshold", ` +
     `"node_client_interface", "client_connection_timeout", "idle_connection_timeout", "worker_threads", "memory", ` +
     `"ignore_first_sigterm", "node_to_node_message_limit", "historical_cache_soft_limit", "native_app", "storage", ` +
-    `"durability"`,
+    `"durability", "console_directory"`,
   ],
   ["/network", 5, "/network is 5 and must be an object"],
   [

@@ -257,4 +257,5 @@ export const configSchema = object({
   native_app: oneOf("logging", "smallbank"),
   storage: oneOf("files"),
   durability: oneOf("none", "commit", "always"),
+  console_directory: { type: ["string", "null"], minLength: 1, description: "the path of a directory, or null" },
 }, ["network", "command"]);

@@ -90,6 +90,7 @@ Deno.test("parseConfig() fills in the defaults of CCF", () => {
     nativeApp: undefined,
     storage: "files",
     durability: "none",
+    consoleDirectory: undefined,
     warnings: [],
   });
 });
@@ -210,6 +211,7 @@ Deno.test("parseConfig() reads every key", () => {
     nativeApp: "logging",
     storage: "files",
     durability: "commit",
+    consoleDirectory: "console/dist/app",
     warnings: [
       "/worker_threads has no effect here: it tunes CCF's own host",
       "/memory has no effect here: it tunes CCF's own host",

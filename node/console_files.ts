@@ -1,91 +1,201 @@
 /**
- * The built page, as a node and the relay serve it: the host's own files, of which the enclave knows nothing.
+ * The console's built page, as nodes and the relay serve it.
  *
- * In: the folder that `deno task console` wrote; requests. Out: answers. All of it is read once, and pressed once.
- * Only what was read is served, by name: there is no way from a request to another file.
+ * In: the folder that `deno task console` writes, `console/dist/app`; a path and headers of a request. Out: an answer.
+ * Knows nothing of services. All files are read once, into memory, and only names found then are served: no path of a
+ * request ever reaches the file system.
+ *
+ * The host serves the page, not the enclave: whoever runs the machine could serve another one. The page says so itself
+ * where it comes from the node that it verifies (decisions: what a page cannot see).
  */
 
 import { createHash } from "node:crypto";
-import { join } from "node:path";
+import { extname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
-import { MAX_CONSOLE_BYTES } from "../shared/limits.ts";
+import { FormatError } from "../shared/assert.ts";
+import { fromUtf8 } from "../shared/bytes.ts";
+import { parseJsonText } from "../shared/json.ts";
+import { object, text } from "../shared/json_shape.ts";
+import { MAX_CONSOLE_BYTES, MAX_CONSOLE_FILES } from "../shared/limits.ts";
+import type { HeaderList, HttpResponse } from "../enclave/messages.ts";
+import { reasonOf } from "./commands/exit.ts";
+import { errorResponse } from "./listener.ts";
+import { isNotFound } from "./storage_error.ts";
 
-/** Where a checkout has it. */
+/** Where the build writes it. */
 export const CONSOLE_FOLDER = fileURLToPath(new URL("../console/dist/app", import.meta.url));
 
+const INDEX = "index.html";
+const POLICY = "policy.json";
+/** Everything in it has its content's hash in its name. */
+const HASHED_FOLDER = "assets/";
+
 const TYPES: Readonly<Record<string, string>> = {
-  html: "text/html; charset=utf-8",
-  js: "text/javascript; charset=utf-8",
-  css: "text/css; charset=utf-8",
+  ".css": "text/css; charset=utf-8",
+  ".html": "text/html; charset=utf-8",
+  ".js": "text/javascript; charset=utf-8",
+  ".json": "application/json",
+  ".svg": "image/svg+xml",
+  ".wasm": "application/wasm",
 };
 
-interface ConsoleFile {
-  readonly type: string;
+const POLICY_SHAPE = object({ content_security_policy: text });
+
+interface PageFile {
+  readonly headers: HeaderList;
   readonly bytes: Uint8Array;
-  readonly pressed: Uint8Array;
+  /** Without quotes. */
   readonly tag: string;
+  /** Made when it is first asked for. */
+  compressed: Uint8Array | undefined;
 }
 
 export class ConsoleFiles {
-  readonly #files: ReadonlyMap<string, ConsoleFile>;
-  readonly #policy: string;
+  readonly #files: ReadonlyMap<string, PageFile>;
 
-  private constructor(files: ReadonlyMap<string, ConsoleFile>, policy: string) {
+  private constructor(files: ReadonlyMap<string, PageFile>) {
     this.#files = files;
-    this.#policy = policy;
   }
 
-  /** @returns undefined where the page has not been built there. @throws Error where what is there is not the page */
-  static read(folder: string): ConsoleFiles | undefined {
-    let policy: string;
-    try {
-      policy = (JSON.parse(Deno.readTextFileSync(join(folder, "policy.json"))) as { content_security_policy: string })
-        .content_security_policy;
-    } catch (error) {
-      if (error instanceof Deno.errors.NotFound) return undefined;
-      throw error;
-    }
-    const files = new Map<string, ConsoleFile>();
-    let size = 0;
-    const add = (name: string) => {
-      const type = TYPES[name.split(".").at(-1)!];
-      if (type === undefined) return;
-      const bytes = Deno.readFileSync(join(folder, name));
-      size += bytes.length;
-      if (size > MAX_CONSOLE_BYTES) {
-        throw new Error(`Cannot serve the console in ${folder}: it is above ${MAX_CONSOLE_BYTES} bytes`);
+  /**
+   * @returns null where the folder does not exist
+   * @throws FormatError where it holds no page as the build makes it
+   */
+  static open(folder: string): ConsoleFiles | null {
+    for (let attemptsLeft = 3;; attemptsLeft--) {
+      try {
+        return ConsoleFiles.#read(folder);
+      } catch (error) {
+        // A build puts its page in the place of the one that is being read.
+        if (!isNotFound(error) || attemptsLeft === 1) throw error;
       }
-      const tag = `"${createHash("sha256").update(bytes).digest("hex").slice(0, 32)}"`;
-      files.set(name, { type, bytes, pressed: gzipSync(bytes, { level: 9 }), tag });
-    };
-    add("index.html");
-    for (const { name, isFile } of Deno.readDirSync(join(folder, "assets"))) if (isFile) add(`assets/${name}`);
-    return new ConsoleFiles(files, policy);
+    }
   }
 
-  /** @param name the path below the page's own, "" for the page. @returns undefined where there is no such file */
-  answer(name: string, request: Request): Response | undefined {
-    const file = this.#files.get(name === "" ? "index.html" : name);
-    if (file === undefined) return undefined;
-    const headers = new Headers({
-      "content-type": file.type,
-      "content-security-policy": this.#policy,
-      "x-content-type-options": "nosniff",
-      "x-frame-options": "DENY",
-      "referrer-policy": "no-referrer",
-      "cross-origin-opener-policy": "same-origin",
-      "cross-origin-resource-policy": "same-origin",
-      // Names of the rest have the hash of what is in them.
-      "cache-control": name === "" || name === "index.html" ? "no-cache" : "public, max-age=31536000, immutable",
-      etag: file.tag,
-      vary: "accept-encoding",
-    });
-    if (request.headers.get("if-none-match") === file.tag) return new Response(null, { status: 304, headers });
-    const takesGzip = /\bgzip\b/.test(request.headers.get("accept-encoding") ?? "");
-    const body = takesGzip ? file.pressed : file.bytes;
-    if (takesGzip) headers.set("content-encoding", "gzip");
-    headers.set("content-length", String(body.length));
-    return new Response(request.method === "HEAD" ? null : body as BodyInit, { headers });
+  static #read(folder: string): ConsoleFiles | null {
+    const refuse = (why: string) => new FormatError(`Cannot serve the console in ${folder}: ${why}`);
+    try {
+      if (!Deno.statSync(folder).isDirectory) throw refuse("it is no directory");
+    } catch (error) {
+      if (isNotFound(error)) return null;
+      if (error instanceof FormatError) throw error;
+      throw refuse(reasonOf(error));
+    }
+    try {
+      const contents = new Map<string, Uint8Array>();
+      readFolder(folder, "", contents);
+      const policy = contents.get(POLICY);
+      if (policy === undefined || !contents.has(INDEX)) {
+        throw new FormatError(`it has no ${INDEX} and ${POLICY}, as \`deno task console\` writes them`);
+      }
+      contents.delete(POLICY);
+      const { content_security_policy } = POLICY_SHAPE(parseJsonText(fromUtf8(policy)), POLICY);
+      return new ConsoleFiles(
+        new Map([...contents].map(([name, bytes]) => [name, pageFile(name, bytes, content_security_policy)])),
+      );
+    } catch (error) {
+      if (isNotFound(error)) throw error;
+      throw refuse(reasonOf(error));
+    }
   }
+
+  /**
+   * The answer to GET or HEAD, with a body for both; null where there is no such file.
+   *
+   * @param path below the page's own, undecoded, without a slash at its beginning; "" is the page
+   */
+  answer(path: string, request: Headers): HttpResponse | null {
+    const file = this.#files.get(path === "" ? INDEX : path);
+    if (file === undefined) return null;
+    const isCompressed = takesGzip(request.get("accept-encoding")) && file.bytes.length >= LEAST_COMPRESSED_BYTES;
+    // Other bytes have another tag (RFC 9110 §8.8.3.3).
+    const etag = `"${file.tag}${isCompressed ? "-gzip" : ""}"`;
+    const headers: HeaderList = [...file.headers, ["etag", etag]];
+    if (matches(request.get("if-none-match"), etag)) return { status: 304, headers, body: new Uint8Array() };
+    const body = isCompressed ? file.compressed ??= gzipSync(file.bytes, { level: 9 }) : file.bytes;
+    return {
+      status: 200,
+      headers: [
+        ...headers,
+        ["content-length", `${body.length}`],
+        ...(isCompressed ? [["content-encoding", "gzip"] as [string, string]] : []),
+      ],
+      body,
+    };
+  }
+}
+
+/** Below that nothing is won. */
+const LEAST_COMPRESSED_BYTES = 512;
+
+/** Where nodes serve the page. */
+export const CONSOLE_PATH = "/console/";
+
+/**
+ * What a node answers to GET or HEAD about the console.
+ *
+ * @param files null: this node has no page
+ * @param path of the request, undecoded
+ * @returns null where the path is not the console's
+ */
+export function consoleDocument(files: ConsoleFiles | null, path: string, request: Headers): HttpResponse | null {
+  // Without the slash the page would look for its files in the wrong place.
+  const isNameAlone = `${path}/` === CONSOLE_PATH;
+  if (!isNameAlone && !path.startsWith(CONSOLE_PATH)) return null;
+  if (files === null) return errorResponse(404, "ConsoleNotServed", NOT_SERVED);
+  if (isNameAlone) return { status: 308, headers: [["location", CONSOLE_PATH]], body: new Uint8Array() };
+  return files.answer(path.substring(CONSOLE_PATH.length), request) ??
+    errorResponse(404, "ResourceNotFound", `The console has no file ${path}. It begins at ${CONSOLE_PATH}`);
+}
+
+const NOT_SERVED =
+  "This node serves no console. Its operator can build one with `deno task console`, or name a built " +
+  "one in the configuration as console_directory; `deno task run console` serves one on your own machine";
+
+function readFolder(folder: string, prefix: string, contents: Map<string, Uint8Array>): void {
+  for (const { name, isDirectory } of Deno.readDirSync(join(folder, prefix))) {
+    if (isDirectory) {
+      readFolder(folder, `${prefix}${name}/`, contents);
+      continue;
+    }
+    if (contents.size === MAX_CONSOLE_FILES) throw new FormatError(`it has more than ${MAX_CONSOLE_FILES} files`);
+    contents.set(`${prefix}${name}`, Deno.readFileSync(join(folder, prefix, name)));
+    const bytes = contents.values().reduce((sum, { length }) => sum + length, 0);
+    if (bytes > MAX_CONSOLE_BYTES) throw new FormatError(`it has more than ${MAX_CONSOLE_BYTES} bytes`);
+  }
+}
+
+function pageFile(name: string, bytes: Uint8Array, policy: string): PageFile {
+  const isHashed = name.startsWith(HASHED_FOLDER);
+  return {
+    bytes,
+    tag: createHash("sha256").update(bytes).digest("base64url").substring(0, 22),
+    compressed: undefined,
+    headers: [
+      ["content-type", TYPES[extname(name)] ?? "application/octet-stream"],
+      // Scripts have it as well: a worker is held to the policy that its own script came with.
+      ["content-security-policy", policy],
+      ["x-content-type-options", "nosniff"],
+      ["x-frame-options", "DENY"],
+      ["referrer-policy", "no-referrer"],
+      ["cross-origin-opener-policy", "same-origin"],
+      ["cross-origin-resource-policy", "same-origin"],
+      ["cache-control", isHashed ? "public, max-age=31536000, immutable" : "no-cache"],
+      ["vary", "accept-encoding"],
+    ],
+  };
+}
+
+/** RFC 9110 §12.5.3, as far as it can say yes or no to gzip. */
+function takesGzip(accepted: string | null): boolean {
+  const codings = (accepted ?? "").split(",").map((item) => item.trim().toLowerCase().split(/\s*;\s*/));
+  const found = codings.find(([name]) => name === "gzip") ?? codings.find(([name]) => name === "*");
+  return found !== undefined && !found.some((parameter) => /^q=0(\.0{0,3})?$/.test(parameter));
+}
+
+/** Whether the client has what the tag names (RFC 9110 §13.1.2). */
+function matches(ifNoneMatch: string | null, etag: string): boolean {
+  const tags = (ifNoneMatch ?? "").split(",").map((tag) => tag.trim().replace(/^W\//, ""));
+  return tags.includes("*") || tags.includes(etag);
 }

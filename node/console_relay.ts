@@ -1,88 +1,104 @@
 /**
- * The relay: the page on this machine, and its way to one node over TLS that is pinned to the service.
+ * The relay: the page on this machine, and its way to the nodes of one service.
  *
  * In: a node's URL, the certificate of its service, the built page. Out: a web server on 127.0.0.1.
  *
- *     GET /                        the page
- *     GET /relay/peer              which certificate the node shows, and whether the service's key signed it
- *     GET|HEAD|POST /relay/node/…  the same path of the node
+ *     GET /…                                 the page and its files
+ *     GET /relay/peer                        whose key ends the connection to the node, and what the relay holds it to
+ *     GET|HEAD|POST /relay/node/PATH         PATH of the node
+ *     GET|HEAD|POST /relay/to/HOST:PORT/PATH PATH of another node, which must be of the pinned service
  *
  * A browser cannot be told to trust a certificate that an enclave made, nor show a page the one that it was given; the relay
- * does both. It is no judge: what it passes on is proved by the page.
+ * does both (decisions: what a page cannot see). It is no judge: what it passes on is proved by the page.
  *
- * Who may ask: only the page that it served. Requests of other sites fail at `Origin` and `Sec-Fetch-Site`; of names that
- * are made to lead here (DNS rebinding) at `Host`; of other programs and people of this machine at a token, which stands in
- * the fragment of the printed URL and so reaches no server and no log.
+ * Each answer that was passed on says in `x-quorate-relay-peer` which node ended its connection. Redirections to other nodes
+ * lead through the relay again. Who may ask at all: `console_relay_guard.ts`.
  */
 
-import https from "node:https";
-import type { IncomingMessage } from "node:http";
-import { timingSafeEqual } from "node:crypto";
-import type { TLSSocket } from "node:tls";
-import { toUtf8 } from "../shared/bytes.ts";
+import { FormatError } from "../shared/assert.ts";
+import { concat } from "../shared/bytes.ts";
 import { serialiseCertificatePem } from "../shared/crypto/x509.ts";
-import { MAX_RELAY_BODY_BYTES, MAX_RELAY_REQUESTS, MAX_RELAY_WAIT_MS } from "../shared/limits.ts";
+import { MAX_CLOSE_LINGER_MS, MAX_RELAY_REQUEST_BYTES, MAX_RELAY_REQUESTS } from "../shared/limits.ts";
 import type { ConsoleFiles } from "./console_files.ts";
+import { type Patience, type Peer, RelayClient, type RelayedRequest } from "./console_relay_client.ts";
+import { type Refusal, refusal, refuseStranger, refuseWithoutToken } from "./console_relay_guard.ts";
+import { PASSIVE_HEADERS, problemResponse, RelayFailure } from "./console_relay_problem.ts";
+import { StartFailure } from "./start_failure.ts";
+import type { Stoppable } from "./stop_signals.ts";
+import { type Address, formatAddress, parseAddress } from "./units.ts";
 
 export interface RelayOptions {
   readonly nodeUrl: URL;
-  /** PEM: only a node of this service is spoken to. undefined: whoever answers, which the page then judges. */
+  /** PEM: only nodes of this service are spoken to. undefined: the node alone, held to the service that it names itself. */
   readonly servicePem: string | undefined;
   readonly files: ConsoleFiles;
   /** 0: the operating system chooses. */
   readonly port: number;
-  /** Hex. */
+  /** ASCII without characters that mean something in a URL. */
   readonly token: string;
+  /** Where not as usual. */
+  readonly patience?: Patience;
 }
 
-/** Why a request did not reach the node: told apart, as a page never could. */
-export interface RelayProblem {
-  readonly code: string;
-  readonly stage: "dns" | "tcp" | "tls" | "http" | "relay";
-  readonly what: string;
-  readonly why: string;
-  readonly todo: string;
-}
+/** Which node ended the connection, hex. */
+export const RELAY_PEER_HEADER = "x-quorate-relay-peer";
 
-interface Relayed {
-  readonly status: number;
-  readonly headers: [string, string][];
-  readonly body: Uint8Array;
-  readonly certificate: Uint8Array;
-  readonly tls: { readonly protocol: string | null; readonly cipher: string };
-}
-
-const TOKEN_HEADER = "x-quorate-relay-token";
-const REQUEST_HEADERS = ["accept", "content-type", "authorization", "range", "prefer", "x-ms-ccf-transaction-id"];
-const ANSWER_HEADERS = [
+const REQUEST_HEADERS = [
+  "accept",
+  "authorization",
   "content-type",
-  "location",
-  "retry-after",
-  "content-range",
+  "if-none-match",
+  "prefer",
+  "range",
   "x-ms-ccf-transaction-id",
-  "www-authenticate",
 ];
-const METHODS = ["GET", "HEAD", "POST"];
+const ANSWER_HEADERS = [
+  "accept-ranges",
+  "content-range",
+  "content-type",
+  "etag",
+  "retry-after",
+  "www-authenticate",
+  "x-ms-ccf-transaction-id",
+];
+/** Names that the relay itself gives a meaning to. */
+const RELAY_HEADERS = "x-quorate-relay-";
 
-export class ConsoleRelay {
+/** Of which node, and what of it. */
+interface Destination {
+  readonly address: Address;
+  readonly target: string;
+}
+
+const OWN_PATHS = "It has /relay/peer, /relay/node/PATH and /relay/to/HOST:PORT/PATH";
+
+export class ConsoleRelay implements Stoppable {
   readonly #options: RelayOptions;
-  readonly #agent: https.Agent;
+  readonly #own: Address;
+  readonly #client: RelayClient;
+  readonly #stopped = Promise.withResolvers<undefined>();
   #server: Deno.HttpServer<Deno.NetAddr> | undefined;
   #underWay = 0;
-  /** Of the node, from the last connection to it. */
-  #peer: { readonly certificate: Uint8Array; readonly tls: Relayed["tls"] } | undefined;
 
   constructor(options: RelayOptions) {
     this.#options = options;
-    this.#agent = new https.Agent({ keepAlive: true, maxSockets: 4 });
+    const { hostname, port } = options.nodeUrl;
+    this.#own = { host: hostname.replace(/^\[|\]$/g, ""), port: port === "" ? 443 : Number(port) };
+    this.#client = new RelayClient(this.#own, options.servicePem, options.patience);
   }
 
-  /** Listens on 127.0.0.1 alone. @throws where the port is taken */
+  /** Listens on 127.0.0.1 alone. @throws StartFailure where the port cannot be had */
   start(): void {
-    this.#server = Deno.serve(
-      { hostname: "127.0.0.1", port: this.#options.port, onListen: () => {} },
-      (request) => this.answer(request),
-    );
+    const { port } = this.#options;
+    try {
+      this.#server = Deno.serve(
+        { hostname: "127.0.0.1", port, onListen: () => {} },
+        (request) => this.#answer(request),
+      );
+    } catch (error) {
+      const { message } = error as Error;
+      throw new StartFailure(`Cannot listen on 127.0.0.1:${port}: ${message}; choose another port with --port`);
+    }
   }
 
   get port(): number {
@@ -94,276 +110,183 @@ export class ConsoleRelay {
     return `http://127.0.0.1:${this.port}/#/connect?relay=${this.#options.token}`;
   }
 
+  /** Accepts nothing more, and lets go of what does not end by itself. */
   async stop(): Promise<void> {
-    this.#agent.destroy();
-    await this.#server?.shutdown();
+    const late = Promise.withResolvers<void>();
+    const timer = setTimeout(late.resolve, MAX_CLOSE_LINGER_MS);
+    await Promise.race([this.#server?.shutdown(), late.promise]);
+    clearTimeout(timer);
+    this.#client[Symbol.dispose]();
+    this.#stopped.resolve(undefined);
   }
 
-  async answer(request: Request): Promise<Response> {
-    const url = new URL(request.url);
-    if (!this.#isHostOurs(request)) {
-      return refusal(403, "HostNotAllowed", "the request names another host than this one");
-    }
-    if (!METHODS.includes(request.method)) {
-      return refusal(405, "MethodNotAllowed", `${request.method} is not passed on`);
-    }
-    if (!url.pathname.startsWith("/relay/")) {
-      return this.#options.files.answer(url.pathname.slice(1), request) ??
-        refusal(404, "NotFound", "there is no such file");
-    }
-    const why = this.#whyForbidden(request);
-    if (why !== undefined) return refusal(403, ...why);
+  get stopped(): Promise<undefined> {
+    return this.#stopped.promise;
+  }
+
+  giveStopNotice(): void {
+    // Nobody waits for one.
+  }
+
+  async #answer(request: Request): Promise<Response> {
+    const stranger = refuseStranger(request, this.port);
+    if (stranger !== undefined) return refused(stranger);
+    const target = targetOf(request.url);
+    if (!target.startsWith("/relay/")) return this.#answerPage(request, target);
+    const untrusted = refuseWithoutToken(request, this.#options.token);
+    if (untrusted !== undefined) return refused(untrusted);
     if (this.#underWay >= MAX_RELAY_REQUESTS) {
-      return refusal(503, "RelayBusy", `${MAX_RELAY_REQUESTS} requests are under way already`);
+      const why = `${MAX_RELAY_REQUESTS} requests are under way already`;
+      return refused(refusal(503, "RelayBusy", why, "Wait until some have been answered"));
     }
     this.#underWay++;
+    let onEnd = () => void this.#underWay--;
     try {
-      if (url.pathname === "/relay/peer") return await this.#answerPeer();
-      if (url.pathname.startsWith("/relay/node/")) {
-        return await this.#pass(request, url.pathname.slice("/relay/node".length) + url.search);
+      if (target === "/relay/peer") return await this.#answerPeer();
+      const destination = this.#destinationOf(target);
+      if ("problem" in destination) return refused(destination);
+      const body = request.method === "POST" ? await readBody(request) : undefined;
+      if (body === null) {
+        const why = `Its body has more than ${MAX_RELAY_REQUEST_BYTES} bytes`;
+        return refused(refusal(413, "RequestBodyTooLarge", why, "Nodes take no such body either: send less"));
       }
-      return refusal(404, "NotFound", "the relay has /relay/peer and /relay/node/…");
-    } finally {
-      this.#underWay--;
-    }
-  }
-
-  #isHostOurs(request: Request): boolean {
-    const host = request.headers.get("host") ?? "";
-    return host === `127.0.0.1:${this.port}` || host === `localhost:${this.port}`;
-  }
-
-  #whyForbidden(request: Request): [code: string, why: string] | undefined {
-    const origin = request.headers.get("origin");
-    const own = [`http://127.0.0.1:${this.port}`, `http://localhost:${this.port}`];
-    if (origin !== null && !own.includes(origin)) return ["OriginNotAllowed", "the request comes from another site"];
-    const site = request.headers.get("sec-fetch-site");
-    if (site !== null && site !== "same-origin" && site !== "none") {
-      return ["OriginNotAllowed", "the request comes from another site"];
-    }
-    const given = toUtf8(request.headers.get(TOKEN_HEADER) ?? "");
-    const wanted = toUtf8(this.#options.token);
-    if (given.length !== wanted.length || !timingSafeEqual(given, wanted)) {
-      return ["TokenMissing", "the request has not the token of the URL that the relay printed; open that URL"];
-    }
-    return undefined;
-  }
-
-  async #answerPeer(): Promise<Response> {
-    const { nodeUrl, servicePem } = this.#options;
-    const relayed = await this.#ask("GET", "/node/commit", [], undefined);
-    if ("stage" in relayed) return problemResponse(relayed);
-    return Response.json({
-      node_url: nodeUrl.origin,
-      pinned: servicePem !== undefined,
-      certificate: serialiseCertificatePem(this.#peer!.certificate),
-      service_certificate: servicePem ?? null,
-      tls: this.#peer!.tls,
-    });
-  }
-
-  async #pass(request: Request, target: string): Promise<Response> {
-    const body = await bodyOf(request);
-    if (body === null) return refusal(413, "RequestBodyTooLarge", `the body is above ${MAX_RELAY_BODY_BYTES} bytes`);
-    const headers = REQUEST_HEADERS.flatMap((name): [string, string][] => {
-      const value = request.headers.get(name);
-      return value === null ? [] : [[name, value]];
-    });
-    const relayed = await this.#ask(request.method, target, headers, request.method === "POST" ? body : undefined);
-    if ("stage" in relayed) return problemResponse(relayed);
-    const passed = relayed.headers.filter(([name]) => ANSWER_HEADERS.includes(name) || name.startsWith("x-quorate-"));
-    const hasBody = request.method !== "HEAD" && relayed.status !== 204 && relayed.status !== 304;
-    return new Response(hasBody ? relayed.body as BodyInit : null, {
-      status: relayed.status,
-      headers: [...passed, ["cache-control", "no-store"]],
-    });
-  }
-
-  /** One request to the node; a second try where a connection that was kept had ended meanwhile. */
-  async #ask(
-    method: string,
-    target: string,
-    headers: readonly (readonly [string, string])[],
-    body: Uint8Array | undefined,
-  ): Promise<Relayed | RelayProblem> {
-    try {
-      const relayed = await this.#exchange(method, target, headers, body);
-      this.#peer = relayed;
+      const relayed = await this.#relay(request, destination, body, onEnd);
+      // From here on its last byte ends it.
+      onEnd = () => {};
       return relayed;
     } catch (error) {
-      if (method !== "POST" && (error as { code?: string }).code === "ECONNRESET") {
-        try {
-          return this.#peer = await this.#exchange(method, target, headers, body);
-        } catch (second) {
-          return this.#explain(second as Error & { code?: string });
-        }
-      }
-      return this.#explain(error as Error & { code?: string });
+      if (error instanceof RelayFailure) return problemResponse(502, error.problem);
+      throw error;
+    } finally {
+      onEnd();
     }
   }
 
-  #exchange(
-    method: string,
-    target: string,
-    headers: readonly (readonly [string, string])[],
-    body: Uint8Array | undefined,
-  ): Promise<Relayed> {
+  #answerPage(request: Request, target: string): Response {
+    const path = target.split("?", 1)[0]!.substring(1);
+    const answer = request.method === "POST" ? null : this.#options.files.answer(path, request.headers);
+    if (answer === null) {
+      const why = `The page has no file /${path}`;
+      return refused(refusal(404, "NotFound", why, "Open the page at /; if it is open, reload it"));
+    }
+    const { status, headers, body } = answer;
+    const hasBody = request.method !== "HEAD" && status !== 304;
+    const lines = headers.map(([name, value]): [string, string] => [name, value]);
+    return new Response(hasBody ? new Uint8Array(body) : null, { status, headers: lines });
+  }
+
+  /** A connection is used for it, or made: nothing is said of one that was not. */
+  async #answerPeer(): Promise<Response> {
     const { nodeUrl, servicePem } = this.#options;
-    return new Promise((resolve, reject) => {
-      const request = https.request({
-        host: nodeUrl.hostname.replace(/^\[|\]$/g, ""),
-        port: nodeUrl.port === "" ? 443 : Number(nodeUrl.port),
-        method,
-        // Undecoded, as the page wrote it.
-        path: target,
-        headers: {
-          ...Object.fromEntries(headers),
-          ...(body !== undefined && { "content-length": String(body.length) }),
-        },
-        agent: this.#agent,
-        ca: servicePem ?? [],
-        rejectUnauthorized: servicePem !== undefined,
-        // A node is reached under addresses that its certificate does not know; what counts is who signed its key.
-        checkServerIdentity: () => undefined,
-      });
-      const fail = (error: Error) => {
-        clearTimeout(timer);
-        request.destroy();
-        reject(error);
-      };
-      const timer = setTimeout(
-        () => fail(Object.assign(new Error("no answer"), { code: "ETIMEDOUT" })),
-        MAX_RELAY_WAIT_MS,
-      );
-      request.on("error", fail);
-      request.on("response", (incoming: IncomingMessage) => {
-        const socket = incoming.socket as TLSSocket;
-        const { raw } = socket.getPeerCertificate();
-        const tls = { protocol: socket.getProtocol(), cipher: socket.getCipher().name };
-        readAll(incoming).then((content) => {
-          clearTimeout(timer);
-          const lines = Object.entries(incoming.headers).flatMap(([name, value]): [string, string][] =>
-            value === undefined ? [] : [[name, Array.isArray(value) ? value.join(", ") : value]]
-          );
-          resolve({
-            status: incoming.statusCode!,
-            headers: lines,
-            body: content,
-            certificate: Uint8Array.from(raw),
-            tls,
-          });
-        }, fail);
-      });
-      request.end(body);
+    try {
+      const answer = await this.#client.ask(this.#own, { method: "GET", target: "/node/commit", headers: [] });
+      await answer.body?.cancel();
+      return Response.json({
+        node_url: nodeUrl.origin,
+        pinned: servicePem !== undefined,
+        ...described(answer.peer),
+        service_certificate: servicePem ?? null,
+        named_service_certificate: servicePem === undefined ? await this.#client.namedService() : null,
+      }, { headers: { "cache-control": "no-store", ...PASSIVE_HEADERS } });
+    } catch (error) {
+      if (!(error instanceof RelayFailure)) throw error;
+      const isForeign = error.problem.code === "CertificateNotOfService";
+      // What answers there says of itself: a recovered service is told from a stranger by it, once the page has checked it.
+      const named = isForeign ? await this.#client.nameOfStranger() : undefined;
+      return problemResponse(502, error.problem, named === undefined ? {} : { named_service_certificate: named });
+    }
+  }
+
+  #destinationOf(target: string): Destination | Refusal {
+    const own = /^\/relay\/node(\/.*)$/s.exec(target);
+    if (own !== null) return { address: this.#own, target: own[1]! };
+    const [, written, path] = /^\/relay\/to\/([^/]*)(\/.*)$/s.exec(target) ?? [];
+    if (written === undefined || path === undefined) {
+      return refusal(404, "NotFound", `There is no ${target.split("?", 1)[0]}`, OWN_PATHS);
+    }
+    let address: Address;
+    try {
+      // Browsers write brackets of IPv6 as they are, and some programs escape them.
+      address = parseAddress(written.replace(/%5B/i, "[").replace(/%5D/i, "]"));
+    } catch (error) {
+      if (!(error instanceof FormatError)) throw error;
+      return refusal(400, "AddressInvalid", error.message, "Name a node by its published address");
+    }
+    if (!this.#client.isPinned && !isSame(address, this.#own)) {
+      const why = "Without a service certificate to pin it speaks to one node alone, and this is another";
+      return refusal(403, "RelayNotPinned", why, "Start it with --service-cert, or with the URL of that node");
+    }
+    return { address, target: path };
+  }
+
+  async #relay(
+    request: Request,
+    { address, target }: Destination,
+    body: Uint8Array | undefined,
+    onEnd: () => void,
+  ): Promise<Response> {
+    const { status, headers, body: answered, peer } = await this.#client.ask(address, {
+      method: request.method as RelayedRequest["method"],
+      target,
+      headers: REQUEST_HEADERS.flatMap((name): [string, string][] => {
+        const value = request.headers.get(name);
+        return value === null ? [] : [[name, value]];
+      }),
+      ...(body !== undefined && { body }),
+    }, onEnd);
+    const passed = [...headers].filter(([name]) =>
+      ANSWER_HEADERS.includes(name) || (name.startsWith("x-quorate-") && !name.startsWith(RELAY_HEADERS))
+    );
+    const location = headers.get("location");
+    if (location !== undefined) passed.push(["location", this.#throughRelay(location, address)]);
+    return new Response(answered, {
+      status,
+      headers: [
+        ...passed,
+        [RELAY_PEER_HEADER, peer.nodeId],
+        ["cache-control", "no-store"],
+        ...Object.entries(PASSIVE_HEADERS),
+      ],
     });
   }
 
-  #explain(error: Error & { code?: string }): RelayProblem {
-    const { origin, hostname, port } = this.#options.nodeUrl;
-    const code = error.code ?? "";
-    const what = `The relay cannot reach ${origin}`;
-    if (code === "ENOTFOUND" || code.startsWith("EAI_") || /failed to lookup|dns error/i.test(error.message)) {
-      return {
-        code: "NameNotFound",
-        stage: "dns",
-        what,
-        why: `No host has the name ${hostname}`,
-        todo: `Check the name, e.g. with \`getent hosts ${hostname}\``,
-      };
-    }
-    if (code === "ECONNREFUSED") {
-      return {
-        code: "ConnectionRefused",
-        stage: "tcp",
-        what,
-        why: `Nothing listens on port ${port || 443} of ${hostname}`,
-        todo: "Start the node, or check the port: a sandbox prints its own, and writes them to sandbox.json",
-      };
-    }
-    if (code === "ETIMEDOUT" || code === "EHOSTUNREACH" || code === "ENETUNREACH") {
-      return {
-        code: "ConnectionTimeout",
-        stage: "tcp",
-        what,
-        why: `No answer came within ${MAX_RELAY_WAIT_MS / 1000} seconds`,
-        todo: "Check that the node runs and that nothing stands between, or ask another node",
-      };
-    }
-    if (/CERT|VERIFY|ISSUER|SIGNATURE|UnknownIssuer|certificate/i.test(`${code} ${error.message}`)) {
-      return {
-        code: "CertificateNotOfService",
-        stage: "tls",
-        what: `${origin} is not a node of the service whose certificate was given`,
-        why: "Its certificate was not issued by that service's key",
-        todo:
-          "Check --node and --service-cert. If both are right, another machine answers in the node's place: stop here",
-      };
-    }
-    if (code.startsWith("HPE_") || /parse error|invalid (http|header)/i.test(error.message)) {
-      return {
-        code: "NoHttp",
-        stage: "http",
-        what,
-        why: "What answers there does not speak HTTP",
-        todo: "Check the port: it is that of an RPC interface, such as web_rpc_interface, and not node-to-node",
-      };
-    }
-    if (
-      code === "ERR_SSL_WRONG_VERSION_NUMBER" || code === "EPROTO" ||
-      /tls|ssl|InvalidMessage|handshake/i.test(error.message)
-    ) {
-      return {
-        code: "TlsFailed",
-        stage: "tls",
-        what,
-        why: "What answers there does not speak TLS, or not with this program",
-        todo: "Check the port: it is that of an RPC interface",
-      };
-    }
-    return {
-      code: "ConnectionLost",
-      stage: "tcp",
-      what,
-      why: `The connection failed: ${error.message}`,
-      todo: "Try again, or ask another node",
-    };
+  /** Where a redirection of the node at `from` leads, as the page can go there. */
+  #throughRelay(location: string, from: Address): string {
+    const url = URL.parse(location, `https://${formatAddress(from)}`);
+    // Not a place of a node: for a person to read.
+    if (url === null || url.protocol !== "https:") return location;
+    const to: Address = { host: url.hostname.replace(/^\[|\]$/g, ""), port: url.port === "" ? 443 : Number(url.port) };
+    const way = isSame(to, this.#own) ? "/relay/node" : `/relay/to/${formatAddress(to)}`;
+    return `${way}${url.pathname}${url.search}`;
   }
 }
 
-function problemResponse(problem: RelayProblem): Response {
-  return Response.json({ ...problem, error: { code: problem.code, message: problem.why } }, { status: 502 });
+function described({ certificate, nodeId, tls }: Peer) {
+  return { certificate: serialiseCertificatePem(certificate), node_id: nodeId, tls };
 }
 
-function refusal(status: number, code: string, why: string): Response {
-  return Response.json({
-    error: { code, message: `The relay refuses: ${why}` },
-    stage: "relay",
-    what: "The relay refuses the request",
-    why,
-    todo: "Open the URL that `deno task run console` printed",
-  }, { status });
+function refused({ status, problem }: Refusal): Response {
+  return problemResponse(status, problem);
+}
+
+function isSame(a: Address, b: Address): boolean {
+  return a.host === b.host && a.port === b.port;
+}
+
+/** Path and query as sent: what a node is asked is not rewritten on the way. */
+function targetOf(url: string): string {
+  const start = url.indexOf("/", url.indexOf("://") + 3);
+  return start < 0 ? "/" : url.substring(start);
 }
 
 /** null where it is too long. */
-async function bodyOf(request: Request): Promise<Uint8Array | null> {
-  if (Number(request.headers.get("content-length") ?? 0) > MAX_RELAY_BODY_BYTES) return null;
-  const body = new Uint8Array(await request.arrayBuffer());
-  return body.length > MAX_RELAY_BODY_BYTES ? null : body;
-}
-
-async function readAll(incoming: IncomingMessage): Promise<Uint8Array> {
-  const parts: Uint8Array[] = [];
-  let size = 0;
-  for await (const part of incoming as AsyncIterable<Uint8Array>) {
-    size += part.length;
-    if (size > MAX_RELAY_BODY_BYTES) throw new Error(`the answer is above ${MAX_RELAY_BODY_BYTES} bytes`);
-    parts.push(part);
+async function readBody(request: Request): Promise<Uint8Array | null> {
+  const pieces: Uint8Array[] = [];
+  let bytes = 0;
+  for await (const piece of request.body ?? []) {
+    bytes += piece.length;
+    if (bytes > MAX_RELAY_REQUEST_BYTES) return null;
+    pieces.push(piece);
   }
-  const all = new Uint8Array(size);
-  let at = 0;
-  for (const part of parts) {
-    all.set(part, at);
-    at += part.length;
-  }
-  return all;
+  return concat(...pieces);
 }

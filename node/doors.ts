@@ -6,9 +6,8 @@
  * connections fail before the handshake, as they do with CCF while a node waits to be trusted (operations.md §5).
  */
 
-import type { InterfaceMetrics, RpcInterface, SessionMetrics } from "../enclave/messages.ts";
+import type { HttpResponse, InterfaceMetrics, RpcInterface, SessionMetrics } from "../enclave/messages.ts";
 import { resolveRpcInterface } from "./config.ts";
-import type { ConsoleFiles } from "./console_files.ts";
 import type { RequestBatcher } from "./listener.ts";
 import type { RpcInterfaceConfig } from "./node_config.ts";
 import { StartFailure } from "./start_failure.ts";
@@ -25,8 +24,8 @@ export interface DoorsOptions {
   readonly idleTimeoutMs: number | null;
   /** HTML for `GET /` where callers show no certificate. */
   readonly page: () => string;
-  /** The members' page, for the same interfaces. */
-  readonly console?: ConsoleFiles | undefined;
+  /** Documents of the host there; null: not one. Path undecoded. */
+  readonly document: (path: string, headers: Headers) => HttpResponse | null;
   /** A connection failed at TLS or TCP. For the log. */
   readonly onConnectionError: (message: string) => void;
 }
@@ -130,13 +129,8 @@ async function openDoor(config: RpcInterfaceConfig, options: DoorsOptions): Prom
     return { config, listener, reserved: undefined };
   }
   const reserved = new ReservedPort(hostname, port);
-  const listener = await WebListener.listen({
-    ...common,
-    port: reserved.port,
-    identity: null,
-    page: options.page,
-    ...(options.console !== undefined && { console: options.console }),
-  });
+  const { page, document } = options;
+  const listener = await WebListener.listen({ ...common, port: reserved.port, identity: null, page, document });
   return { config, listener, reserved };
 }
 

@@ -21,6 +21,7 @@ function open(network: NodeConfig["network"] = configured()): Promise<Doors> {
     batcher: new RequestBatcher(new RecordingSink(() => textResponse("served"))),
     idleTimeoutMs: 10_000,
     page: () => "",
+    document: () => null,
     onConnectionError: () => {},
   });
 }

@@ -14,6 +14,7 @@ import {
 } from "../shared/limits.ts";
 import type { EnclaveOutput, HttpRequest, HttpResponse, LogLevel } from "../enclave/messages.ts";
 import type { ConfigFiles } from "./config_files.ts";
+import { CONSOLE_FOLDER, consoleDocument, ConsoleFiles } from "./console_files.ts";
 import { Doors } from "./doors.ts";
 import { EnclaveWorker } from "./enclave_worker.ts";
 import { type Exchange, nextSessionId, RequestBatcher, type RequestSink, type Session } from "./listener.ts";
@@ -31,7 +32,6 @@ import { StartFailure } from "./start_failure.ts";
 import type { SnapshotFile, SnapshotFiles } from "./snapshot_files.ts";
 import type { TlsIdentity } from "./tls_server.ts";
 import { formatAddress } from "./units.ts";
-import { CONSOLE_FOLDER, ConsoleFiles } from "./console_files.ts";
 import { welcomePage } from "./welcome_page.ts";
 
 export interface HostOptions {
@@ -227,7 +227,7 @@ export class Host {
       (why) => log.write("fail", "host", why),
     );
     this.#batcher = new RequestBatcher(this.#sink(enclave));
-    const consoleFiles = ConsoleFiles.read(CONSOLE_FOLDER);
+    const consoleFiles = openConsole(config);
     const doors = this.#doors = await Doors.open({
       interfaces: config.network.rpcInterfaces,
       batcher: this.#batcher,
@@ -237,9 +237,9 @@ export class Host {
           nodeId: this.#nodeId,
           platform: this.#options.platform.told.kind,
           urls: this.urls,
-          hasConsole: consoleFiles !== undefined,
+          hasConsole: consoleFiles !== null,
         }),
-      console: consoleFiles,
+      document: (path, headers) => consoleDocument(consoleFiles, path, headers),
       onConnectionError: (message) => log.write("debug", "host", message),
     });
     const { host: hostname, port } = config.network.nodeToNode.bindAddress;
@@ -432,6 +432,15 @@ export class Host {
       heapBytes: { current: heapUsed, peak: this.#peakHeapBytes, max: Math.max(rss, this.#peakHeapBytes) },
     });
   }
+}
+
+/** A page that the configuration names must be there; that of this checkout may not be built. */
+function openConsole({ consoleDirectory }: NodeConfig): ConsoleFiles | null {
+  const files = ConsoleFiles.open(consoleDirectory ?? CONSOLE_FOLDER);
+  if (files === null && consoleDirectory !== undefined) {
+    throw new StartFailure(`Cannot serve the console in ${consoleDirectory}: there is no such directory`);
+  }
+  return files;
 }
 
 function messageOf(error: unknown): string {

@@ -83,6 +83,8 @@ export interface NodeConfig {
   readonly storage: "files";
   /** Ours: when ledger writes are forced to the disk: never, as CCF does; before a commit; before anything is told. */
   readonly durability: Durability;
+  /** Ours: the built page of the console that the host serves; undefined: that of this checkout, where there is one. */
+  readonly consoleDirectory: string | undefined;
   /** What was accepted and has no effect, one sentence each, for the log. */
   readonly warnings: readonly string[];
 }

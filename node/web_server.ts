@@ -13,7 +13,6 @@ import { assert } from "../shared/assert.ts";
 import { toUtf8 } from "../shared/bytes.ts";
 import { MAX_CLOSE_LINGER_MS, MAX_WEB_HEADERS_COUNT } from "../shared/limits.ts";
 import type { HeaderList, HttpRequest, HttpResponse } from "../enclave/messages.ts";
-import type { ConsoleFiles } from "./console_files.ts";
 import { LEDGER_NEXT_HEADER, LEDGER_RANGE_HEADER } from "./host_bodies.ts";
 import {
   bodyTooLarge,
@@ -40,10 +39,8 @@ export interface WebAppOptions {
   readonly counters: InterfaceCounters;
   /** HTML for `GET /`. Absent: as every other path. */
   readonly page?: () => string | Promise<string>;
-  /** The members' page, below `/console/`. Absent: that path is as every other. */
-  readonly console?: ConsoleFiles;
-  /** Asked for every other GET, with the path undecoded; null: not a document, so the sink answers. */
-  readonly document?: (path: string) => HttpResponse | null | Promise<HttpResponse | null>;
+  /** Asked for every other GET and HEAD, with the path undecoded; null: not a document, so the sink answers. */
+  readonly document?: (path: string, headers: Headers) => HttpResponse | null | Promise<HttpResponse | null>;
   /** A page or document failed. For the log. */
   readonly onError?: (message: string) => void;
 }
@@ -66,7 +63,7 @@ const EXPOSED_HEADERS = "x-ms-ccf-transaction-id, retry-after, location, content
 
 /** What answers a request, without a socket. */
 export function createWebApp(options: WebAppOptions): Hono {
-  const { page, console: pageFiles, document } = options;
+  const { page, document } = options;
   const app = new Hono();
   app.use(async (c, next) => {
     const isPreflight = c.req.method === "OPTIONS" && c.req.header("origin") !== undefined &&
@@ -84,16 +81,9 @@ export function createWebApp(options: WebAppOptions): Hono {
   });
   // Hono runs these for HEAD as well and drops the body.
   if (page !== undefined) app.get("/", async (c) => c.html(await page()));
-  if (pageFiles !== undefined) {
-    app.get("/console", (c) => c.redirect("/console/", 308));
-    app.get(
-      "/console/*",
-      async (c, next) => pageFiles.answer(pathOf(c.req.raw.url).slice("/console/".length), c.req.raw) ?? await next(),
-    );
-  }
   if (document !== undefined) {
     app.get("*", async (c, next) => {
-      const found = await document(pathOf(c.req.raw.url));
+      const found = await document(pathOf(c.req.raw.url), c.req.raw.headers);
       return found === null ? await next() : webResponse(found, c.req.raw.method);
     });
   }

@@ -508,14 +508,22 @@ export const MAX_PAGE_WARNINGS = 100;
 export const MAX_PAGE_EXPORT_ROWS = 1_000_000;
 /** Entries that are saved as one ledger file. */
 export const MAX_PAGE_EXPORT_ENTRIES = 20_000;
-/** Bytes of the built page, all files together. */
+/** Of the built page, as a node or the relay serves it from memory. */
+export const MAX_CONSOLE_FILES = 256;
 export const MAX_CONSOLE_BYTES = 32 * MIB;
-/** Of a request or an answer that the relay passes on. */
-export const MAX_RELAY_BODY_BYTES = 64 * MIB;
-/** How long the relay waits for the node. */
-export const MAX_RELAY_WAIT_MS = 30_000;
-/** Requests that the relay passes on at once. */
+/** Of a request that the relay passes on: a proposal may be an app. Nodes take less, see DEFAULT_MAX_BODY_BYTES. */
+export const MAX_RELAY_REQUEST_BYTES = 64 * MIB;
+/** Of an answer that the relay passes on, piece by piece: the longest are snapshots. */
+export const MAX_RELAY_ANSWER_BYTES = MAX_SNAPSHOT_BYTES;
+/** Requests that the relay has under way at once; more are answered with 503. */
 export const MAX_RELAY_REQUESTS = 64;
+/** Connections that the relay keeps to one node, and to all of them. */
+export const MAX_RELAY_CONNECTIONS_EACH = 6;
+export const MAX_RELAY_CONNECTIONS = 32;
+/** Of a look-up with a connection, and of a TLS handshake. */
+export const MAX_RELAY_CONNECT_MS = 5000;
+/** How long a node may take to begin its answer, and to go on with it; the page has less patience of its own. */
+export const MAX_RELAY_ANSWER_MS = 60_000;
 /** Receipts that the page checks together. */
 export const MAX_RECEIPTS_AT_ONCE = 1000;
 /** Of a receipt in a link: longer addresses are cut by programs that people send them with. */

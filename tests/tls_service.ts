@@ -17,13 +17,17 @@ import {
 import { parseSubjectAltName, subjectAltNameExtension } from "../shared/crypto/x509_extensions.ts";
 import { nameFromText } from "../shared/crypto/x509_name.ts";
 
+const DAY_MS = 86_400_000;
 const random = (length: number) => crypto.getRandomValues(new Uint8Array(length));
 
-/** @param name of the service, its common name */
-export function makeTlsService(name: string) {
+/**
+ * @param name of the service, its common name
+ * @param startDays when the certificates begin to be valid for a day, in days from now
+ */
+export function makeTlsService(name: string, startDays = 0) {
   const [serviceKey, nodeKey] = [generateEcPrivateKey("P-384", random), generateEcPrivateKey("P-384", random)];
   const subject = nameFromText(`CN=${name}`);
-  const more = { validity: validityOfDays(Date.now() - 60_000, 1), serial: randomSerial(random) };
+  const more = { validity: validityOfDays(Date.now() + startDays * DAY_MS - 60_000, 1), serial: randomSerial(random) };
   const service = serviceCertificate({ key: serviceKey.publicKey, subject, ...more });
   const node = {
     ...memberCertificate({ key: nodeKey.publicKey, subject: nameFromText("CN=node"), ...more }),

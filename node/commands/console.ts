@@ -1,21 +1,23 @@
 /**
- * `console`: the members' page on this machine, relayed to a node.
+ * `console`: the console on this machine, relayed to a node.
  *
- * In: a node's URL and the certificate of its service, or a sandbox. Out: a web server on 127.0.0.1 that runs until Ctrl-C;
- * exit code 0 or 130, 2 for what cannot be used, 3 where the port cannot be had.
+ * In: a node's URL and the certificate of its service, or a sandbox. Out: a web server on 127.0.0.1 that runs until SIGINT or
+ * SIGTERM; exit code 0 or 130, 2 for what cannot be used. A node that cannot be reached is no reason not to start: the page
+ * says why, and asks again.
  */
 
 import { Command } from "commander";
+import { resolve } from "node:path";
 import { FormatError } from "../../shared/assert.ts";
 import { toHex } from "../../shared/bytes.ts";
 import { parseCertificateBundle } from "../../shared/crypto/x509.ts";
 import { buildConsole } from "../console_build.ts";
 import { CONSOLE_FOLDER, ConsoleFiles } from "../console_files.ts";
 import { ConsoleRelay } from "../console_relay.ts";
-import { isNodeUrl, parseNodeUrl } from "../quote_source.ts";
+import { parseNodeUrl } from "../quote_source.ts";
+import { StopSignals } from "../stop_signals.ts";
 import { stdoutColours } from "./colours.ts";
-import { ExitCode, keepPermissions, readTextFile, reasonOf, UsageError } from "./exit.ts";
-import { Unreachable } from "./node_client.ts";
+import { keepPermissions, readTextFile, UsageError } from "./exit.ts";
 import { readSandbox } from "./sandbox_description.ts";
 
 interface Options {
@@ -23,59 +25,86 @@ interface Options {
   readonly serviceCert?: string;
   readonly workspace: string;
   readonly port: string;
+  readonly consoleDirectory?: string;
   readonly json?: boolean;
 }
 
-const TOKEN_BYTES = 24;
+interface Inputs {
+  readonly nodeUrl: URL;
+  /** PEM. */
+  readonly servicePem: string | undefined;
+  readonly port: number;
+}
+
+/** What the relay needs while it runs. */
+const PERMISSIONS: readonly Deno.PermissionName[] = ["read", "net", "env"];
+
+const TOKEN_BYTES = 32;
 
 export function consoleCommand(): Command {
   return new Command("console")
     .description("Open the members' console on this machine, relayed to a node over TLS pinned to its service")
-    .option("--node <URL>", "the node, at an interface without client certificates (default: of the sandbox)")
+    .option(
+      "--node <URL>",
+      "the node, at an interface without client certificates; or the number of one of the sandbox (default: 0)",
+    )
     .option(
       "--service-cert <FILE>",
-      "certificate of its service (PEM); without it whoever answers is judged by the page",
+      "certificate of its service (PEM); without it, for a URL, the page is told that nothing is pinned",
     )
-    .option("--workspace <DIR>", "the sandbox, where no node is named", "./workspace")
+    .option("--workspace <DIR>", "the sandbox, where no URL is given", "./workspace")
     .option("--port <PORT>", "where the page is, on 127.0.0.1; 0: the operating system chooses", "8080")
-    .option("--json", "print one line of JSON once it listens")
+    .option("--console-directory <DIR>", "a built page, such as console/dist/app, instead of this checkout's own")
+    .option("--json", "print one line of JSON once it listens: url, node_url, pinned")
     .action(async (options: Options) => {
-      // Only for building the page is a process started, and only where it is not there as its sources are.
-      const notBuilt = await buildConsole((text) => console.error(text));
-      keepPermissions(["read", "net", "env"]);
-      if (notBuilt !== undefined) throw new UsageError(`Cannot show the console: ${notBuilt}`);
-      Deno.exitCode = await runConsole(options);
+      const { inputs, files } = await prepare(options);
+      Deno.exitCode = await runRelay(inputs, files, options.json === true);
     });
 }
 
-async function runConsole(options: Options): Promise<number> {
-  const { nodeUrl, servicePem } = readTarget(options);
-  const files = ConsoleFiles.read(CONSOLE_FOLDER);
-  if (files === undefined) throw new UsageError("Cannot show the console: it is not built; run `deno task console`");
-  const token = toHex(crypto.getRandomValues(new Uint8Array(TOKEN_BYTES)));
-  const relay = new ConsoleRelay({ nodeUrl, servicePem, files, port: readPort(options.port), token });
+/** Only to build the page are files written and a process started: it may do so no longer than that. */
+async function prepare(options: Options): Promise<{ readonly inputs: Inputs; readonly files: ConsoleFiles }> {
+  const { consoleDirectory } = options;
+  keepPermissions(consoleDirectory === undefined ? [...PERMISSIONS, "write", "run"] : PERMISSIONS);
   try {
-    relay.start();
-  } catch (error) {
-    throw new Unreachable(`Cannot listen on port ${options.port}: ${reasonOf(error)}; choose another with --port`);
+    const inputs = readInputs(options);
+    if (consoleDirectory !== undefined) return { inputs, files: openPage(resolve(consoleDirectory)) };
+    const whyNot = await buildConsole((sentence) => console.error(sentence));
+    if (whyNot !== undefined) throw new UsageError(`Cannot show the console: ${whyNot}`);
+    return { inputs, files: openPage(CONSOLE_FOLDER) };
+  } finally {
+    keepPermissions(PERMISSIONS);
   }
-  announce(relay, nodeUrl, servicePem, options.json === true);
-  const code = await untilSignal();
-  await relay.stop();
-  return code;
 }
 
-function readTarget({ node, serviceCert, workspace }: Options): { nodeUrl: URL; servicePem: string | undefined } {
-  if (node !== undefined) {
-    if (!isNodeUrl(node)) throw new UsageError(`Cannot use ${JSON.stringify(node)} as a node: give an https URL`);
-    return { nodeUrl: parseNodeUrl(node), servicePem: readServiceCertificate(serviceCert) };
+/** @throws UsageError, or FormatError where it is no page */
+function openPage(folder: string): ConsoleFiles {
+  const files = ConsoleFiles.open(folder);
+  if (files === null) {
+    throw new UsageError(`Cannot show the console: there is no ${folder}; build it with \`deno task console\``);
   }
-  const { nodes: [first], service_cert } = readSandbox(workspace);
-  return { nodeUrl: parseNodeUrl(first.web_url), servicePem: readServiceCertificate(serviceCert ?? service_cert) };
+  return files;
 }
 
-function readServiceCertificate(path: string | undefined): string | undefined {
-  if (path === undefined) return undefined;
+/** @throws UsageError */
+function readInputs({ node, serviceCert, workspace, port }: Options): Inputs {
+  if (!/^[0-9]{1,5}$/.test(port) || Number(port) > 65535) {
+    throw new UsageError(`Cannot use --port ${port}: it must be a whole number from 0 to 65535`);
+  }
+  const pem = serviceCert === undefined ? undefined : readServiceCertificate(serviceCert);
+  if (node !== undefined && !/^[0-9]+$/.test(node)) {
+    return { nodeUrl: parseNodeUrl(node), servicePem: pem, port: Number(port) };
+  }
+  const { nodes: [{ web_url }], service_cert } = readSandbox(workspace, Number(node ?? 0));
+  return {
+    nodeUrl: parseNodeUrl(web_url),
+    servicePem: pem ?? readServiceCertificate(service_cert),
+    port: Number(port),
+  };
+}
+
+/** PEM. @throws UsageError */
+function readServiceCertificate(path: string): string {
   const pem = readTextFile(path, "the service certificate");
   try {
     if (parseCertificateBundle(pem).length === 0) throw new FormatError("there is no certificate (PEM) in it");
@@ -86,32 +115,31 @@ function readServiceCertificate(path: string | undefined): string | undefined {
   return pem;
 }
 
-function readPort(text: string): number {
-  if (/^[0-9]{1,5}$/.test(text) && Number(text) <= 65535) return Number(text);
-  throw new UsageError(`Cannot use --port ${text}: it must be a whole number from 0 to 65535`);
+async function runRelay({ nodeUrl, servicePem, port }: Inputs, files: ConsoleFiles, isJson: boolean): Promise<number> {
+  const token = toHex(crypto.getRandomValues(new Uint8Array(TOKEN_BYTES)));
+  using signals = new StopSignals(false);
+  const relay = new ConsoleRelay({ nodeUrl, servicePem, files, port, token });
+  relay.start();
+  signals.stopFromNowOn(relay);
+  const pinned = servicePem !== undefined;
+  console.log(
+    isJson
+      ? JSON.stringify({ url: relay.url, node_url: nodeUrl.origin, pinned })
+      : announcement(relay.url, nodeUrl.origin, pinned),
+  );
+  return await signals.untilStopped(relay);
 }
 
-function announce(relay: ConsoleRelay, nodeUrl: URL, servicePem: string | undefined, json: boolean): void {
-  if (json) {
-    console.log(JSON.stringify({ url: relay.url, node_url: nodeUrl.origin, pinned: servicePem !== undefined }));
-    return;
-  }
+function announcement(url: string, nodeUrl: string, pinned: boolean): string {
   const colours = stdoutColours();
-  const pinned = servicePem === undefined
-    ? colours.yellow("No service certificate was given: whoever answers there is judged by the page alone.")
-    : "Only a node of the service whose certificate was given is spoken to.";
-  console.log(`${colours.bold("The console is open at")}
-  ${relay.url}
-for ${nodeUrl.origin}. ${pinned}
-The URL has a token in it: whoever knows it can use this relay from this machine.
+  const held = pinned
+    ? "Nodes of the service whose certificate was given are spoken to, and nobody else."
+    : colours.yellow("No service certificate was given: who answers there is for the page to find out.");
+  return `
+${colours.bold("The console is open at")}
+  ${url}
+for ${nodeUrl}. ${held}
+There is a token in the URL: whoever on this machine knows it can use the relay, until it stops.
 
-Ctrl-C stops it.`);
-}
-
-/** Until somebody stops it. */
-function untilSignal(): Promise<number> {
-  return new Promise((resolve) => {
-    Deno.addSignalListener("SIGINT", () => resolve(ExitCode.interrupted));
-    Deno.addSignalListener("SIGTERM", () => resolve(ExitCode.done));
-  });
+Ctrl-C stops it.`;
 }

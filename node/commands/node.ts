@@ -13,18 +13,19 @@ import { MAX_SANDBOX_MEMBERS, MAX_SANDBOX_NODES, MAX_SANDBOX_USERS } from "../..
 import { kernelDevices } from "../attestation_devices.ts";
 import { parseConfig } from "../config.ts";
 import { readConfigFiles } from "../config_files.ts";
+import { buildConsole } from "../console_build.ts";
 import { DEFAULT_CONSTITUTION_FOLDER } from "../constitution_folder.ts";
 import { requireFreePorts } from "../free_ports.ts";
 import { Host } from "../host.ts";
 import type { NodeConfig } from "../node_config.ts";
 import { type NodePlatform, openPlatform, virtualPlatform } from "../node_platform.ts";
-import { buildConsole } from "../console_build.ts";
 import { createLog } from "../log.ts";
 import {
   createSandbox,
   DEFAULT_APP_FOLDER,
   readSandboxInputs,
   type Sandbox,
+  type SandboxInputs,
   type SandboxOptions,
   sandboxPorts,
 } from "../sandbox.ts";
@@ -105,16 +106,15 @@ export function nodeCommand(): Command {
       "with --config: stop when standard input ends, as with the process that started this one",
     )
     .action(async (options: Options, command: Command) => {
-      const isNetwork = options.config === undefined && options.nodes !== "1";
-      const notBuilt = options.config === undefined ? await buildConsole((text) => console.log(text)) : undefined;
-      // A node that may have hardware to ask does so first: for that it needs everything.
-      if (options.config === undefined || options.check === true) {
-        keepPermissions([...NODE_PERMISSIONS, ...(isNetwork ? ["run" as const] : [])]);
+      if (options.config === undefined) {
+        const checked = await checkSandbox(options, command);
+        Deno.exitCode = await runSandbox(options, checked);
+        return;
       }
+      // A node that may have hardware to ask does so first: for that it needs everything.
+      if (options.check === true) keepPermissions(NODE_PERMISSIONS);
       requireFittingOptions(options, command);
-      Deno.exitCode = options.config === undefined
-        ? await runSandbox(options, notBuilt)
-        : await runConfigured(options.config, options);
+      Deno.exitCode = await runConfigured(options.config, options);
     });
 }
 
@@ -200,17 +200,41 @@ function environment(name: string): string | undefined {
   }
 }
 
-/** @param notBuilt why there is no console */
-async function runSandbox(options: Options, notBuilt: string | undefined): Promise<number> {
-  const sandboxOptions = readSandboxOptions(options);
-  const { workspace: path, host, port, appFolder, constitutionFolder } = sandboxOptions;
-  const nodes = wholeNumber("--nodes", options.nodes, 1, MAX_SANDBOX_NODES);
-  // Everything that can be refused is refused before anything is written or wiped.
-  const inputs = readSandboxInputs(sandboxOptions);
-  const constitution = inputs.constitution.map((path) => readTextFile(path, "the constitution's file"));
-  await requireConstitution(constitution, constitutionFolder);
-  const ports = Array.from({ length: nodes }, (_, i) => Object.values(sandboxPorts(port, i)));
-  requireFreePorts(host, ports.flat());
+/** What a sandbox is made from, once nothing of it is to be refused any more. */
+interface CheckedSandbox {
+  readonly sandboxOptions: SandboxOptions;
+  readonly nodes: number;
+  readonly inputs: SandboxInputs;
+  /** Why there is no console. */
+  readonly notBuilt: string | undefined;
+}
+
+/** Everything that can be refused is refused before anything is written or wiped. */
+async function checkSandbox(options: Options, command: Command): Promise<CheckedSandbox> {
+  keepPermissions([...NODE_PERMISSIONS, "run"]);
+  try {
+    requireFittingOptions(options, command);
+    const sandboxOptions = readSandboxOptions(options);
+    const { host, port, constitutionFolder } = sandboxOptions;
+    const nodes = wholeNumber("--nodes", options.nodes, 1, MAX_SANDBOX_NODES);
+    const inputs = readSandboxInputs(sandboxOptions);
+    const constitution = inputs.constitution.map((path) => readTextFile(path, "the constitution's file"));
+    await requireConstitution(constitution, constitutionFolder);
+    const ports = Array.from({ length: nodes }, (_, i) => Object.values(sandboxPorts(port, i)));
+    requireFreePorts(host, ports.flat());
+    const notBuilt = await buildConsole((sentence) => console.log(sentence));
+    return { sandboxOptions, nodes, inputs, notBuilt };
+  } finally {
+    // To build the page takes a process, and so do several nodes.
+    if (options.nodes === "1") keepPermissions(NODE_PERMISSIONS);
+  }
+}
+
+async function runSandbox(
+  options: Options,
+  { sandboxOptions, nodes, inputs, notBuilt }: CheckedSandbox,
+): Promise<number> {
+  const { workspace: path, appFolder, constitutionFolder } = sandboxOptions;
   using signals = new StopSignals(false);
   const workspace = Workspace.prepare({
     path,

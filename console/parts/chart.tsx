@@ -42,7 +42,10 @@ export function Chart({ title, unit, points }: {
           height: HEIGHT_PX,
           legend: { show: false },
           cursor: { show: false },
-          axes: [axis, { ...axis, size: 60 }],
+          axes: [{ ...axis, size: 32, values: (_, splits) => splits.map((at) => clock(at, splits)) }, {
+            ...axis,
+            size: 60,
+          }],
           series: [{}, { stroke: resolved(element, "--accent"), width: 2, points: { show: points.length < 30 } }],
         },
         [points.map(({ timeMs }) => timeMs / 1000), points.map(({ value }) => value)],
@@ -94,6 +97,15 @@ export function Chart({ title, unit, points }: {
       )}
     </figure>
   );
+}
+
+/** Seconds since 1970 as a label: as short as tells neighbours apart. */
+function clock(seconds: number, splits: readonly number[]): string {
+  const step = splits.length < 2 ? 0 : splits[1]! - splits[0]!;
+  const options: Intl.DateTimeFormatOptions = step >= 86_400
+    ? { day: "numeric", month: "short" }
+    : { hour: "2-digit", minute: "2-digit", ...(step < 60 && { second: "2-digit" }) };
+  return new Intl.DateTimeFormat(undefined, { ...options, hourCycle: "h23" }).format(seconds * 1000);
 }
 
 /** A token's colour as the canvas takes it: `light-dark()` is only known to styles. */

@@ -69,7 +69,7 @@ function Everybody({ people }: { readonly people: PeopleFacts }) {
                       <th scope="row">
                         <a data-item class="foreign" href={linkTo("members", member.id)}>
                           {member.name ?? `${member.id.slice(0, 12)}…`}
-                        </a>
+                        </a>{" "}
                         <Hash value={member.id} of={`ID of the member ${member.name ?? ""}`} />
                       </th>
                       <td>{standingOf(member)}</td>
@@ -112,7 +112,7 @@ function Everybody({ people }: { readonly people: PeopleFacts }) {
                       <th scope="row">
                         <a data-item class="foreign" href={linkTo("members", user.id)}>
                           {user.name ?? `${user.id.slice(0, 12)}…`}
-                        </a>
+                        </a>{" "}
                         <Hash value={user.id} of={`ID of the user ${user.name ?? ""}`} />
                       </th>
                       <td>

@@ -133,7 +133,7 @@ function Cards({ facts }: { readonly facts: OverviewFacts }) {
         {facts.acceptedMembers > 0 && (
           <p>{facts.acceptedMembers} accepted, who become active with their first acknowledgement</p>
         )}
-        <p class="soft">{facts.users} users</p>
+        <p class="soft">{facts.users === 1 ? "1 user" : `${facts.users} users`}</p>
       </Tile>
       <Tile
         title="Recovery"

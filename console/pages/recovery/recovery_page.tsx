@@ -50,7 +50,7 @@ const STATES = [
   ["Open", "The service runs, and shares are kept for a bad day"],
   ["Disaster", "More nodes fail than may, and nobody can write"],
   ["Recovering", "A new node reads the public part of the ledger, as a new service that members open"],
-  ["WaitingForRecoveryShares", "Members submit their shares"],
+  ["Waiting for recovery shares", "Members submit their shares"],
   ["Open", "The ledger's secrets are back, and the service goes on where it was"],
 ] as const;
 
@@ -67,7 +67,7 @@ function State({ facts }: { readonly facts: RecoveryFacts }) {
         {STATES.map(([name, text], i) => (
           <li key={i} {...(i === here && { "aria-current": "step" as const })}>
             <strong>{name}</strong>
-            {i === here && <Verdict kind="verified">The service is here</Verdict>}
+            {i === here && <span class="chip">The service is here</span>}
             <span class="soft small">{text}</span>
           </li>
         ))}

@@ -132,7 +132,8 @@ function snpValues(report: SnpReport | undefined, signer: SnpCertificate | undef
   };
 }
 
-function reportValues(report: SnpReport) {
+/** A report by the names and forms of the vectors. */
+export function reportValues(report: SnpReport) {
   const { policy, cpu, keyInfo } = report;
   return {
     version: report.version,

@@ -14,7 +14,7 @@ import type { Primitives } from "../crypto/primitives.ts";
 import { parseJsonBytes } from "../json.ts";
 import { MAX_ENDORSEMENTS_BYTES, MAX_EVIDENCE_BYTES } from "../limits.ts";
 import { INTEL_SGX_ROOT } from "./anchors.ts";
-import { isMigratable, type QuoteBody } from "./dcap/bodies.ts";
+import type { QuoteBody } from "./dcap/bodies.ts";
 import { collateralTexts } from "./dcap/collateral.ts";
 import { parseQuoteHeader, TEE_TDX } from "./dcap/quote.ts";
 import { TCB_STATUSES } from "./dcap/tcb_info.ts";
@@ -228,7 +228,7 @@ function checkUvm(document: Uint8Array, measurement: Uint8Array, primitives: Pri
   return { steps: named, claims: { did, feed, svn } };
 }
 
-/** Every status but that of a revoked platform is for members to judge; debugging is for nobody. */
+/** Every status but that of a revoked platform is for members to judge; debugging and migration are for nobody. */
 const JUDGED_LATER: readonly string[] = [...TCB_STATUSES, ...RELAUNCH_STATUSES].filter((one) => one !== "Revoked");
 
 function checkDcap(quote: QuotedEvidence, { at, anchors }: EvidenceOptions, primitives: Primitives): CheckedEvidence {
@@ -250,31 +250,19 @@ function checkDcap(quote: QuotedEvidence, { at, anchors }: EvidenceOptions, prim
   }
   const verdict = verifyDcap(
     { quote: bytes, collateral },
-    { at, policy: { acceptTcbStatus: JUDGED_LATER }, pins: anchors?.intel ?? [INTEL_SGX_ROOT.spkiSha256] },
+    {
+      at,
+      policy: { acceptTcbStatus: JUDGED_LATER, refuseMigratable: true },
+      pins: anchors?.intel ?? [INTEL_SGX_ROOT.spkiSha256],
+    },
     primitives,
   );
   const claims = verdict.quote && dcapClaims(platform, verdict.quote.body, verdict.tcb);
   if (verdict.verdict === "refused" || claims === undefined) {
     return { ...refusalOf(verdict), ...(claims !== undefined && { claims }) };
   }
-  const migration = new EvidenceSteps(MIGRATION_RULE);
-  const { body } = verdict.quote!;
-  const mayMove = body.kind !== "sgx" && isMigratable(body);
-  migration.check(
-    "migration",
-    !mayMove,
-    "migration_agent",
-    `it may${mayMove ? "" : " not"} be moved to another machine`,
-  );
-  const end = migration.end();
-  const steps = [...verdict.steps, ...end.steps];
-  return end.verdict === "refused"
-    ? { ...refusalOf({ ...end, steps }), claims }
-    : { outcome: "genuine", steps, claims };
+  return { outcome: "genuine", steps: verdict.steps, claims };
 }
-
-/** As CCF has it for SEV-SNP. */
-const MIGRATION_RULE = { migration: "The trust domain cannot be migrated, and so not be copied" } as const;
 
 function dcapClaims(platform: DcapClaims["platform"], body: QuoteBody, tcb: TcbResult | undefined): DcapClaims {
   const tcbStatuses = [tcb?.status, tcb?.relaunchStatus].filter((status) => status !== undefined);

@@ -8,7 +8,7 @@
  */
 
 import { INTEL_SGX_ROOT, MICROSOFT_UVM_ROOT } from "../attestation/anchors.ts";
-import { isMigratable, type QuoteBody } from "../attestation/dcap/bodies.ts";
+import type { QuoteBody } from "../attestation/dcap/bodies.ts";
 import type { CollateralTexts } from "../attestation/dcap/collateral.ts";
 import { verifyDcap } from "../attestation/dcap/verify.ts";
 import type { EvidenceAnchors } from "../attestation/evidence.ts";
@@ -93,13 +93,12 @@ function dcapSteps(
   const evidence = { quote: bytes, ...(collateral && { collateral }) };
   const verdict = verifyDcap(
     evidence,
-    { at, policy: {}, pins: anchors?.intel ?? [INTEL_SGX_ROOT.spkiSha256] },
+    { at, policy: { refuseMigratable: true }, pins: anchors?.intel ?? [INTEL_SGX_ROOT.spkiSha256] },
     primitives,
   );
   if (verdict.verdict === "refused" || verdict.quote === undefined) return [...verdict.steps];
   return [
     ...verdict.steps,
-    ...migrationSteps(verdict.quote.body),
     ...expectationSteps(expected, measurementOf(verdict.quote.body), hostDataOf(verdict.quote.body)),
   ];
 }
@@ -109,13 +108,6 @@ function endorserStep(did = ""): TrustStep {
   const { name, certificateSha256 } = MICROSOFT_UVM_ROOT;
   const isKnown = did.startsWith(`did:x509:0:sha256:${toBase64Url(fromHex(certificateSha256))}::`);
   return step("UVM endorser", isKnown, `${did} is ${isKnown ? "" : "not "}below ${name}`);
-}
-
-/** As for nodes that want to join. */
-function migrationSteps(body: QuoteBody): TrustStep[] {
-  if (body.kind === "sgx") return [];
-  const mayMove = isMigratable(body);
-  return [step("migration", !mayMove, `the trust domain may${mayMove ? "" : " not"} be moved to another machine`)];
 }
 
 /** As nodes are measured: of a trust domain also what was started above its firmware (`DcapClaims`). */

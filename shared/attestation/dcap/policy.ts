@@ -15,6 +15,8 @@ import { hasSeptVeDisabled, type QuoteBody } from "./bodies.ts";
 export interface DcapPolicy {
   /** Take what a host may look into; false where left out. */
   readonly allowDebug?: boolean;
+  /** Take no trust domain that can be moved to another machine, and so be copied; false where left out. */
+  readonly refuseMigratable?: boolean;
   /** Take a quote with other bytes than zeros behind it; false where left out. */
   readonly allowTrailing?: boolean;
   /** Statuses of the platform to take; where left out, `DEFAULT_TCB_STATUSES`. Revoked platforms are never taken. */

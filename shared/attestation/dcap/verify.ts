@@ -15,7 +15,7 @@ import { type Certificate, publicKeyOf } from "../../crypto/x509.ts";
 import { checkRevocationList } from "../../crypto/x509_crl.ts";
 import { checkEvidenceChain, pinOf } from "../evidence_chain.ts";
 import { EvidenceSteps, type EvidenceVerdict, type Refusal, type StepInputs } from "../evidence_steps.ts";
-import { isDebuggable, type QuoteBody } from "./bodies.ts";
+import { isDebuggable, isMigratable, type QuoteBody } from "./bodies.ts";
 import type { Collateral, Statement } from "./collateral.ts";
 import { commonName, namesRefusal, PCK_NAMES, type PckPlatform, TCB_SIGNER_NAMES } from "./pck_certificate.ts";
 import {
@@ -67,6 +67,8 @@ const RULES = {
   "TCB status": "The joined status is not Revoked, and is one that the policy takes (§3.6.10, §3.6.11)",
   "evaluation number": "Intel's data is of a generation that the policy takes",
   "debugging": "The host cannot look into the enclave or trust domain (§3.6.11)",
+  "migration":
+    "The trust domain cannot be migrated, and so not be copied, if the policy wants it (CCF's rule for SEV-SNP)",
   "report data": "REPORTDATA is what the policy wants (§3.6.12)",
   "measurements": "MRENCLAVE, MRSIGNER, MRTD, RTMRs and the like are what the policy wants (§3.6.12)",
   "enclave SVN": "ISVSVN is not lower than the policy wants (§3.6.12)",
@@ -342,6 +344,7 @@ class Verification {
     if (isDebug && policy.allowDebug === true) {
       this.#steps.skip("debugging", `${debugDetail}, and the policy takes that`);
     } else if (!this.#steps.check("debugging", !isDebug, "debug_enabled", debugDetail)) return;
+    if (!this.#migration(body)) return;
 
     const { reportData, minIsvSvn } = policy;
     const data = { reportData: toHex(body.reportData) };
@@ -358,6 +361,21 @@ class Verification {
       this.#wanted("enclave SVN", minIsvSvn !== undefined, () => isvSvnRefusal(body, minIsvSvn!), svn);
     if (!goOn) return;
     this.#wanted("SEPT_VE_DISABLE", policy.requireSeptVeDisable === true, () => septVeRefusal(body), attributes);
+  }
+
+  #migration(body: QuoteBody): boolean {
+    if (body.kind === "sgx") {
+      this.#steps.skip("migration", "an enclave of SGX cannot be moved");
+      return true;
+    }
+    const inputs = { tdAttributes: toHex(body.tdAttributes) };
+    const mayMove = isMigratable(body);
+    const detail = `the trust domain may${mayMove ? "" : " not"} be moved to another machine`;
+    if (this.#options.policy.refuseMigratable === true) {
+      return this.#steps.check("migration", !mayMove, "migration_agent", detail, inputs);
+    }
+    this.#steps.skip("migration", `${detail}, and the policy takes it either way`, inputs);
+    return true;
   }
 
   #wanted(step: keyof typeof RULES, isAsked: boolean, refusal: () => Refusal | undefined, inputs: StepInputs): boolean {

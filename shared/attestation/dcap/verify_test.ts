@@ -47,6 +47,7 @@ const STEPS = [
   "TCB status",
   "evaluation number",
   "debugging",
+  "migration",
   "report data",
   "measurements",
   "enclave SVN",
@@ -84,7 +85,10 @@ Deno.test("verifyDcap() takes every kind of quote, and tells its steps in one or
     assert.equal(found.verdict, "verified", found.reason);
     assert.deepEqual(found.steps.map(({ name }) => name), STEPS);
     const skipped = found.steps.filter(({ result }) => result === "not checked").map(({ name }) => name);
-    assert.deepEqual(skipped, kind === "sgx" ? ["TDX module", "SEPT_VE_DISABLE"] : ["enclave SVN"]);
+    assert.deepEqual(
+      skipped,
+      kind === "sgx" ? ["TDX module", "migration", "SEPT_VE_DISABLE"] : ["migration", "enclave SVN"],
+    );
   }
 });
 
@@ -276,6 +280,16 @@ Deno.test("verifyDcap() wants both statements to be of the generation that the p
   assert.equal(outcome({}, policy), "verified");
   assert.equal(outcome({ tcbInfo: older }, policy), "evaluation number: collateral_expired");
   assert.equal(outcome({ qeIdentity: older }, policy), "evaluation number: collateral_expired");
+});
+
+Deno.test("verifyDcap() refuses a trust domain that can be moved where the policy does", () => {
+  const movable = { body: (bytes: Uint8Array) => void (bytes[123] = 0x30) };
+  assert.equal(outcome(movable, { refuseMigratable: true }), "migration: migration_agent");
+  assert.equal(outcome({}, { refuseMigratable: true }), "verified");
+  const sgx = verifyMade({ kind: "sgx" }, { refuseMigratable: true });
+  assert.deepEqual([sgx.verdict, resultsOf(sgx)["migration"]], ["verified", "not checked"]);
+  const taken = verifyMade(movable);
+  assert.deepEqual([taken.verdict, resultsOf(taken)["migration"]], ["verified", "not checked"]);
 });
 
 Deno.test("verifyDcap() takes debugging and bytes behind a quote only where the policy does, and says so", () => {

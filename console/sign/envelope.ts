@@ -13,6 +13,7 @@
 
 import { FormatError } from "../../shared/assert.ts";
 import { toHex } from "../../shared/bytes.ts";
+import { parseCoseSign1 } from "../../shared/crypto/cose.ts";
 import { hash } from "../../shared/crypto/hashes.ts";
 import { EC_CURVES, type EcPublicKey } from "../../shared/crypto/ecdsa.ts";
 import { memberIdOf } from "../../shared/crypto/identifiers.ts";
@@ -209,6 +210,32 @@ export async function signEnvelope(
     target,
     body,
   };
+}
+
+/**
+ * What is wrong with an envelope that comes from storage, which other pages may reach: its bytes or its address are not
+ * those that were signed. undefined: nothing.
+ */
+export function envelopeProblem({ id, body, target }: SignedEnvelope): Problem | undefined {
+  try {
+    if (toHex(hash("SHA-256", body)) !== id) throw new FormatError("its bytes have another digest than its name says");
+    const { protectedBytes, payload } = parseCoseSign1(body);
+    if (payload === undefined) throw new FormatError("its payload is missing");
+    const read = readMemberRequest({ protectedBytes, payload });
+    const rest = target.startsWith(read.target) ? target.slice(read.target.length) : undefined;
+    const isOwn = rest === "" ||
+      (read.request.kind === "proposal_dry_run" && /^&proposalId=[0-9a-f]{64}$/.test(rest ?? ""));
+    if (!isOwn) throw new FormatError(`it would go to ${JSON.stringify(target)}, and belongs to ${read.target}`);
+    return undefined;
+  } catch (error) {
+    if (!(error instanceof FormatError)) throw error;
+    return {
+      code: "EnvelopeDamaged",
+      what: "The kept request cannot be used",
+      why: error.message,
+      todo: "Discard it, and sign again",
+    };
+  }
 }
 
 /** A signed question about a new proposal, asked about one that is open: the payload must be that proposal's own bytes. */

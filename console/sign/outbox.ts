@@ -7,14 +7,11 @@
  * Knows nothing of nodes and screens.
  */
 
-import { FormatError } from "../../shared/assert.ts";
-import { toHex } from "../../shared/bytes.ts";
 import { parseCoseSign1, toBeSigned } from "../../shared/crypto/cose.ts";
-import { hash } from "../../shared/crypto/hashes.ts";
 import { MAX_DRAFT_CHARACTERS, MAX_DRAFTS, MAX_KEPT_ENVELOPES } from "../../shared/limits.ts";
 import { browserRecords, type RecordStore } from "../keys/record_store.ts";
 import { type Problem, ProblemError } from "../problem.ts";
-import type { SignedEnvelope } from "./envelope.ts";
+import { envelopeProblem, type SignedEnvelope } from "./envelope.ts";
 import { type Signed, wordsOfBytes } from "./said_and_signed.ts";
 
 export interface KeptEnvelope extends SignedEnvelope {
@@ -109,22 +106,12 @@ export class Outbox {
   }
 }
 
-/** What a kept envelope says, from its bytes. @throws ProblemError where the bytes are not those that were kept */
-export function wordsOfEnvelope({ id, body }: SignedEnvelope): Signed {
-  try {
-    if (toHex(hash("SHA-256", body)) !== id) throw new FormatError("its bytes have another digest than its name says");
-    const { protectedBytes, payload } = parseCoseSign1(body);
-    if (payload === undefined) throw new FormatError("its payload is missing");
-    return wordsOfBytes(toBeSigned(protectedBytes, payload));
-  } catch (error) {
-    if (!(error instanceof FormatError)) throw error;
-    throw new ProblemError({
-      code: "EnvelopeDamaged",
-      what: "The kept request cannot be used",
-      why: error.message,
-      todo: "Discard it, and sign again",
-    });
-  }
+/** What a kept envelope says, from its bytes. @throws ProblemError where it is not as it was kept */
+export function wordsOfEnvelope(envelope: SignedEnvelope): Signed {
+  const problem = envelopeProblem(envelope);
+  if (problem !== undefined) throw new ProblemError(problem);
+  const { protectedBytes, payload } = parseCoseSign1(envelope.body);
+  return wordsOfBytes(toBeSigned(protectedBytes, payload!));
 }
 
 export class Drafts {

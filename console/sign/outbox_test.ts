@@ -83,6 +83,9 @@ Deno.test("wordsOfEnvelope() believes no record whose bytes are others, or none"
   const envelope = ballot();
   const other = ballot(2).body;
   assert.throws(() => wordsOfEnvelope({ ...envelope, body: other }), refuses("EnvelopeDamaged"));
+  for (const target of [ballot(2).target.replace("cd", "ab"), "@example.com/", `${envelope.target}&x=1`, ""]) {
+    assert.throws(() => wordsOfEnvelope({ ...envelope, target }), refuses("EnvelopeDamaged"));
+  }
   const none = toUtf8("none");
   const id = toHex(hash("SHA-256", none));
   assert.throws(() => wordsOfEnvelope({ ...envelope, id, body: none }), refuses("EnvelopeDamaged"));

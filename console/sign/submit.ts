@@ -21,7 +21,7 @@ import { parseTxId } from "../../shared/tx_id.ts";
 import type { Verdict } from "../../shared/verdict.ts";
 import { type Problem, ProblemError } from "../problem.ts";
 import type { AskOptions, NodeAnswer } from "../service/node_api.ts";
-import type { SignedEnvelope } from "./envelope.ts";
+import { envelopeProblem, type SignedEnvelope } from "./envelope.ts";
 import type { Outbox } from "./outbox.ts";
 import { refusedRequest } from "./refusals.ts";
 
@@ -61,9 +61,11 @@ export type Outcome =
   /** Why the envelope could not be kept: then it lives as long as the page. */
   & { readonly notKept?: Problem };
 
-/** Sends an envelope, for the first time or again: always the same bytes. */
+/** Sends an envelope, for the first time or again: always the same bytes, and only to where they belong. */
 export async function sendEnvelope(delivery: Delivery, envelope: SignedEnvelope): Promise<Outcome> {
   const { outbox } = delivery;
+  const damage = envelopeProblem(envelope);
+  if (damage !== undefined) return { kind: "refused", problem: damage, retry: false };
   let notKept: Problem | undefined;
   try {
     await outbox.keep(envelope, delivery.service);

@@ -332,6 +332,16 @@ Deno.test("a receipt that is none, or of something else, is not verified", async
   assert.match(wrong.verdict.reason!, /^transaction/);
 });
 
+Deno.test("an envelope goes nowhere but to where its own bytes belong", async () => {
+  const id = await page.propose(user());
+  const envelope = await page.signed(await page.member("member1"), ballot(id));
+  for (const target of ["@example.com/", "/gov/members/proposals:create?api-version=2024-07-01"]) {
+    page.instead.push(unreachable());
+    assert.equal(refused(await sendEnvelope(page.delivery, { ...envelope, target })).code, "EnvelopeDamaged");
+    assert.equal(page.instead.pop()?.constructor, ProblemError, "nothing was asked");
+  }
+});
+
 Deno.test("an envelope that cannot be kept is sent all the same, and that is said", async () => {
   const id = await page.propose(user());
   const failing = memoryRecords<KeptEnvelope>();

@@ -1,5 +1,5 @@
 import { strict as assert } from "node:assert";
-import { COMMIT, problemOf, serve, TestRelay, TOKEN } from "./console_relay_fixtures.ts";
+import { COMMIT, problemOf, serve, TestRelay, TOKEN } from "../tests/relay_fixtures.ts";
 import { RELAY_TOKEN_HEADER } from "./console_relay_guard.ts";
 
 Deno.test("the relay shows the page to anybody on this machine, under names of this machine alone", async () => {

@@ -6,7 +6,7 @@ import { parseCertificatePem, serialiseCertificatePem } from "../shared/crypto/x
 import { MAX_RELAY_CONNECTIONS_EACH, MAX_RELAY_REQUESTS } from "../shared/limits.ts";
 import { makeTlsService } from "../tests/tls_service.ts";
 import { RELAY_PEER_HEADER } from "./console_relay.ts";
-import { type Answer, answered, COMMIT, problemOf, serve, service, TestRelay } from "./console_relay_fixtures.ts";
+import { type Answer, answered, COMMIT, problemOf, serve, service, TestRelay } from "../tests/relay_fixtures.ts";
 import { eventually } from "./listener_fixtures.ts";
 
 /** Another service of the same name. */

@@ -36,6 +36,16 @@ const COMMANDS:
     // Only a sandbox of several nodes starts processes.
     ["node", "nodeCommand", ["--app", "/nowhere"], ["read", "write", "net", "env"]],
     ["node", "nodeCommand", ["--app", "/nowhere", "--nodes", "3"], ["read", "write", "net", "env", "run"]],
+    ["console", "consoleCommand", ["--node", "https://127.0.0.1:1", "--service-cert", "/nowhere"], [
+      "read",
+      "net",
+      "env",
+    ]],
+    ["console", "consoleCommand", ["--node", "https://127.0.0.1:1", "--console-directory", "/nowhere"], [
+      "read",
+      "net",
+      "env",
+    ]],
     ["ledger", "ledgerCommand", ["verify", "/nowhere"], ["read", "env"]],
     ["ledger", "ledgerCommand", ["verify", "/nowhere", "--pin", "/nowhere/pin"], ["read", "write", "env"]],
     ["ledger", "ledgerCommand", ["show", "/nowhere"], ["read", "env"]],

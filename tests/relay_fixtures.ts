@@ -7,10 +7,10 @@ import * as net from "node:net";
 import { join } from "node:path";
 import * as tls from "node:tls";
 import { toUtf8 } from "../shared/bytes.ts";
-import { makeTlsService } from "../tests/tls_service.ts";
-import { ConsoleFiles } from "./console_files.ts";
-import { ConsoleRelay, type RelayOptions } from "./console_relay.ts";
-import { RELAY_TOKEN_HEADER } from "./console_relay_guard.ts";
+import { makeTlsService } from "./tls_service.ts";
+import { ConsoleFiles } from "../node/console_files.ts";
+import { ConsoleRelay, type RelayOptions } from "../node/console_relay.ts";
+import { RELAY_TOKEN_HEADER } from "../node/console_relay_guard.ts";
 
 export const TOKEN = "0123456789abcdef";
 const PATIENCE = { connectMs: 300, answerMs: 300 };

@@ -105,8 +105,8 @@ export function SendAndFollow({ envelope, what, browserKeyId, onAccepted, onSett
         ? (
           <>
             <p role="status">
-              <Verdict kind="verified">The node took it</Verdict>
-              {outcome.proposalState !== undefined && `; it says that the proposal is ${outcome.proposalState}`}
+              <Verdict kind="unchecked">The node says that it took it</Verdict>
+              {outcome.proposalState !== undefined && `, and that the proposal is ${outcome.proposalState}`}
             </p>
             {outcome.txId !== undefined && (
               <Follow
@@ -194,7 +194,7 @@ function Follow({ envelope, txId, what, browserKeyId, onSettled, onAgain }: {
         {commit === undefined
           ? <Loading of="whether it is final" />
           : commit.kind === "committed"
-          ? <Verdict kind="verified">Committed, the node says</Verdict>
+          ? <Verdict kind="unchecked">The node says that it is committed</Verdict>
           : (
             <ProblemNote problem={commit.problem}>
               <div>

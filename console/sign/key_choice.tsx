@@ -4,11 +4,12 @@
  * Out: a source that signs here, or whose signature is to be brought. What does not apply is shown with its reason.
  */
 
-import { useEffect, useId, useState } from "preact/hooks";
+import { signal } from "@preact/signals";
+import { useEffect, useId, useRef, useState } from "preact/hooks";
 import { fromUtf8Lenient } from "../../shared/bytes.ts";
 import { MAX_KEY_FILE_CHARACTERS } from "../../shared/limits.ts";
 import { chooseMe, me } from "../governance/me.ts";
-import { keyFileSigner, membersWithKey, openKeyFile } from "../keys/key_file.ts";
+import { keyFileSigner, membersWithKey, openKeyFile, type SigningFile } from "../keys/key_file.ts";
 import { type BrowserKey, browserSigner, offerKeys } from "../keys/key_store.ts";
 import { FileDrop } from "../parts/file_drop.tsx";
 import { Loading, ProblemNote } from "../parts/states.tsx";
@@ -30,6 +31,11 @@ export type KeySource =
   | { readonly kind: "signer"; readonly signer: Signer; readonly browserKeyId?: string }
   | { readonly kind: "elsewhere"; readonly memberId: string; readonly certificatePem: string };
 
+/** A key file that stays open until the page is left, as its owner asked. */
+const held = signal<{ readonly file: SigningFile; readonly memberId: string; readonly name: string } | undefined>(
+  undefined,
+);
+
 type Way = "browser" | "file" | "device";
 
 const WAYS: readonly { readonly way: Way; readonly label: string }[] = [
@@ -45,7 +51,7 @@ export function KeyChoice({ members, needsActive, onChoose }: {
   readonly onChoose: (source: KeySource | undefined) => void;
 }) {
   const id = useId();
-  const [way, setWay] = useState<Way>(origin === "file" ? "file" : "browser");
+  const [way, setWay] = useState<Way>(origin === "file" || held.peek() !== undefined ? "file" : "browser");
   const choose = (next: Way) => {
     setWay(next);
     onChoose(undefined);
@@ -160,6 +166,26 @@ function KeyFile({ members, needsActive, onChoose }: WayProps) {
   const [needsPassphrase, setNeedsPassphrase] = useState(false);
   const [problem, setProblem] = useState<Problem | undefined>();
   const [opened, setOpened] = useState<string | undefined>();
+  const [isKept, setIsKept] = useState(held.peek() !== undefined);
+  const [current, setCurrent] = useState<{ readonly file: SigningFile; readonly owner: MemberChoice } | undefined>();
+  const mine = useRef<SigningFile | undefined>(undefined);
+  useEffect(() => () => {
+    if (mine.current !== held.peek()?.file) mine.current?.forget();
+  }, []);
+  const offer = (signing: SigningFile, owner: MemberChoice, keep: boolean) => {
+    mine.current = signing;
+    held.value = keep ? { file: signing, memberId: owner.memberId, name: owner.name } : undefined;
+    onChoose({ kind: "signer", signer: keyFileSigner(signing, owner.certificatePem, { once: !keep }) });
+  };
+  useEffect(() => {
+    const kept = held.peek();
+    const owner = members.find(({ memberId }) => memberId === kept?.memberId);
+    if (kept === undefined || owner === undefined) return;
+    if (standingProblem(owner, owner.memberId, needsActive) !== undefined) return;
+    setCurrent({ file: kept.file, owner });
+    setOpened(owner.name);
+    offer(kept.file, owner, true);
+  }, []);
   const open = async (name: string, text: string, secret: string | undefined) => {
     onChoose(undefined);
     setOpened(undefined);
@@ -186,7 +212,8 @@ function KeyFile({ members, needsActive, onChoose }: WayProps) {
       setOpened(owner!.name);
       setPassphrase("");
       chooseMe(owner!.memberId);
-      onChoose({ kind: "signer", signer: keyFileSigner(answer.file, owner!.certificatePem, { once: true }) });
+      setCurrent({ file: answer.file, owner: owner! });
+      offer(answer.file, owner!, isKept);
     } catch (error) {
       setProblem(problemOf(error));
     }
@@ -203,7 +230,7 @@ function KeyFile({ members, needsActive, onChoose }: WayProps) {
     <div class="stack-tight">
       <FileDrop label="Choose a key file" accept=".pem,.key,application/x-pem-file" onFiles={take}>
         <p class="soft">
-          A private key in PEM, such as member0_privk.pem. It stays in this page's memory, for one signature.
+          A private key in PEM, such as member0_privk.pem. It is never stored, and forgotten after one signature.
         </p>
       </FileDrop>
       {needsPassphrase && opened === undefined && file !== undefined && (
@@ -231,6 +258,19 @@ function KeyFile({ members, needsActive, onChoose }: WayProps) {
         <p role="status">
           The key of <strong class="foreign">{opened}</strong> is open.
         </p>
+      )}
+      {current !== undefined && (
+        <label class="row">
+          <input
+            type="checkbox"
+            checked={isKept}
+            onChange={({ currentTarget: { checked } }) => {
+              setIsKept(checked);
+              offer(current.file, current.owner, checked);
+            }}
+          />
+          Keep it in memory until I leave this page
+        </label>
       )}
       {problem && <ProblemNote problem={problem} />}
     </div>

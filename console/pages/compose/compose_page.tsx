@@ -260,7 +260,7 @@ function Start({ onText }: { readonly onText: (text: string) => void }) {
               <button
                 type="button"
                 class="button"
-                aria-label={`Use the template: ${template.title}`}
+                aria-label={`Use this template: ${template.title}`}
                 onClick={() => onText(templateText(template))}
               >
                 Use this template

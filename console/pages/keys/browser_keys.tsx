@@ -78,7 +78,7 @@ function OneKey({ value, keys, members, onChanged }: {
           <button
             type="button"
             class="button"
-            aria-label={`I am ${name}`}
+            aria-label={`This is me: ${name}`}
             onClick={() => {
               chooseMe(memberId);
               announce(`You are ${name}`);
@@ -132,7 +132,7 @@ function OneKey({ value, keys, members, onChanged }: {
             </>
           )
           : (
-            <button type="button" class="button" aria-label={`Wipe the key ${name}`} onClick={() => setIsSure(true)}>
+            <button type="button" class="button" aria-label={`Wipe… ${name}`} onClick={() => setIsSure(true)}>
               Wipe…
             </button>
           )}
@@ -209,7 +209,7 @@ function NewKey({ keys, onMade }: { readonly keys: KeyStore; readonly onMade: ()
       }}
     >
       <h3>Make a key</h3>
-      <div class="columns">
+      <div class="columns keys-fields">
         <div class="field">
           <label htmlFor={`${id}-name`}>Name</label>
           <input

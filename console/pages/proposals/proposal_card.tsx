@@ -33,7 +33,7 @@ export function ProposalCard({ record, lane, active, names, nowMs }: {
         <ul class="proposal-actions small">
           {actions.slice(0, MAX_ACTIONS).map(({ name, args }, i) => (
             <li key={i} class="foreign">
-              <code>{name}</code> {args.map(([arg, value]) => `${arg}: ${value}`).join(", ").slice(0, 160)}
+              <code>{name}</code> {shortened(args.map(([arg, value]) => `${arg}: ${value}`).join(", "))}
             </li>
           ))}
           {actions.length > MAX_ACTIONS && <li>and {actions.length - MAX_ACTIONS} more</li>}
@@ -69,6 +69,11 @@ export function ProposalCard({ record, lane, active, names, nowMs }: {
     </li>
   );
 }
+
+const MAX_ARGUMENT_CHARACTERS = 160;
+
+const shortened = (text: string) =>
+  text.length > MAX_ARGUMENT_CHARACTERS ? `${text.slice(0, MAX_ARGUMENT_CHARACTERS)}…` : text;
 
 /** Its actions in words, in short. */
 export function titleOf(record: ProposalRecord): string {

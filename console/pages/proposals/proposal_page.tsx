@@ -91,12 +91,14 @@ function Whole({ record, voters, tab }: {
             name: "dry-run",
             label: "Dry run",
             content: () => (
-              <DryRunSection
-                {...(record.text !== undefined && { text: record.text })}
-                {...(record.state === "Open" && { openId: record.id })}
-                changedAt={record.changedAt}
-                voters={voters}
-              />
+              <Section title="What would become of it now">
+                <DryRunSection
+                  {...(record.text !== undefined && { text: record.text })}
+                  {...(record.state === "Open" && { openId: record.id })}
+                  changedAt={record.changedAt}
+                  voters={voters}
+                />
+              </Section>
             ),
           },
           {

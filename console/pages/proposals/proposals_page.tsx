@@ -108,7 +108,7 @@ function Lanes({ list, voters, query }: {
       {olderEntries > 0 && (
         <p class="soft">
           {olderEntries.toLocaleString()} older entries about proposals were not read here. They are in the{" "}
-          <a href={linkTo("ledger", undefined, { table: "public:ccf.gov.proposals_info" })}>ledger</a>.
+          <a href={linkTo("ledger", undefined, { q: "table:public:ccf.gov.proposals_info" })}>ledger</a>.
         </p>
       )}
       {odd.length > 0 && (

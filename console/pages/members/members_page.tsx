@@ -14,7 +14,6 @@ import {
   type MemberFacts,
   type PeopleFacts,
   peopleFacts,
-  type Person,
   standingOf,
 } from "./member_facts.ts";
 

@@ -15,8 +15,6 @@ export interface HexPiece {
   readonly look: "" | "odd" | "chosen";
 }
 
-const LINE_BYTES = 16;
-
 /** Which range a byte lies in. @param ranges neighbouring, in order */
 export function rangeAt(ranges: readonly HexRange[], offset: number): number {
   let [low, high] = [0, ranges.length - 1];
@@ -28,11 +26,18 @@ export function rangeAt(ranges: readonly HexRange[], offset: number): number {
   return low;
 }
 
-export function hexLine(bytes: Uint8Array, line: number, ranges?: readonly HexRange[], chosen?: number): HexPiece[] {
+/** @param lineBytes how many there are on a line */
+export function hexLine(
+  bytes: Uint8Array,
+  line: number,
+  lineBytes: number,
+  ranges?: readonly HexRange[],
+  chosen?: number,
+): HexPiece[] {
   const pieces: { hex: string; text: string; look: HexPiece["look"] }[] = [];
-  const end = Math.min((line + 1) * LINE_BYTES, bytes.length);
+  const end = Math.min((line + 1) * lineBytes, bytes.length);
   let last = -1;
-  for (let at = line * LINE_BYTES; at < end; at++) {
+  for (let at = line * lineBytes; at < end; at++) {
     const range = ranges === undefined ? 0 : rangeAt(ranges, at);
     const look = ranges === undefined ? "" : range === chosen ? "chosen" : range % 2 === 1 ? "odd" : "";
     if (range !== last) pieces.push({ hex: "", text: "", look });

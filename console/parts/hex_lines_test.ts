@@ -16,11 +16,11 @@ Deno.test("every byte lies in the last range that begins at it or before it", ()
 Deno.test("a line is cut where ranges end, and shows what cannot be printed as dots", () => {
   const bytes = new Uint8Array(20);
   bytes.set(toUtf8("ab"), 1);
-  assert.deepEqual(hexLine(bytes, 0, ranges, 2).map(({ text, look }) => [text, look]), [[".ab", ""], [
+  assert.deepEqual(hexLine(bytes, 0, 16, ranges, 2).map(({ text, look }) => [text, look]), [[".ab", ""], [
     ".............",
     "chosen",
   ]]);
-  assert.deepEqual(hexLine(bytes, 1, ranges), [
+  assert.deepEqual(hexLine(bytes, 1, 16, ranges), [
     { hex: "00 00 ", text: "..", look: "" },
     { hex: "00 00", text: "..", look: "odd" },
   ]);

@@ -1,4 +1,4 @@
-/** Bytes in hex, sixteen to a line, with what each range of them means. */
+/** Bytes in hex, sixteen to a line where there is room, with what each range of them means. */
 
 import { useMemo, useState } from "preact/hooks";
 import { hexLine, type HexRange, rangeAt } from "./hex_lines.ts";
@@ -6,26 +6,25 @@ import { ForeignText } from "./foreign_text.tsx";
 import { VirtualList } from "./virtual_list.tsx";
 import "./values.css";
 
-const LINE_BYTES = 16;
-
 /** @param ranges neighbouring, in order; left out: no meanings are known */
 export function HexView({ bytes, label, ranges }: {
   readonly bytes: Uint8Array;
   readonly label: string;
   readonly ranges?: readonly HexRange[];
 }) {
+  const lineBytes = useMemo(() => matchMedia("(max-width: 40rem)").matches ? 8 : 16, []);
   const [line, setLine] = useState<number | undefined>(undefined);
   const [range, setRange] = useState<number | undefined>(undefined);
   const columns = useMemo(() => [
-    { label: "Offset", width: "5rem", wide: ranges === undefined },
+    { label: "Offset", width: "5rem", narrow: "4rem" },
     { label: "Bytes", width: "minmax(0, 25rem)" },
     { label: "As text", width: "9.5rem", wide: true },
     ...ranges === undefined ? [] : [{ label: "What", width: "minmax(6rem, 1fr)", wide: true }],
   ], [ranges]);
   const whatOf = (row: number) => {
     if (ranges === undefined) return [];
-    const from = rangeAt(ranges, row * LINE_BYTES);
-    const to = rangeAt(ranges, Math.min((row + 1) * LINE_BYTES, bytes.length) - 1);
+    const from = rangeAt(ranges, row * lineBytes);
+    const to = rangeAt(ranges, Math.min((row + 1) * lineBytes, bytes.length) - 1);
     return [
       <ForeignText
         text={ranges.slice(from, to + 1).map(({ what }) => what).join(" · ")}
@@ -40,16 +39,16 @@ export function HexView({ bytes, label, ranges }: {
         label={label}
         class="hex"
         columns={columns}
-        rows={Math.ceil(bytes.length / LINE_BYTES)}
+        rows={Math.ceil(bytes.length / lineBytes)}
         chosen={line}
         onChoose={(row) => {
           setLine(row);
-          setRange(ranges === undefined ? undefined : rangeAt(ranges, row * LINE_BYTES));
+          setRange(ranges === undefined ? undefined : rangeAt(ranges, row * lineBytes));
         }}
         cells={(row) => {
-          const parts = hexLine(bytes, row, ranges, range);
+          const parts = hexLine(bytes, row, lineBytes, ranges, range);
           return [
-            (row * LINE_BYTES).toString(16).padStart(6, "0"),
+            (row * lineBytes).toString(16).padStart(6, "0"),
             parts.map(({ hex, look }, i) => <span key={i} class={look === "" ? undefined : `hex-${look}`}>{hex}</span>),
             parts.map(({ text }) => text).join(""),
             ...whatOf(row),
@@ -70,7 +69,7 @@ export function HexView({ bytes, label, ranges }: {
             chosen={range}
             onChoose={(row) => {
               setRange(row);
-              setLine(Math.floor(ranges[row]!.start / LINE_BYTES));
+              setLine(Math.floor(ranges[row]!.start / lineBytes));
             }}
             cells={(row) => {
               const { start, end, what, value } = ranges[row]!;

@@ -14,6 +14,8 @@ export interface ListColumn {
   readonly label: string;
   /** A track of a CSS grid: "6rem", "minmax(0, 1fr)". */
   readonly width: string;
+  /** Instead of it on narrow screens. */
+  readonly narrow?: string;
   /** Left out on narrow screens. */
   readonly wide?: boolean;
 }
@@ -158,7 +160,9 @@ export function VirtualList(
       onKeyDown={onKeyDown}
       style={{
         "--columns": columns.map(({ width }) => width).join(" "),
-        "--columns-narrow": columns.filter(({ wide }) => wide !== true).map(({ width }) => width).join(" "),
+        "--columns-narrow": columns.filter(({ wide }) => wide !== true).map(({ width, narrow = width }) => narrow).join(
+          " ",
+        ),
       }}
     >
       <div ref={probe} class="vlist-probe" aria-hidden="true" />

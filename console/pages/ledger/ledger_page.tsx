@@ -26,10 +26,10 @@ import "./ledger.css";
 const ADDRESS_DELAY_MS = 300;
 
 const COLUMNS = [
-  { label: "TxID", width: "5.5rem" },
+  { label: "TxID", width: "5.5rem", narrow: "4rem" },
   { label: "Seqno", width: "4rem", wide: true },
-  { label: "Kind", width: "7.5rem" },
-  { label: "Tables", width: "minmax(0, 1fr)" },
+  { label: "Kind", width: "7.5rem", narrow: "minmax(0, 1fr)" },
+  { label: "Tables", width: "minmax(0, 1fr)", wide: true },
   { label: "Size", width: "5rem", wide: true },
   { label: "Claims", width: "3.5rem", wide: true },
   { label: "Private", width: "5.5rem", wide: true },

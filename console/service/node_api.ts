@@ -5,6 +5,7 @@
  * happened, why and what to do. What a node answers here is its word; whoever shows it says so, or checks it.
  */
 
+import { FormatError } from "../../shared/assert.ts";
 import { fromUtf8Lenient } from "../../shared/bytes.ts";
 import { MAX_API_ANSWER_BYTES } from "../../shared/limits.ts";
 import { type Problem, ProblemError } from "../problem.ts";
@@ -65,6 +66,23 @@ export class NodeApi {
     const answer = await this.ask(path, options);
     if (answer.status < 200 || answer.status > 299) throw new ProblemError(refusalOf(answer, this.name, path));
     return jsonOf(answer, this.name, path) as T;
+  }
+
+  /** The same, read by a shape. @throws ProblemError also for what has another form */
+  async getAs<T>(path: string, parse: (answer: unknown) => T, options: AskOptions = {}): Promise<T> {
+    const answer = await this.get(path, options);
+    try {
+      return parse(answer);
+    } catch (error) {
+      if (!(error instanceof FormatError)) throw error;
+      throw new ProblemError({
+        code: "NodeNonsense",
+        what: `${this.name} answered ${path} with something of another form`,
+        why: error.message,
+        todo: "It may be of a version that this page does not know, or not be a node: check the address",
+        details: JSON.stringify(answer).slice(0, 4000),
+      });
+    }
   }
 }
 

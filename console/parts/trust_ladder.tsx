@@ -16,6 +16,8 @@ export interface LadderRung {
   readonly title: string;
   readonly question: string;
   readonly kind: VerdictKind;
+  /** Instead of the state's own word. */
+  readonly word?: string;
   readonly why: string;
   readonly details?: ComponentChildren;
 }
@@ -38,11 +40,11 @@ export function Ladder({ label, rungs, isOpen = false }: {
 }) {
   return (
     <ol class="ladder" aria-label={label}>
-      {rungs.map(({ title, question, kind, why, details }) => (
+      {rungs.map(({ title, question, kind, word, why, details }) => (
         <li key={title} class={`ladder-rung ladder-${kind}`} data-rung={title} data-state={kind}>
           <div class="row row-apart">
             <strong>{title}</strong>
-            <Verdict kind={kind} />
+            <Verdict kind={kind}>{word}</Verdict>
           </div>
           <p class="soft small">{question}</p>
           <p class="foreign">{why}</p>

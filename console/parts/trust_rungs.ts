@@ -47,7 +47,7 @@ export function shownRung(rung: Rung): ShownRung {
       kind: "virtual",
       why: name === "hardware"
         ? "The node says itself what it runs, and no hardware vouches for it: fit for trying things out, and no more"
-        : "As it should be, but that no hardware vouches for any of it",
+        : `${summaryOf(name, steps)}; no hardware vouches for it`,
     };
   }
   return { kind: "verified", why: summaryOf(name, steps) };

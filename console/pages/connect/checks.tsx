@@ -29,7 +29,7 @@ export function NodeChecks({ url }: { readonly url: string }) {
       title: "Service reachable",
       question: "Does a node answer there?",
       ...(reached.kind === "ready"
-        ? { kind: "verified", why: `It answered within ${Math.ceil(reached.value.tookMs)} ms` }
+        ? { kind: "verified", word: "Reached", why: `It answered within ${Math.ceil(reached.value.tookMs)} ms` }
         : problem !== undefined
         ? { kind: "failed", why: `${problem.what}: ${problem.why}` }
         : { kind: "unchecked", why: "Asking…" }),
@@ -39,7 +39,7 @@ export function NodeChecks({ url }: { readonly url: string }) {
       title: "Evidence fetched",
       question: "Does the node show what it runs on?",
       ...(evidence.kind === "ready"
-        ? { kind: "verified", why: `It shows evidence of the format ${evidence.value.format}` }
+        ? { kind: "verified", word: "Fetched", why: `It shows evidence of the format ${evidence.value.format}` }
         : evidence.kind === "error"
         ? {
           kind: problem === undefined ? "failed" : "unchecked",
@@ -59,7 +59,7 @@ export function NodeChecks({ url }: { readonly url: string }) {
       <p>
         Of{" "}
         <span class="foreign">{url || "the relay's node"}</span>. Each rung is checked in this page, from what the node
-        shows and from the ledger; none is the node's word.
+        shows and from the ledger.
       </p>
       <Ladder label="Ladder of checks" rungs={rungs} />
       {trouble !== undefined && (

@@ -190,10 +190,10 @@ export function explainSilence(phase: Phase, address: string, waitedMs: number):
   }
 }
 
-/** The problem as an answer's body: also in the form of a node's own errors. */
+/** The problem as an answer's body, and in it the same in the form of a node's own errors. */
 export function problemResponse(status: number, problem: RelayProblem, more: Record<string, unknown> = {}): Response {
-  const { code, ...rest } = problem;
-  const body = { error: { code, message: `${rest.what}: ${rest.why}` }, ...rest, ...more };
+  const { code, what, why } = problem;
+  const body = { error: { code, message: `${what}: ${why}` }, ...problem, ...more };
   return Response.json(body, { status, headers: { "cache-control": "no-store", ...PASSIVE_HEADERS } });
 }
 

@@ -1,149 +1,292 @@
-/**
- * The relay and the node's own page as their users have them: processes, sockets, TLS.
- *
- * The page is a made-up one, so that nothing here waits for a build; that of the checkout is tests/console's.
- */
-
 import { strict as assert } from "node:assert";
 import { join } from "node:path";
 import { toHex } from "../../shared/bytes.ts";
 import { nodeIdOf } from "../../shared/crypto/identifiers.ts";
 import { parseCertificatePem } from "../../shared/crypto/x509.ts";
 import { outputOf, run, RunningSandbox, startTask } from "./sandbox.ts";
+import { RunningRelay } from "../console/stage.ts";
+import { makeTlsService } from "../tls_service.ts";
 
-/** The relay, as `deno task run console` starts it on a free port. */
-class RunningRelay implements AsyncDisposable {
-  readonly #process: Deno.ChildProcess;
-  readonly base: string;
-  readonly token: string;
-
-  private constructor(process: Deno.ChildProcess, readonly told: { url: string; node_url: string; pinned: boolean }) {
-    this.#process = process;
-    const url = new URL(told.url);
-    this.base = url.origin;
-    this.token = /^#\/connect\?relay=([0-9a-f]{64})$/.exec(url.hash)![1]!;
+/** A request as the page makes it, but for what is changed. */
+async function ask(relay: RunningRelay, path: string, headers: Record<string, string> = {}, init: RequestInit = {}) {
+  const token = new URL(relay.url).hash.split("relay=")[1]!;
+  const response = await fetch(relay.origin + path, {
+    headers: { "x-quorate-relay-token": token, ...headers },
+    ...init,
+  });
+  const text = await response.text();
+  let json: Record<string, unknown> = {};
+  try {
+    json = JSON.parse(text);
+  } catch {
+    // Not every answer is JSON.
   }
-
-  static async start(...options: string[]): Promise<RunningRelay> {
-    const process = startTask("console", "--port", "0", "--json", "--console-directory", PAGE, ...options);
-    const [own, rest] = process.stdout.tee();
-    let line = "";
-    for await (const piece of own.pipeThrough(new TextDecoderStream())) if ((line += piece).includes("\n")) break;
-    void rest.cancel();
-    if (!line.startsWith("{")) throw new Error(`The relay did not start: ${await new Response(process.stderr).text()}`);
-    return new RunningRelay(process, JSON.parse(line));
-  }
-
-  ask(path: string, init: RequestInit = {}): Promise<Response> {
-    const headers = { "x-quorate-relay-token": this.token, ...init.headers as Record<string, string> };
-    return fetch(`${this.base}${path}`, { ...init, headers });
-  }
-
-  /** Stage and code of a problem. */
-  async problem(path: string): Promise<string> {
-    const { stage, error } = await (await this.ask(path)).json();
-    return `${stage} ${error?.code}`;
-  }
-
-  async stop(signal: Deno.Signal): Promise<number> {
-    this.#process.kill(signal);
-    const { code } = await this.#process.status;
-    await this.#process.stderr.cancel();
-    return code;
-  }
-
-  async [Symbol.asyncDispose]() {
-    await this.stop("SIGTERM");
-  }
+  return {
+    status: response.status,
+    headers: response.headers,
+    text,
+    json,
+    code: (json.error as { code?: string })?.code,
+  };
 }
 
-const PAGE = await Deno.makeTempDir({ prefix: "quorate_page_" });
-await Deno.writeTextFile(join(PAGE, "index.html"), "<!doctype html><title>page</title>");
-await Deno.writeTextFile(join(PAGE, "policy.json"), `{"content_security_policy": "default-src 'none'"}`);
-globalThis.addEventListener("unload", () => Deno.removeSync(PAGE, { recursive: true }));
+/** Host and other names that `fetch` does not send as they are given: by a socket. */
+async function askRaw(relay: RunningRelay, lines: readonly string[]): Promise<string> {
+  const port = Number(new URL(relay.origin).port);
+  const socket = await Deno.connect({ hostname: "127.0.0.1", port });
+  await socket.write(new TextEncoder().encode([...lines, "connection: close", "", ""].join("\r\n")));
+  return await new Response(socket.readable).text();
+}
 
-Deno.test("deno task run console relays to nodes of the sandbox and to nobody else, for whoever has the printed URL", async (t) => {
-  await using sandbox = await RunningSandbox.start("--nodes", "2");
-  const { workspace } = sandbox;
+Deno.test("the relay gives its own page the node, and nobody else", async (t) => {
+  await using sandbox = await RunningSandbox.start();
+  await using relay = await RunningRelay.start("--workspace", sandbox.workspace);
+  const token = new URL(relay.url).hash.split("relay=")[1]!;
 
-  await t.step("the page, the peer and the node's own answers", async () => {
-    await using relay = await RunningRelay.start("--workspace", workspace);
-    assert.deepEqual([relay.told.node_url, relay.told.pinned], [sandbox.webUrl, true]);
-    assert.match(await (await fetch(`${relay.base}/`)).text(), /<title>page/);
-    const peer = await (await relay.ask("/relay/peer")).json();
-    const [node] = sandbox.description.nodes;
-    assert.equal(nodeIdOf(parseCertificatePem(peer.certificate).spki), node!.id);
-    assert.equal(peer.node_id, node!.id);
-    assert.equal(peer.service_certificate, await Deno.readTextFile(sandbox.description.service_cert));
-    const commit = await relay.ask("/relay/node/node/commit");
-    assert.equal(commit.headers.get("x-quorate-relay-peer"), node!.id);
-    assert.match((await commit.json()).transaction_id, /^\d+\.\d+$/);
-    const path = "/node/ledger/entries?from=1&to=8";
-    const relayed = await (await relay.ask(`/relay/node${path}`)).bytes();
-    using client = clientOf(sandbox.description.service_cert);
-    const direct = await (await fetch(`${sandbox.webUrl}${path}`, { client })).bytes();
-    assert.equal(toHex(relayed), toHex(direct), "byte for byte");
+  await t.step("it passes on what the node answers, with the headers that matter", async () => {
+    const commit = await ask(relay, "/relay/node/node/commit");
+    assert.equal(commit.status, 200);
+    assert.match(String(commit.json.transaction_id), /^2\.\d+$/);
+    const entries = await ask(relay, "/relay/node/node/ledger/entries?from=1&to=3");
+    assert.equal(entries.headers.get("x-quorate-ledger-range"), "1-3");
+    const missing = await ask(relay, "/relay/node/node/network/nodes/nobody");
+    assert.equal(missing.status, 404);
+    const posted = await ask(relay, "/relay/node/rpc", { "content-type": "application/json" }, {
+      method: "POST",
+      body: JSON.stringify({ jsonrpc: "2.0", id: 1, method: "node/getCommit" }),
+      headers: { "x-quorate-relay-token": token, "content-type": "application/json" },
+    });
+    assert.match(posted.text, /transaction_id/);
   });
 
-  await t.step("other nodes of the service are reached through it too", async () => {
-    await using relay = await RunningRelay.start("--workspace", workspace, "--node", "1");
-    const [first, second] = sandbox.description.nodes;
-    assert.equal(relay.told.node_url, second!.web_url);
-    for (const [path, node] of [["node", second!], [`to/${new URL(first!.web_url).host}`, first!]] as const) {
-      const answer = await relay.ask(`/relay/${path}/node/commit`);
-      assert.equal(answer.headers.get("x-quorate-relay-peer"), node.id);
+  await t.step("it tells which certificate the node shows", async () => {
+    const { json } = await ask(relay, "/relay/peer");
+    assert.equal(json.pinned, true);
+    assert.equal(json.node_url, sandbox.webUrl);
+    assert.match(String(json.certificate), /BEGIN CERTIFICATE/);
+    assert.equal(json.service_certificate, await Deno.readTextFile(sandbox.credential("service_cert.pem")));
+  });
+
+  await t.step("without its token it passes on nothing", async () => {
+    for (
+      const wrong of ["", "x", token.slice(1), `${token}0`, token.toUpperCase() === token ? "y" : token.toUpperCase()]
+    ) {
+      const answer = await ask(relay, "/relay/node/node/commit", { "x-quorate-relay-token": wrong });
+      assert.deepEqual([answer.status, answer.code], [403, "TokenMissing"]);
+    }
+  });
+
+  await t.step("requests of other sites, and under other names, are refused", async () => {
+    for (const origin of ["https://example.org", "null", `${relay.origin}0`, "http://127.0.0.1:1"]) {
+      const answer = await ask(relay, "/relay/node/node/commit", { origin });
+      assert.deepEqual([answer.status, answer.code], [403, "OriginNotAllowed"], origin);
+    }
+    const crossed = await ask(relay, "/relay/peer", { "sec-fetch-site": "cross-site" });
+    assert.equal(crossed.code, "OriginNotAllowed");
+    const { host } = new URL(relay.origin);
+    for (
+      const name of [
+        "rebound.example.org",
+        `example.org:${host.split(":")[1]}`,
+        "127.0.0.1",
+        `0.0.0.0:${host.split(":")[1]}`,
+      ]
+    ) {
+      const text = await askRaw(relay, [
+        "GET /relay/node/node/commit HTTP/1.1",
+        `host: ${name}`,
+        `x-quorate-relay-token: ${token}`,
+      ]);
+      assert.match(text, /^HTTP\/1\.1 403 [\s\S]*HostNotAllowed/, name);
+    }
+    const own = await askRaw(relay, [
+      "GET /relay/node/node/commit HTTP/1.1",
+      `host: ${host}`,
+      `x-quorate-relay-token: ${token}`,
+    ]);
+    assert.match(own, /^HTTP\/1\.1 200/);
+    const { headers } = await ask(relay, "/relay/peer");
+    assert.equal(headers.get("access-control-allow-origin"), null);
+    const changed = await ask(relay, "/relay/node/app/log/private", {}, { method: "DELETE" });
+    assert.deepEqual([changed.status, changed.code], [405, "MethodNotAllowed"]);
+  });
+
+  await t.step("the page comes with its policy, and nothing but the page comes", async () => {
+    const page = await fetch(relay.origin + "/");
+    assert.match(page.headers.get("content-security-policy")!, /^default-src 'none'/);
+    assert.equal(page.headers.get("x-frame-options"), "DENY");
+    const html = await page.text();
+    const script = /src="\.\/(assets\/[^"]+\.js)"/.exec(html)![1]!;
+    const pressed = await fetch(`${relay.origin}/${script}`);
+    assert.match(pressed.headers.get("cache-control")!, /immutable/);
+    await pressed.body!.cancel();
+    const again = await fetch(`${relay.origin}/${script}`, {
+      headers: { "if-none-match": pressed.headers.get("etag")! },
+    });
+    assert.equal(again.status, 304);
+    for (
+      const path of ["/policy.json", "/assets/../policy.json", "/assets/%2e%2e/%2e%2e/%2e%2e/deno.json", "/assets/"]
+    ) {
+      const answer = await fetch(relay.origin + path);
+      assert.equal(answer.status, 404, path);
       await answer.body?.cancel();
     }
   });
 
-  await t.step("strangers are refused", async () => {
-    await using relay = await RunningRelay.start("--workspace", workspace);
-    const refused = async (headers: Record<string, string>) => {
-      const { port } = new URL(relay.base);
-      using connection = await Deno.connect({ hostname: "127.0.0.1", port: Number(port) });
-      const all = { host: `127.0.0.1:${port}`, "x-quorate-relay-token": relay.token, connection: "close", ...headers };
-      const lines = Object.entries(all).map(([name, value]) => `${name}: ${value}\r\n`).join("");
-      await connection.write(new TextEncoder().encode(`GET /relay/node/node/commit HTTP/1.1\r\n${lines}\r\n`));
-      return /"code":"(\w+)"|"transaction_id"/.exec(await new Response(connection.readable).text())?.slice(0, 2);
-    };
-    assert.deepEqual(await refused({}), ['"transaction_id"', undefined]);
-    assert.equal((await refused({ "x-quorate-relay-token": "0".repeat(64) }))![1], "TokenMissing");
-    assert.equal((await refused({ host: "evil.example" }))![1], "HostNotAllowed");
-    assert.equal((await refused({ origin: "https://evil.example" }))![1], "OriginNotAllowed");
-    assert.equal((await refused({ "sec-fetch-site": "cross-site" }))![1], "OriginNotAllowed");
+  await t.step("a node serves the same page at /console/, and its description says so", async () => {
+    const description = JSON.parse(await Deno.readTextFile(join(sandbox.workspace, "sandbox.json")));
+    assert.equal(description.nodes[0].console_url, `${sandbox.webUrl}/console/`);
+    const page = await sandbox.request("GET", "/console/");
+    assert.equal(page.text, await (await fetch(relay.origin + "/")).text());
+    assert.match(page.headers.get("content-security-policy")!, /frame-ancestors 'none'/);
+    assert.equal((await sandbox.request("GET", "/console")).headers.get("location"), "/console/");
+    assert.equal((await sandbox.request("GET", "/console/../node/x")).status, 404);
+  });
+});
+
+Deno.test("what keeps the relay from a node is told apart", async (t) => {
+  const folder = await Deno.makeTempDir({ prefix: "quorate_relay_" });
+  const { service, certificate, key } = makeTlsService("node");
+  const serviceFile = join(folder, "service.pem");
+  await Deno.writeTextFile(serviceFile, service);
+  const stageFor = async (url: string, file = serviceFile) => {
+    await using relay = await RunningRelay.start("--node", url, "--service-cert", file);
+    const { status, json } = await ask(relay, "/relay/node/node/commit");
+    for (const member of ["what", "why", "todo", "code"]) assert.ok(String(json[member]).length > 3, member);
+    return `${status} ${json.stage} ${json.code}`;
+  };
+  const url = (port: number) => `https://127.0.0.1:${port}`;
+  try {
+    await t.step("no host has the name", async () => {
+      assert.equal(await stageFor("https://nowhere.invalid:8000"), "502 dns NameNotFound");
+    });
+    await t.step("nothing listens", async () => {
+      const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+      const { port } = listener.addr;
+      listener.close();
+      assert.equal(await stageFor(url(port)), "502 tcp ConnectionRefused");
+    });
+    await t.step("what listens says nothing", async () => {
+      using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+      assert.equal(await stageFor(url(listener.addr.port)), "502 tls TlsTimeout");
+    });
+    await t.step("what listens does not speak TLS", async () => {
+      const server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen: () => {} }, () => new Response("hello"));
+      assert.equal(await stageFor(url(server.addr.port)), "502 tls TlsFailed");
+      await server.shutdown();
+    });
+    await t.step("another service's node answers", async () => {
+      const other = makeTlsService("other");
+      const server = Deno.serve({
+        hostname: "127.0.0.1",
+        port: 0,
+        cert: other.certificate,
+        key: other.key,
+        onListen: () => {},
+      }, () => new Response("{}"));
+      assert.equal(await stageFor(url(server.addr.port)), "502 tls CertificateNotOfService");
+      await server.shutdown();
+    });
+    await t.step("what speaks TLS does not speak HTTP", async () => {
+      const listener = Deno.listenTls({
+        hostname: "127.0.0.1",
+        port: 0,
+        cert: certificate,
+        key,
+      });
+      const serving = (async () => {
+        for await (const connection of listener) {
+          await connection.write(new TextEncoder().encode("220 mail.example.org ESMTP\r\n")).catch(() => {});
+          connection.close();
+        }
+      })().catch(() => {});
+      assert.equal(await stageFor(url((listener.addr as Deno.NetAddr).port)), "502 http NoHttp");
+      listener.close();
+      await serving;
+    });
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
+Deno.test("the relay says what it cannot use", async () => {
+  for (
+    const [args, wanted] of [
+      [["--node", "http://127.0.0.1:1"], /https/],
+      [["--node", "https://127.0.0.1:1", "--service-cert", "/nowhere"], /Cannot read the service certificate/],
+      [["--node", "https://127.0.0.1:1", "--port", "x"], /--port x/],
+      [["--node", "https://x", "--service-cert", "deno.json"], /deno\.json: there is no certificate/],
+      [["--node", "https://x", "--console-directory", "/nowhere"], /there is no \/nowhere; build it with/],
+      [["--workspace", "/nowhere"], /sandbox/],
+    ] as const
+  ) {
+    const { code, stderr } = await run("console", ...args);
+    assert.equal(code, 2, stderr);
+    assert.match(stderr, wanted);
+  }
+  using taken = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const { code, stderr } = await run("console", "--node", "https://127.0.0.1:1", "--port", `${taken.addr.port}`);
+  assert.equal(code, 2, stderr);
+  assert.match(stderr, /Cannot listen on 127\.0\.0\.1:\d+: .*--port/);
+});
+
+Deno.test("the relay reaches other nodes of its service, and says whom it is held to", async (t) => {
+  await using sandbox = await RunningSandbox.start("--nodes", "2");
+  const [first, second] = sandbox.description.nodes;
+  const servicePem = await Deno.readTextFile(sandbox.description.service_cert);
+
+  await t.step("each answer says which node ended the connection", async () => {
+    await using relay = await RunningRelay.start("--workspace", sandbox.workspace, "--node", "1");
+    for (const [path, node] of [["node", second!], [`to/${new URL(first!.web_url).host}`, first!]] as const) {
+      const { headers } = await ask(relay, `/relay/${path}/node/commit`);
+      assert.equal(headers.get("x-quorate-relay-peer"), node.id);
+    }
+    const { json } = await ask(relay, "/relay/peer");
+    assert.equal(json.node_id, second!.id);
+    assert.equal(nodeIdOf(parseCertificatePem(json.certificate as string).spki), second!.id);
   });
 
-  await t.step("another service's certificate is held against the node", async () => {
-    const wrong = sandbox.credential("member0_cert.pem");
-    await using relay = await RunningRelay.start("--node", sandbox.webUrl, "--service-cert", wrong);
-    assert.equal(await relay.problem("/relay/peer"), "tls CertificateNotOfService");
-    assert.equal(await relay.problem("/relay/node/node/commit"), "tls CertificateNotOfService");
+  await t.step("entries of the ledger come byte for byte", async () => {
+    await using relay = await RunningRelay.start("--workspace", sandbox.workspace);
+    const path = "/node/ledger/entries?from=1&to=8";
+    const headers = { "x-quorate-relay-token": new URL(relay.url).hash.split("relay=")[1]! };
+    const relayed = await (await fetch(`${relay.origin}/relay/node${path}`, { headers })).bytes();
+    using client = clientOf(sandbox.description.service_cert);
+    assert.equal(toHex(relayed), toHex(await (await fetch(`${sandbox.webUrl}${path}`, { client })).bytes()));
   });
 
-  await t.step("without a certificate it says that it pins nothing, and what the node names", async () => {
+  await t.step("without a certificate nothing is pinned, and it tells whom the node names", async () => {
     await using relay = await RunningRelay.start("--node", sandbox.webUrl);
-    assert.equal(relay.told.pinned, false);
-    const peer = await (await relay.ask("/relay/peer")).json();
-    assert.equal(peer.pinned, false);
-    assert.equal(peer.named_service_certificate, await Deno.readTextFile(sandbox.description.service_cert));
+    const { json } = await ask(relay, "/relay/peer");
+    assert.deepEqual(
+      [json.pinned, json.service_certificate, json.named_service_certificate],
+      [false, null, servicePem],
+    );
+    const { code } = await ask(relay, `/relay/to/${new URL(second!.web_url).host}/node/commit`);
+    assert.equal(code, "RelayNotPinned");
   });
 
-  await t.step("it stops on Ctrl-C with 130, and on SIGTERM with 0", async () => {
-    const relay = await RunningRelay.start("--workspace", workspace);
-    assert.equal(await relay.stop("SIGINT"), 130);
-    assert.equal(await (await RunningRelay.start("--workspace", workspace)).stop("SIGTERM"), 0);
+  await t.step("a node in the place of the pinned one is refused, and it tells whom that one names", async () => {
+    const other = sandbox.credential("member0_cert.pem");
+    await using relay = await RunningRelay.start("--node", sandbox.webUrl, "--service-cert", other);
+    const { code, json } = await ask(relay, "/relay/peer");
+    assert.deepEqual([code, json.named_service_certificate], ["CertificateNotOfService", servicePem]);
   });
 
-  await t.step("people are told the URL, and what it is", async () => {
-    const process = startTask("console", "--workspace", workspace, "--port", "0", "--console-directory", PAGE);
-    const [own, rest] = process.stdout.tee();
-    let text = "";
-    for await (const piece of own.pipeThrough(new TextDecoderStream())) if ((text += piece).includes("Ctrl-C")) break;
-    void rest.cancel();
-    process.kill("SIGINT");
-    await process.status;
-    await process.stderr.cancel();
-    assert.match(text, /http:\/\/127\.0\.0\.1:\d+\/#\/connect\?relay=[0-9a-f]{64}\n/);
+  await t.step("it stops on Ctrl-C with 130, on SIGTERM with 0, and tells people its URL", async () => {
+    for (const [signal, code] of [["SIGINT", 130], ["SIGTERM", 0]] as const) {
+      const process = startTask("console", "--workspace", sandbox.workspace, "--port", "0");
+      const [first, rest] = process.stdout.tee();
+      let text = "";
+      for await (const piece of first.pipeThrough(new TextDecoderStream())) {
+        text += piece;
+        if (text.includes("Ctrl-C")) break;
+      }
+      assert.match(text, /\n {2}http:\/\/127\.0\.0\.1:\d+\/#\/connect\?relay=[0-9a-f]{64}\n/);
+      process.kill(signal);
+      assert.equal((await process.status).code, code);
+      await Promise.all([rest.cancel(), process.stderr.cancel()]);
+    }
   });
 });
 
@@ -151,6 +294,10 @@ Deno.test("a node serves the page that its configuration names, and does not sta
   await using sandbox = await RunningSandbox.start();
   const home = await Deno.makeTempDir({ prefix: "quorate_console_" });
   const configFile = join(home, "config.json");
+  const pageFolder = join(home, "page");
+  await Deno.mkdir(pageFolder);
+  await Deno.writeTextFile(join(pageFolder, "index.html"), "<!doctype html><title>page</title>");
+  await Deno.writeTextFile(join(pageFolder, "policy.json"), `{"content_security_policy": "default-src 'none'"}`);
   const written = await Deno.readTextFile(join(sandbox.workspace, "node0", "config.json"));
   const { node_data_json_file: _, ...config } = JSON.parse(
     written.replaceAll(join(sandbox.workspace, "node0"), home),
@@ -159,7 +306,7 @@ Deno.test("a node serves the page that its configuration names, and does not sta
   const writeConfig = (console_directory: string) =>
     Deno.writeTextFileSync(configFile, JSON.stringify({ ...config, console_directory }));
   try {
-    writeConfig(join(PAGE, "nowhere"));
+    writeConfig(join(home, "nowhere"));
     const { code, stderr } = await run("node", "--config", configFile);
     assert.deepEqual(
       [code, /Cannot serve the console in .*: there is no such directory/.test(stderr)],
@@ -167,7 +314,7 @@ Deno.test("a node serves the page that its configuration names, and does not sta
       stderr,
     );
     await Deno.remove(join(home, "ledger"), { recursive: true });
-    writeConfig(PAGE);
+    writeConfig(pageFolder);
     const node = startTask("node", "--config", configFile);
     const output = outputOf(node);
     try {
@@ -206,63 +353,6 @@ async function addressOf(home: string): Promise<string> {
   }
   throw new Error("The node does not answer");
 }
-
-Deno.test("the relay runs where the node cannot be reached, and says at which stage it ends", async () => {
-  const silent = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  const open = new Set<Deno.Conn>();
-  void (async () => {
-    for await (const connection of silent) open.add(connection);
-  })();
-  const nonsense = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  void (async () => {
-    for await (const connection of nonsense) {
-      await connection.write(new TextEncoder().encode("220 mail.example ESMTP\r\n")).catch(() => {});
-      open.add(connection);
-    }
-  })();
-  try {
-    const cases: readonly [string, string][] = [
-      ["https://127.0.0.1:1", "tcp ConnectionRefused"],
-      ["https://quorate.invalid", "dns NameNotFound"],
-      [`https://127.0.0.1:${(silent.addr as Deno.NetAddr).port}`, "tls TlsTimeout"],
-      [`https://127.0.0.1:${(nonsense.addr as Deno.NetAddr).port}`, "tls TlsFailed"],
-    ];
-    for (const [url, expected] of cases) {
-      await using relay = await RunningRelay.start("--node", url);
-      assert.equal(await relay.problem("/relay/peer"), expected, url);
-    }
-  } finally {
-    silent.close();
-    nonsense.close();
-    for (const connection of open) connection.close();
-  }
-});
-
-Deno.test("deno task run console refuses what it cannot use with exit code 2, and names the option", async () => {
-  const cases: readonly [RegExp, ...string[]][] = [
-    [/nodes are asked over https/, "--node", "http://127.0.0.1:8000"],
-    [/Cannot use --port 99999/, "--node", "https://127.0.0.1:1", "--port", "99999"],
-    [/Cannot read the service certificate \/nowhere/, "--node", "https://127.0.0.1:1", "--service-cert", "/nowhere"],
-    [
-      /Cannot use the service certificate .*there is no certificate/,
-      "--node",
-      "https://x",
-      "--service-cert",
-      "deno.json",
-    ],
-    [/description of the sandbox/, "--workspace", "/nowhere"],
-    [/there is no \/nowhere; build it with/, "--node", "https://x", "--console-directory", "/nowhere"],
-  ];
-  for (const [says, ...args] of cases) {
-    const { code, stderr } = await run("console", ...args);
-    assert.equal(code, 2, stderr);
-    assert.match(stderr, says);
-  }
-  using taken = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  const port = `${(taken.addr as Deno.NetAddr).port}`;
-  const { code, stderr } = await run("console", "--node", "https://x", "--console-directory", PAGE, "--port", port);
-  assert.deepEqual([code, /Cannot listen on 127\.0\.0\.1:\d+: .*--port/.test(stderr)], [2, true], stderr);
-});
 
 /** Trusts one service. */
 function clientOf(serviceCertFile: string): Deno.HttpClient {

@@ -67,11 +67,12 @@ export async function openKeyFile(text: string, passphrase?: string): Promise<Op
       };
       return { kind: "wrong passphrase", problem };
     }
-    if (!(error instanceof FormatError)) throw error;
+    // A browser may refuse a key that is read here well, such as an RSA key of an unusual length.
+    if (!(error instanceof FormatError || error instanceof DOMException)) throw error;
     const problem: Problem = {
       code: "KeyFileUnusable",
       what: "The key file cannot be used",
-      why: error.message,
+      why: error instanceof FormatError ? error.message : `The browser does not take the key in it (${error.name})`,
       todo:
         "Choose a private key in PEM, such as member0_privk.pem; `openssl pkcs8 -topk8 -v2 aes-256-cbc` rewrites other forms",
     };

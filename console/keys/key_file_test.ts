@@ -77,6 +77,19 @@ Deno.test("openKeyFile() tells no passphrase, a wrong one, and a damaged file ap
   }
 });
 
+Deno.test("openKeyFile() says so where the browser does not take the key", async () => {
+  const { importKey } = crypto.subtle;
+  crypto.subtle.importKey = () => Promise.reject(new DOMException("No", "DataError"));
+  try {
+    for (const text of [RSA_PRIVATE_KEY, EC_PRIVATE_KEYS["P-384"]]) {
+      const opened = await openKeyFile(text);
+      assert(opened.kind === "unusable" && opened.problem.why.includes("DataError"));
+    }
+  } finally {
+    crypto.subtle.importKey = importKey;
+  }
+});
+
 Deno.test("openKeyFile() takes the key for recovery shares too, and opens shares with it", async () => {
   const opened = await openKeyFile(RSA_PRIVATE_KEY);
   assert(opened.kind === "encryption");

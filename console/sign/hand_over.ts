@@ -6,8 +6,8 @@
  * services take it. A signature counts only where it verifies with the member's certificate, before anything is sent.
  * Knows nothing of screens. Formats: shared/governance/{prepared_file,signature_file}.ts
  *
- *     {"alg": "ES384", "value": "mZ3o…"}      what Azure Key Vault's sign operation takes (and `ccf_cose_sign1_prepare` writes,
- *                                             with COSE's number for the algorithm); its answer is read back as it is
+ *     {"alg": "ES384", "value": "mZ3o…"}      what Azure Key Vault's sign operation takes, and `ccf_cose_sign1_prepare` of 6.0
+ *                                             writes; later ones write COSE's number instead of the name
  */
 
 import { FormatError } from "../../shared/assert.ts";

@@ -53,12 +53,22 @@ const STAGE_OF_CODE: Readonly<Record<string, number>> = {
   NoHttp: 3,
 };
 
+/** As the relay's answers name them, in the same order; `relay` is a refusal of its own, before the first. */
+const RELAY_STAGES = ["dns", "tcp", "tls", "http"];
+
+/** At which of the stages it ended, -1 for before the first, as far as the relay says. */
+function stageOf({ code, details }: Problem): number | undefined {
+  const told = /^HTTP \d+: \{.*"stage":"(relay|dns|tcp|tls|http)"/s.exec(details ?? "")?.[1];
+  if (told !== undefined) return RELAY_STAGES.indexOf(told);
+  return Object.hasOwn(STAGE_OF_CODE, code) ? STAGE_OF_CODE[code] : undefined;
+}
+
 /** @param problem undefined: it was reached */
 export function stagesOf(
   problem: Problem | undefined,
 ): readonly { readonly name: string; readonly kind: VerdictKind }[] {
   if (problem === undefined) return STAGES.map((name) => ({ name, kind: "verified" }));
-  const at = Object.hasOwn(STAGE_OF_CODE, problem.code) ? STAGE_OF_CODE[problem.code]! : undefined;
+  const at = stageOf(problem);
   if (at === undefined) {
     // A status of HTTP is an answer; of all else a page knows nothing.
     const isAnswer = problem.details?.startsWith("HTTP ") === true;
@@ -68,8 +78,8 @@ export function stagesOf(
 }
 
 /** Whether the node was not reached at all, rather than refusing what it was asked. */
-export function isUnreachable({ code }: Problem): boolean {
-  return code === "NodeUnreachable" || code === "NodeSilent" || code === "NodeNonsense" || code in STAGE_OF_CODE;
+export function isUnreachable(problem: Problem): boolean {
+  return ["NodeUnreachable", "NodeSilent", "NodeNonsense"].includes(problem.code) || stageOf(problem) !== undefined;
 }
 
 /** The command that starts the relay for a node. */

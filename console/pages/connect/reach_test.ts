@@ -50,10 +50,14 @@ Deno.test("stagesOf() tells name, connection, TLS and HTTP apart where the relay
   assert.deepEqual(kinds("NodeUnreachable"), ["cannot", "cannot", "cannot", "cannot"]);
   assert.deepEqual(kinds("FrontendNotOpen", "HTTP 404: {}"), ["verified", "verified", "verified", "verified"]);
   assert(stagesOf(undefined).every(({ kind }) => kind === "verified"));
+  const relayed = (stage: string) => kinds("X", `HTTP 502: {"error":{"code":"X"},"stage":"${stage}","what":""}`);
+  assert.deepEqual(relayed("tls"), ["verified", "verified", "failed", "unchecked"], "whatever the code");
+  assert.deepEqual(relayed("relay"), ["unchecked", "unchecked", "unchecked", "unchecked"], "nothing was tried");
 });
 
 Deno.test("isUnreachable() tells a node that was not reached from one that refused", () => {
   assert(isUnreachable(problem("NodeUnreachable")) && isUnreachable(problem("ConnectionRefused")));
+  assert(isUnreachable(problem("HostUnreachable", `HTTP 502: {"error":{},"stage":"tcp"}`)));
   assert(!isUnreachable(problem("Http503")));
   assert.match(relayCommand(""), /https:\/\/HOST:PORT/);
 });

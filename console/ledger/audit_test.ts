@@ -1,9 +1,10 @@
 import { strict as assert } from "node:assert";
 import { noblePrimitives as primitives } from "../../shared/crypto/primitives.ts";
 import { LedgerVerifier } from "../../shared/ledger/replay.ts";
+import { TrustFold } from "../../shared/trust/trust_fold.ts";
 import { GovernanceAudit } from "../../enclave/audit/governance_audit.ts";
 import { loadScriptEngine } from "../../enclave/js/runtime.ts";
-import { filesOf, readLedger } from "../../tests/console_ledger.ts";
+import { filesOf, MadeUpNode, readLedger } from "../../tests/console_ledger.ts";
 import { type LedgerDirectory, ledgerDirectory, readEntries } from "../../tests/services.ts";
 import { teamTest } from "../../tests/team_data.ts";
 import { runAudit } from "./audit.ts";
@@ -11,6 +12,11 @@ import type { AuditReport } from "./protocol.ts";
 import type { LedgerReading, ReadingOptions } from "./reading.ts";
 
 const engine = await loadScriptEngine(() => performance.now());
+
+/** Within the dates of the recorded services' certificates. */
+const MOMENT_MS = Date.UTC(2026, 10, 24);
+/** The ledger as it was when it was audited first: the service is open, and more is decided later. */
+const AUDITED = 35;
 
 /** As `ledger verify --governance` goes about it. */
 function onTheCommandLine(directory: LedgerDirectory): GovernanceAudit {
@@ -101,4 +107,34 @@ teamTest("who stops an audit is told how far it came, and it does not count as d
     },
   });
   assert.deepEqual([report.verdict, report.to, report.findings], ["incomplete", 80, []]);
+});
+
+teamTest("what was decided since the audit does not count as decided again", async () => {
+  const entries = readEntries(ledgerDirectory("recorded_join"));
+  const fold = new TrustFold({ primitives, mode: "strict" });
+  for (const entry of entries) fold.add(entry);
+  const { nodeId, row: { quote_info: { quote, ...rest } } } = fold.admissions[0]!;
+  const evidence = { format: rest.format, answer: { ...rest, raw: quote, node_id: nodeId }, nowMs: MOMENT_MS };
+  const node = new MadeUpNode(entries.slice(0, AUDITED));
+  const reading = await readLedger({ kind: "node", url: "https://node" }, {}, { audit: runAudit, ...node.options });
+  const decisions = async () => {
+    const { rungs } = await reading.climb(evidence);
+    return rungs.at(-1)!.steps.find(({ name }) => name === "decisions")?.result;
+  };
+  try {
+    assert.equal(await decisions(), "not checked");
+    assert.equal((await reading.audit({})).verdict, "verified");
+    assert.equal(await decisions(), "verified");
+    node.entries = entries;
+    await reading.refresh();
+    for (let tries = 0; reading.state.readSeqno < entries.length; tries++) {
+      assert.ok(tries < 500, "it reads on");
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+    assert.equal(await decisions(), "not checked");
+    assert.equal((await reading.audit({})).verdict, "verified");
+    assert.equal(await decisions(), "verified");
+  } finally {
+    await reading.close();
+  }
 });

@@ -20,6 +20,7 @@ import {
   type AuditOptions,
   type AuditProgress,
   type AuditReport,
+  type EntryFilter,
   IDLE_STATE,
   type LedgerApi,
   type LedgerSource,
@@ -93,7 +94,8 @@ export class LedgerReading implements LedgerApi {
   #state: LedgerState = IDLE_STATE;
   #told = 0;
   #wake: () => void = () => {};
-  #redecided: RedecidedRequests | undefined;
+  /** What came of the last audit, and up to where it went. */
+  #redecided: { readonly upTo: Seqno; readonly requests: RedecidedRequests } | undefined;
   #auditStop: AbortController | undefined;
 
   constructor(options: ReadingOptions) {
@@ -263,7 +265,11 @@ export class LedgerReading implements LedgerApi {
   // ---- Trust ----
 
   climb(evidence: NodeEvidence): Promise<TrustReport> {
-    return Promise.resolve(climbOver(this.#ledger(), evidence, this.#redecided, this.#primitives));
+    const ledger = this.#ledger();
+    // What was decided since then nobody has decided again.
+    const since = this.#redecided && ledger.index.find({ ...DECIDING, fromSeqno: this.#redecided.upTo + 1 });
+    const redecided = since?.length === 0 ? this.#redecided?.requests : undefined;
+    return Promise.resolve(climbOver(ledger, evidence, redecided, this.#primitives));
   }
 
   trustHistory(): Promise<TrustHistory | undefined> {
@@ -294,7 +300,7 @@ export class LedgerReading implements LedgerApi {
     const range = { from: from ?? index.first, to: Math.min(to ?? last, last) };
     try {
       const { report, redecided } = await run(this.#primitives, this.#walk(ledger, last, stop.signal), range);
-      if (!stop.signal.aborted) this.#redecided = redecided;
+      if (!stop.signal.aborted) this.#redecided = { upTo: last, requests: redecided };
       return stop.signal.aborted && report.verdict === "verified" ? { ...report, verdict: "incomplete" } : report;
     } finally {
       if (this.#auditStop === stop) this.#auditStop = undefined;
@@ -337,6 +343,9 @@ export class LedgerReading implements LedgerApi {
     });
   }
 }
+
+/** Entries that may hold decisions, whatever else they hold. */
+const DECIDING: EntryFilter = { kinds: ["governance", "reconfiguration", "snapshot evidence"] };
 
 /** Lets messages in that came meanwhile. */
 function nextTurn(): Promise<void> {

@@ -34,6 +34,11 @@ const NEEDED_WORDS: Readonly<Partial<Record<RungName, string>>> = {
 };
 
 export function shownRung(rung: Rung): ShownRung {
+  const { kind, why } = judged(rung);
+  return { kind, why: why.charAt(0).toUpperCase() + why.slice(1) };
+}
+
+function judged(rung: Rung): ShownRung {
   const { name, verdict, steps } = rung;
   if (verdict === "not checked") return { kind: "unchecked", why: steps[0]?.detail ?? "not reached" };
   const failed = steps.find(({ result }) => result === "failed");

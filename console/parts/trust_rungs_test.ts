@@ -31,10 +31,10 @@ Deno.test("shownRung() does not call a network verified whose decisions were not
 
 Deno.test("shownRung() tells what failed from what cannot be checked and from what was not reached", () => {
   const cannot = { name: "ledger", result: "cannot be checked", detail: "none is here" } as const;
-  assert.deepEqual(shownRung(rung("service", "refused", cannot)), { kind: "cannot", why: "ledger: none is here" });
+  assert.deepEqual(shownRung(rung("service", "refused", cannot)), { kind: "cannot", why: "Ledger: none is here" });
   assert.deepEqual(shownRung(rung("service", "refused", cannot, step("row", false, "other"))), {
     kind: "failed",
-    why: "row: other",
+    why: "Row: other",
   });
-  assert.deepEqual(shownRung(notReached("code", "before")), { kind: "unchecked", why: "before" });
+  assert.deepEqual(shownRung(notReached("code", "before")), { kind: "unchecked", why: "Before" });
 });

@@ -13,6 +13,7 @@ import { startWorker } from "../build_facts.ts";
 import { LedgerClient } from "../ledger/client.ts";
 import { IDLE_STATE, type LedgerState, type Pin } from "../ledger/protocol.ts";
 import type { Problem } from "../problem.ts";
+import { parseRoute } from "../routes.ts";
 import { pageOrigin, takeRelayToken } from "./origin.ts";
 import { NodeApi } from "./node_api.ts";
 import { forgetPin, type PinnedService, pinnedServices, savePin } from "./pin_store.ts";
@@ -159,6 +160,10 @@ async function remember(service: PinnedService): Promise<void> {
 /** Begins to look after pins: called once, at start. */
 export function watchPins(): void {
   void loadRemembered();
+  // The relay's URL, opened in a tab that has the page already, is no more than another fragment.
+  addEventListener("hashchange", () => {
+    if (parseRoute(location.hash)?.query.has("relay")) location.reload();
+  });
   effect(() => {
     const { problem } = ledgerState.value;
     if (problem !== undefined && STOPS.has(problem.code) && alarm.peek() === undefined) {

@@ -84,7 +84,7 @@ function NodeTable({ nodes, consensus }: {
   );
   return (
     <div class="scroll" tabIndex={0} role="region" aria-label="Table of nodes">
-      <table>
+      <table class="nodes-table">
         <thead>
           <tr>
             <th scope="col">Node</th>

@@ -16,7 +16,7 @@ const RULE = "=".repeat(80);
 /** `@scope/name version` of each package that a module stands in. */
 export function packagesOf(modules: readonly string[]): string[] {
   const found = modules.flatMap((path) => {
-    const match = /node_modules\/\.deno\/[^/]+@(\d[^/_]*)[^/]*\/node_modules\/((?:@[^/]+\/)?[^/]+)\//.exec(path);
+    const match = /node_modules\/\.deno\/@?[^@/]+@(\d[^/_]*)[^/]*\/node_modules\/((?:@[^/]+\/)?[^/]+)\//.exec(path);
     return match === null ? [] : [`${match[2]} ${match[1]}`];
   });
   return [...new Set(found)].sort();

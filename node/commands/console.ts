@@ -95,12 +95,24 @@ function readInputs({ node, serviceCert, workspace, port }: Options): Inputs {
   if (node !== undefined && !/^[0-9]+$/.test(node)) {
     return { nodeUrl: parseNodeUrl(node), servicePem: pem, port: Number(port) };
   }
-  const { nodes: [{ web_url }], service_cert } = readSandbox(workspace, Number(node ?? 0));
+  const { nodes: [{ web_url }], service_cert } = readSandboxOr(workspace, Number(node ?? 0));
   return {
     nodeUrl: parseNodeUrl(web_url),
     servicePem: pem ?? readServiceCertificate(service_cert),
     port: Number(port),
   };
+}
+
+/** @throws UsageError that names the other way as well */
+function readSandboxOr(workspace: string, index: number): ReturnType<typeof readSandbox> {
+  try {
+    return readSandbox(workspace, index);
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error;
+    throw new UsageError(
+      `${error.message}. Start a sandbox with \`deno task run node\`, or name a node with --node URL --service-cert FILE`,
+    );
+  }
 }
 
 /** PEM. @throws UsageError */

@@ -33,10 +33,29 @@ function pinIn({ serviceIdentity, lastSigned, root }: Pin): LedgerPin {
 }
 
 /** What the ledger contradicts of what was verified before, as far as it was read. */
-export function pinContradiction({ options: { pin }, index, fold }: OpenLedger): Problem | undefined {
-  if (pin === undefined) return undefined;
-  const pinned = pinIn(pin);
-  const { seqno } = pinned.lastSigned;
+export function pinContradiction(ledger: OpenLedger): Problem | undefined {
+  const breach = breachAtPin(ledger);
+  return breach && problemOfBreach(breach);
+}
+
+/** The pin that was given, and whether the ledger, which has no more for now, goes on from it. */
+export function pinStanding(
+  ledger: OpenLedger,
+): { readonly pin: LedgerPin; readonly breach: PinBreach | undefined } | undefined {
+  const { options, index } = ledger;
+  if (options.pin === undefined) return undefined;
+  const pin = pinIn(options.pin);
+  const signed = index.signatures.at(-1);
+  const last = signed === undefined ? { view: 0, seqno: 0 } : { view: signed.view, seqno: signed.seqno };
+  const isSeen = pin.lastSigned.seqno >= index.first && pin.lastSigned.seqno <= last.seqno;
+  return { pin, breach: isSeen ? breachAtPin(ledger) : pinNotSeen(pin, last) };
+}
+
+/** Where the pinned place was read and is signed. */
+function breachAtPin({ options, index, fold }: OpenLedger): PinBreach | undefined {
+  if (options.pin === undefined) return undefined;
+  const pin = pinIn(options.pin);
+  const { seqno } = pin.lastSigned;
   const covering = index.has(seqno) ? index.coveringSignature(seqno) : undefined;
   if (covering === undefined) return undefined;
   const found: LedgerPin = {
@@ -44,21 +63,14 @@ export function pinContradiction({ options: { pin }, index, fold }: OpenLedger):
     lastSigned: { view: index.view(seqno), seqno },
     root: index.tree.root(seqno),
   };
-  const breach = pinMismatch(pinned, found, covering.seqno === seqno);
-  return breach && problemOfBreach(breach);
+  return pinMismatch(pin, found, covering.seqno === seqno);
 }
 
 /** The same where the source has no more, for now; and whether it is the service that was asked for. */
 export function contradictionAtEnd(ledger: OpenLedger): Problem | undefined {
-  const { options: { pin, serviceCertificatePem }, index, fold } = ledger;
-  const signed = index.signatures.at(-1);
-  if (pin !== undefined) {
-    const pinned = pinIn(pin);
-    const last = signed === undefined ? { view: 0, seqno: 0 } : { view: signed.view, seqno: signed.seqno };
-    if (last.seqno < pinned.lastSigned.seqno || pinned.lastSigned.seqno < index.first) {
-      return problemOfBreach(pinNotSeen(pinned, last));
-    }
-  }
+  const breach = pinStanding(ledger)?.breach;
+  if (breach !== undefined) return problemOfBreach(breach);
+  const { options: { serviceCertificatePem }, fold } = ledger;
   if (serviceCertificatePem === undefined) return undefined;
   let wanted: string;
   try {

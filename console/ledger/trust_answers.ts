@@ -16,15 +16,17 @@ import type { TrustReport } from "../../shared/trust/report.ts";
 import { ProblemError } from "../problem.ts";
 import type { OpenLedger } from "./open_ledger.ts";
 import type { NodeEvidence, TrustHistory } from "./protocol.ts";
+import { pinStanding } from "./refusals.ts";
 
 /** @param redecided what came of an audit, where there was one */
 export function climbOver(
-  { fold, options }: OpenLedger,
+  ledger: OpenLedger,
   evidence: NodeEvidence,
   redecided: RedecidedRequests | undefined,
   primitives: Primitives,
 ): TrustReport {
   const bundle = bundleOf(evidence);
+  const { fold, options } = ledger;
   return climb({
     primitives,
     evidence: bundle.evidence,
@@ -33,6 +35,7 @@ export function climbOver(
     servicePem: options.serviceCertificatePem,
     ledger: fold.trust ?? { unavailable: "the ledger here begins with a snapshot, and not with its first entry" },
     redecided,
+    pinned: pinStanding(ledger),
     at: evidence.nowMs,
     upTo: "network",
   });

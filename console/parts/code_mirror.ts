@@ -126,6 +126,8 @@ export function mountCode(host: HTMLElement, options: CodeOptions): CodeHandle {
         EditorView.contentAttributes.of({
           "aria-label": label,
           "aria-multiline": "true",
+          // It can be reached without this; tools that look for what a keyboard cannot scroll do not see that.
+          tabindex: "0",
           ...(isReadOnly && { "aria-readonly": "true" }),
         }),
         EditorState.readOnly.of(isReadOnly),

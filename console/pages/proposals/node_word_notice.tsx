@@ -6,9 +6,11 @@ import type { Loaded } from "../../problem.ts";
 import { linkTo } from "../../routes.ts";
 
 /** @param only of this proposal alone */
-export function NodeWordNotice({ comparison, only }: {
+export function NodeWordNotice({ comparison, only, isQuiet = false }: {
   readonly comparison: Loaded<Comparison>;
   readonly only?: string;
+  /** Say nothing but what is wrong. */
+  readonly isQuiet?: boolean;
 }) {
   if (comparison.kind === "error") {
     return (
@@ -31,6 +33,7 @@ export function NodeWordNotice({ comparison, only }: {
   const found = value.kind === "same"
     ? []
     : value.discrepancies.filter(({ proposalId }) => only === undefined || proposalId === only);
+  if (found.length === 0 && isQuiet) return null;
   if (found.length === 0) {
     return (
       <p class="small">

@@ -45,7 +45,11 @@ export default function ProposalPage({ route }: PageProps) {
       }
       actions={<a class="button" href={linkTo("proposals")}>All proposals</a>}
     >
-      <NodeWordNotice comparison={comparison} only={id} />
+      <NodeWordNotice
+        comparison={comparison}
+        only={id}
+        isQuiet={proposal.kind !== "ready" || proposal.value === undefined}
+      />
       <Region of={proposal} loading="the proposal">
         {(record) =>
           record === undefined ? <NotThere id={id} /> : (

@@ -20,20 +20,28 @@ const CENTRE = WIDTH / 2;
  * @param leaf hex; @param path from the leaf upwards, hex; @param root what was signed, hex
  * @param leafParts what the leaf is the hash of, where that is known
  * @param signedBy who signed the root, in words or links
+ * @param isSigned whether the root was seen to be signed: where the path is of a receipt, that is another question
  */
-export function MerklePath({ leaf, leafParts = [], path, root, signedBy }: {
+export function MerklePath({ leaf, leafParts = [], path, root, signedBy, isSigned = true }: {
   readonly leaf: string;
   readonly leafParts?: readonly { readonly name: string; readonly hash: string }[];
   readonly path: readonly PathStepHex[];
   readonly root: string;
   readonly signedBy?: ComponentChildren;
+  readonly isSigned?: boolean;
 }) {
   const { hashes, broken } = useMemo(() => merkleLevels(leaf, path), [leaf, path]);
   const reached = broken === undefined ? hashes.at(-1)! : undefined;
   return (
     <div class="stack">
       <p>
-        {reached === root
+        {reached === root && !isSigned
+          ? (
+            <Verdict kind="cannot">
+              The leaf and {stepWords(path.length)} lead to a root that is not seen to be signed
+            </Verdict>
+          )
+          : reached === root
           ? <Verdict kind="verified">The leaf and {stepWords(path.length)} lead to the signed root</Verdict>
           : (
             <Verdict kind="failed">
@@ -70,7 +78,7 @@ export function MerklePath({ leaf, leafParts = [], path, root, signedBy }: {
             </li>
           ))}
           <li>
-            Signed root <Hash value={root} of="signed root" />
+            {isSigned ? "Signed root" : "Root"} <Hash value={root} of={isSigned ? "signed root" : "root"} />
             {signedBy !== undefined && <>, signed by {signedBy}</>}
           </li>
         </ol>

@@ -28,8 +28,8 @@ const NEEDED: Readonly<Partial<Record<RungName, string>>> = { key: "connection",
 
 const NEEDED_WORDS: Readonly<Partial<Record<RungName, string>>> = {
   key:
-    "A page is not shown the certificate that ended its connection, so the key in the evidence is compared with the " +
-    "node's ID alone. The relay (`deno task run console`) sees it",
+    "No connection to this node was seen, so the key in the evidence is compared with its ID alone. A page is not told " +
+    "who ended its connections; the relay (`deno task run console`) is, of the one node that it speaks to",
   network: "Members' requests were not decided again; the audit does that",
 };
 
@@ -46,7 +46,12 @@ function judged(rung: Rung): ShownRung {
   const cannot = steps.find(({ result }) => result === "cannot be checked");
   if (cannot !== undefined) return { kind: "cannot", why: `${cannot.name}: ${cannot.detail}` };
   const needed = steps.find((step) => step.name === NEEDED[name] && step.result === "not checked");
-  if (needed !== undefined) return { kind: name === "key" ? "cannot" : "unchecked", why: NEEDED_WORDS[name]! };
+  if (needed !== undefined) {
+    return {
+      kind: name === "key" ? "cannot" : "unchecked",
+      why: needed.detail.startsWith("it was seen by") ? needed.detail : NEEDED_WORDS[name]!,
+    };
+  }
   if (verdict === "virtual") {
     return {
       kind: "virtual",

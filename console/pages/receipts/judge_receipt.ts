@@ -9,7 +9,7 @@
  */
 
 import { FormatError } from "../../../shared/assert.ts";
-import { equalBytes, toHex, toUtf8 } from "../../../shared/bytes.ts";
+import { toHex, toUtf8 } from "../../../shared/bytes.ts";
 import { parseLedgerSignatureHeader } from "../../../shared/crypto/cose_headers.ts";
 import { nodeIdOf } from "../../../shared/crypto/identifiers.ts";
 import type { Primitives } from "../../../shared/crypto/primitives.ts";
@@ -76,12 +76,13 @@ type Readable = Exclude<ReadReceipt, { kind: "unreadable" }>;
 
 /** Never throws on what comes from outside. @param nowMs for notes about certificates that have ended */
 export function judgeReceipt(
-  primitives: Primitives,
+  given: Primitives,
   read: Readable,
   services: readonly KnownService[],
   expected: Expected,
   nowMs: number,
 ): JudgedReceipt {
+  const primitives = remembering(given);
   const certified = services.flatMap((service) => {
     const certificate = reading(() => parseCertificatePem(service.certificatePem));
     return certificate instanceof FormatError ? [] : [{ ...service, certificate }];
@@ -105,6 +106,20 @@ export function judgeReceipt(
     ...(read.kind === "JSON" && { nodeId: read.receipt.nodeId }),
     notes: notesOf(read, found, paths, nowMs),
     notProved: notProved(read, expected),
+  };
+}
+
+/** Finding the service and verifying with it ask for the same signatures, which cost most of the time. */
+function remembering(primitives: Primitives): Primitives {
+  const known = new Map<string, boolean>();
+  return {
+    ...primitives,
+    ecdsaVerifyHashed(curve, publicKey, digest, signature) {
+      const key = [curve, ...[publicKey, digest, signature].map(toHex)].join(" ");
+      const holds = known.get(key) ?? primitives.ecdsaVerifyHashed(curve, publicKey, digest, signature);
+      known.set(key, holds);
+      return holds;
+    },
   };
 }
 
@@ -348,13 +363,21 @@ const MEANINGS: Readonly<Record<string, string>> = {
   transaction: "The receipt is genuine, and is for another transaction than the one asked for",
 };
 
+/** Details of `shared/receipt` that say what should be, said as it is. */
+const FAILED_DETAILS: Readonly<Record<string, string>> = {
+  signature: "the root that the leaf and the path lead to is not what this key signed",
+  endorsement: "the next certificate is not that of an authority which signed it",
+  algorithm: "the receipt names another algorithm than that of the service's key",
+};
+
 function described(
   name: string,
   result: StepResult,
-  detail: string,
+  told: string,
   inputs: Readonly<Record<string, string>> = {},
 ): ReceiptStep {
   const meaning = result === "failed" ? MEANINGS[name] : undefined;
+  const detail = (result === "failed" ? FAILED_DETAILS[name] : undefined) ?? told;
   return { name, title: TITLES[name] ?? name, result, detail, inputs, ...(meaning !== undefined && { meaning }) };
 }
 
@@ -487,9 +510,4 @@ function reading<T>(read: () => T): T | FormatError {
     if (error instanceof FormatError) return error;
     throw error;
   }
-}
-
-/** Whether two receipts are the same bytes. */
-export function isSameReceipt(one: ReadReceipt, other: ReadReceipt): boolean {
-  return equalBytes(one.bytes, other.bytes);
 }

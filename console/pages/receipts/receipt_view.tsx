@@ -2,6 +2,7 @@
 
 import { formatTxId } from "../../../shared/tx_id.ts";
 import { useLedger } from "../../hooks.ts";
+import { announce } from "../../parts/announce.tsx";
 import { CopyButton } from "../../parts/copy.tsx";
 import { ForeignText } from "../../parts/foreign_text.tsx";
 import { Hash } from "../../parts/hash.tsx";
@@ -28,7 +29,7 @@ export function ReceiptView({ checked: { read, judged, tookMs } }: { readonly ch
         <p class="receipt-verdict" role="status" data-verdict={judged.verdict}>
           <Verdict kind={look.kind}>{look.words}</Verdict>
         </p>
-        <p class="foreign">{judged.reason}</p>
+        <p class="foreign">{sentence(judged.reason)}</p>
         <Facts
           of={[
             ["Receipt", read.name],
@@ -53,10 +54,13 @@ export function ReceiptView({ checked: { read, judged, tookMs } }: { readonly ch
       {connection.value !== undefined && <InLedger judged={judged} />}
       {judged.paths.map((path, i) => (
         <Section key={i} title={judged.paths.length === 1 ? "Path" : `Path ${i + 1}`}>
-          <MerklePath leaf={path.leaf} leafParts={path.parts} path={path.steps} root={path.root} />
-          <p class="small soft">
-            The root here is what leaf and path lead to. Whether just that was signed is the step “The root is signed”.
-          </p>
+          <MerklePath
+            leaf={path.leaf}
+            leafParts={path.parts}
+            path={path.steps}
+            root={path.root}
+            isSigned={judged.steps.some(({ name, result }) => name === "signature" && result === "verified")}
+          />
         </Section>
       ))}
       <Section title="What this does not prove">
@@ -84,7 +88,7 @@ function StepItem({ step: { name, title, result, detail, inputs, meaning } }: { 
           ? ": not checked"
           : ""}
       </Verdict>
-      <span class="foreign">{detail}</span>
+      <span class="foreign">{sentence(detail)}</span>
       {meaning !== undefined && <span class="notice notice-warn">{meaning}</span>}
       {shown.length > 0 && (
         <details class="small">
@@ -153,5 +157,20 @@ function Share({ bytes }: { readonly bytes: Uint8Array }) {
     return <span class="small soft">Too long for a link ({bytes.length} bytes): pass on the file.</span>;
   }
   const url = `${location.href.replace(/#.*$/, "")}${linkTo("receipts", undefined, { receipt: link })}`;
-  return <CopyButton text={url} what="a link with this receipt" />;
+  const copy = async () => {
+    try {
+      await navigator.clipboard.writeText(url);
+      announce("Copied a link with this receipt");
+    } catch {
+      announce("This browser did not let the page copy the link; take it from the address bar");
+    }
+  };
+  return (
+    <button type="button" class="button no-print" onClick={() => void copy()}>Copy a link with this receipt</button>
+  );
+}
+
+/** With a capital, as sentences begin. */
+function sentence(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1);
 }

@@ -5,7 +5,7 @@ import { FormatError } from "../../../shared/assert.ts";
 import { fromHex, fromUtf8Lenient, toHex } from "../../../shared/bytes.ts";
 import { noblePrimitives } from "../../../shared/crypto/primitives.ts";
 import { parseCertificatePem } from "../../../shared/crypto/x509.ts";
-import { MAX_RECEIPT_BYTES, MAX_RECEIPTS_AT_ONCE } from "../../../shared/limits.ts";
+import { MAX_RECEIPT_BYTES, MAX_RECEIPTS_AT_ONCE, PAGE_TURN_MS } from "../../../shared/limits.ts";
 import type { Expected } from "../../../shared/receipt/expected.ts";
 import { parseTxId } from "../../../shared/tx_id.ts";
 import { FileDrop } from "../../parts/file_drop.tsx";
@@ -36,13 +36,8 @@ export default function ReceiptsPage({ route }: PageProps) {
     [dropped, linked],
   );
   const expected = useMemo(() => expectedOf(claims, txId), [claims, txId]);
-  const { service } = ledgerState.value;
-  const services = useMemo(
-    () => knownServices(remembered.value, service, pinned.value, servicePem),
-    // What the worker says is another object each time; what of it counts is the identity.
-    [remembered.value, service?.identity, service?.identities.length, pinned.value, servicePem],
-  );
-  const checked = useMemo(() => read.map((each) => check(each, services, expected.value)), [read, services, expected]);
+  const services = useServices(servicePem);
+  const checked = useChecked(read, services, expected.value);
   const take = (found: readonly ReadReceipt[]) => {
     setDropped(found);
     const [only] = found;
@@ -85,7 +80,8 @@ export default function ReceiptsPage({ route }: PageProps) {
         )
         : (
           <>
-            {checked.length > 1 && (
+            {checked.length < read.length && <p role="status">{checked.length} of {read.length} are checked…</p>}
+            {read.length > 1 && (
               <BatchTable
                 checked={checked}
                 shown={shown}
@@ -97,6 +93,36 @@ export default function ReceiptsPage({ route }: PageProps) {
         )}
     </Page>
   );
+}
+
+/** The same list for as long as nothing of it that counts has changed: a pin moves with every signature. */
+function useServices(servicePem: string | undefined): readonly KnownService[] {
+  const services = knownServices(remembered.value, ledgerState.value.service, pinned.value, servicePem);
+  return useMemo(() => services, [JSON.stringify(services)]);
+}
+
+/** Checks some of them, lets the browser do its own, and goes on. */
+function useChecked(
+  read: readonly ReadReceipt[],
+  services: readonly KnownService[],
+  expected: Expected,
+): readonly CheckedReceipt[] {
+  const [checked, setChecked] = useState<readonly CheckedReceipt[]>([]);
+  useEffect(() => {
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const done: CheckedReceipt[] = [];
+    const some = () => {
+      const startedMs = performance.now();
+      while (done.length < read.length && performance.now() - startedMs < PAGE_TURN_MS) {
+        done.push(check(read[done.length]!, services, expected));
+      }
+      setChecked([...done]);
+      if (done.length < read.length) timer = setTimeout(some);
+    };
+    some();
+    return () => clearTimeout(timer);
+  }, [read, services, expected]);
+  return checked;
 }
 
 function check(read: ReadReceipt, services: readonly KnownService[], expected: Expected): CheckedReceipt {

@@ -235,7 +235,9 @@ export async function pinService(name: string): Promise<boolean> {
   return true;
 }
 
+/** A stop because of it ends with it, and what is open is closed: it was not compared with anything else. */
 export async function forgetService(genesisIdentity: string): Promise<void> {
+  if (alarm.value?.pinned?.genesisIdentity === genesisIdentity) await disconnect();
   await forgetPin(genesisIdentity);
   if (openedWith?.genesisIdentity === genesisIdentity) openedWith = undefined;
   if (pinned.value?.genesisIdentity === genesisIdentity) pinned.value = undefined;

@@ -92,7 +92,7 @@ export class ConsoleRelay implements Stoppable {
     const { port } = this.#options;
     try {
       this.#server = Deno.serve(
-        { hostname: "127.0.0.1", port, onListen: () => {} },
+        { hostname: "127.0.0.1", port, onListen: () => {}, onError: failed },
         (request) => this.#answer(request),
       );
     } catch (error) {
@@ -267,6 +267,14 @@ function described({ certificate, nodeId, tls }: Peer) {
 
 function refused({ status, problem }: Refusal): Response {
   return problemResponse(status, problem);
+}
+
+/** A request or an answer broke off, or the mistake is ours. */
+function failed(error: unknown): Response {
+  const why = error instanceof Error ? error.message : String(error);
+  console.error(`Cannot answer the page: ${why}`);
+  const todo = "Try again; if it happens again, report it with this text";
+  return problemResponse(500, { code: "RelayFault", stage: "relay", what: "The relay failed", why, todo });
 }
 
 function isSame(a: Address, b: Address): boolean {

@@ -95,7 +95,7 @@ export class RelayClient implements Disposable {
   /**
    * Asks a node; another than the own one must be of the same service.
    *
-   * @param onEnd told once nothing of the answer is to come any more
+   * @param onEnd told once, when nothing of the answer is to come any more
    * @throws RelayFailure, and `onEnd` is not told then
    */
   async ask(address: Address, request: RelayedRequest, onEnd: () => void = () => {}): Promise<RelayedAnswer> {
@@ -321,23 +321,29 @@ function streamOf(
 ): ReadableStream<Uint8Array> {
   const pieces = (incoming as AsyncIterable<Uint8Array>)[Symbol.asyncIterator]();
   let bytes = 0;
+  let hasEnded = false;
   const end = () => {
+    if (hasEnded) return;
+    hasEnded = true;
     incoming.destroy();
     onEnd();
   };
   return new ReadableStream<Uint8Array>({
     pull: async (controller) => {
-      const timer = setTimeout(() => incoming.destroy(new Error("The node does not go on with its answer")), idleMs);
+      const timer = setTimeout(
+        () => incoming.destroy(new Error(`it does not go on for ${idleMs / 1000} s`)),
+        idleMs,
+      );
       try {
         const { done, value } = await pieces.next();
         bytes += value?.length ?? 0;
-        if (bytes > maxBytes) throw new FormatError(`Cannot pass on an answer of more than ${maxBytes} bytes`);
+        if (bytes > maxBytes) throw new FormatError(`it has more than ${maxBytes} bytes`);
         if (done !== true) return controller.enqueue(new Uint8Array(value));
-        onEnd();
+        end();
         controller.close();
       } catch (error) {
         end();
-        controller.error(error);
+        controller.error(new Error(`The answer of a node broke off: ${(error as Error).message}`));
       } finally {
         clearTimeout(timer);
       }

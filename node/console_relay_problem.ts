@@ -19,6 +19,7 @@ export type RelayProblemCode =
   | "RelayNotPinned"
   | "RelayBusy"
   | "RequestBodyTooLarge"
+  | "RelayFault"
   // The node cannot be reached, or is none.
   | "NameNotFound"
   | "ConnectionRefused"

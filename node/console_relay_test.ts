@@ -183,15 +183,16 @@ Deno.test("every way in which there is no answer has a stage and a code of its o
   assert.equal(await unpinned.problem("/relay/peer"), "502 http NotANode");
 });
 
-Deno.test("an answer comes through piece by piece, and ends where the node does not go on", async () => {
-  const begun = Promise.withResolvers<net.Socket>();
+Deno.test("an answer comes through piece by piece, and breaks off where the node does not go on", async () => {
+  let begun = Promise.withResolvers<net.Socket>();
   await using node = await serve((_, socket) => {
     begun.resolve(socket);
     return "HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\none";
   });
   await using relay = new TestRelay(node.port);
-  const pieces = async (finish: (socket: net.Socket) => void) => {
-    const response = await relay.ask("/relay/node/x");
+  const pieces = async (finish: (socket: net.Socket) => void, asked = relay) => {
+    begun = Promise.withResolvers();
+    const response = await asked.ask("/relay/node/x");
     const reader = response.body!.getReader();
     assert.equal(toHex((await reader.read()).value!), toHex(toUtf8("one")), "before the rest is there");
     finish(await begun.promise);
@@ -201,7 +202,23 @@ Deno.test("an answer comes through piece by piece, and ends where the node does 
   };
   assert.equal(await pieces((socket) => socket.write("twotri")), 6);
   await assert.rejects(pieces(() => {}));
-  await assert.rejects(pieces((socket) => socket.destroy()));
+  // It is not waited for longer than the connection lasts.
+  await using patient = new TestRelay(node.port, { patience: { connectMs: 60_000, answerMs: 600_000 } });
+  await assert.rejects(pieces((socket) => socket.destroy(), patient));
+});
+
+Deno.test("connections are kept from one request to the next, and answers that nobody reads make room", async () => {
+  await using node = await serve((request) =>
+    request.includes(" /endless ") ? "HTTP/1.1 200 OK\r\ncontent-length: 9999999\r\n\r\nx" : COMMIT
+  );
+  await using relay = new TestRelay(node.port);
+  for (let i = 0; i < 10; i++) await (await relay.ask("/relay/node/x")).text();
+  assert.equal(node.connections(), 1);
+  for (let i = 0; i < 2 * MAX_RELAY_REQUESTS; i++) {
+    const answer = await relay.ask("/relay/node/endless");
+    assert.equal(answer.status, 200, `${i}`);
+    await answer.body!.cancel();
+  }
 });
 
 Deno.test("a connection that the node has ended is not used again, and nothing is sent twice that may change something", async () => {

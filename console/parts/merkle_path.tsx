@@ -49,7 +49,7 @@ export function MerklePath({ leaf, leafParts = [], path, root, signedBy, isSigne
             </Verdict>
           )}
       </p>
-      <div class="scroll">
+      <div class="scroll" tabIndex={0} role="region" aria-label="Drawing of the path">
         <Drawing hashes={hashes} path={path.slice(0, hashes.length - 1)} isRoot={reached === root} />
       </div>
       <details open={path.length <= 4}>

@@ -80,7 +80,7 @@ function NodeBox({ node, x, y, word, isPrimary = false }: {
 }) {
   const called = node.name ?? `${node.id.slice(0, 10)}…`;
   return (
-    <a href={linkTo("attestation", node.id)} aria-label={`${called}: ${word}`}>
+    <a href={linkTo("attestation", node.id)}>
       <rect
         class={isPrimary ? "topology-box topology-primary" : "topology-box"}
         x={x - BOX.width / 2}

@@ -114,7 +114,7 @@ export function SignDialog({ ask, onClose, onAccepted, after }: SignDialogProps)
         )}
       <div class="row row-apart">
         <button type="button" class="button" onClick={onClose}>
-          {accepted === undefined ? "Cancel" : "Close"}
+          {signed === undefined ? "Cancel" : "Close"}
         </button>
         {accepted !== undefined && after?.(accepted)}
       </div>

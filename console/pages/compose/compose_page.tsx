@@ -1,7 +1,7 @@
 /** Composing a proposal: forms and their JSON twin, checks at once, a dry run, then the signature. */
 
 import "./compose.css";
-import { useEffect, useId, useRef, useState } from "preact/hooks";
+import { useEffect, useState } from "preact/hooks";
 import { fromUtf8, toUtf8 } from "../../../shared/bytes.ts";
 import { DEFAULT_MAX_BODY_BYTES, MAX_MEMBER_INPUT_BYTES } from "../../../shared/limits.ts";
 import { MEMBERS_INFO, NODES_INFO, USERS_CERTS } from "../../../shared/governance/tables.ts";
@@ -10,18 +10,17 @@ import { useLedger } from "../../hooks.ts";
 import { announce } from "../../parts/announce.tsx";
 import { CodeEditor } from "../../parts/code_view.tsx";
 import { FileDrop } from "../../parts/file_drop.tsx";
-import { Icon } from "../../parts/icon.tsx";
 import { Page, Section } from "../../parts/page.tsx";
 import { saveFile } from "../../parts/save_file.ts";
-import { Empty, ProblemNote } from "../../parts/states.tsx";
+import { ProblemNote } from "../../parts/states.tsx";
 import { type Problem, problemOf } from "../../problem.ts";
-import { linkTo, navigate, type PageProps } from "../../routes.ts";
+import { navigate, type PageProps, replaceQuery } from "../../routes.ts";
 import { SignDialog } from "../../sign/sign_dialog.tsx";
 import { DifferencesView } from "../proposals/differences_view.tsx";
 import { DryRunSection } from "../proposals/dry_run_section.tsx";
 import { useVoters } from "../proposals/use_proposals.ts";
-import { ACTION_FORMS, actionForm, type Theme } from "./action_forms.ts";
-import { ActionFields, type KnownIds } from "./action_fields.tsx";
+import { ActionCard, AddAction } from "./action_card.tsx";
+import type { KnownIds } from "./action_fields.tsx";
 import {
   checkDraft,
   type DraftAction,
@@ -30,12 +29,8 @@ import {
   TEMPLATES,
   templateText,
   withAction,
-  withActionMoved,
-  withArgument,
-  withArguments,
-  withoutAction,
 } from "./draft.ts";
-import { forgetDraft, keepDraft, keptDraft } from "./kept_draft.ts";
+import { forgetDraft, keepDraft, keptDraft, putDraftAside, takeDraftUp } from "./kept_draft.ts";
 
 const NOBODY: KnownIds = { member: [], user: [], node: [] };
 
@@ -45,16 +40,21 @@ export default function ComposePage({ route }: PageProps) {
   const [isSigning, setIsSigning] = useState(false);
   const ids = useLedger(knownIds, []);
   const known = ids.kind === "ready" ? ids.value : NOBODY;
-  const isOver = useRef(false);
+  const wanted = ["template", "action", "args", "draft"].map((name) => route.query.get(name) ?? "").join(" ").trim();
   useEffect(() => {
-    started(route.query).then(setText, (error) => {
+    if (wanted === "" && text !== undefined) return;
+    started(route.query).then((start) => {
+      setText(start);
+      // What is written from here on is the draft: a reload must not begin anew.
+      replaceQuery({ template: undefined, action: undefined, args: undefined, draft: undefined });
+    }, (error) => {
       setProblem(problemOf(error));
       setText(EMPTY_PROPOSAL);
     });
-  }, []);
+  }, [wanted]);
   const change = (next: string) => {
     setText(next);
-    if (!isOver.current) keepDraft(next).catch((error) => setProblem(problemOf(error)));
+    keepDraft(next).catch((error) => setProblem(problemOf(error)));
   };
   const startAnew = () => {
     change(EMPTY_PROPOSAL);
@@ -90,7 +90,6 @@ export default function ComposePage({ route }: PageProps) {
           }}
           onClose={() => setIsSigning(false)}
           onAccepted={({ proposalId }) => {
-            isOver.current = true;
             void forgetDraft();
             if (proposalId !== undefined) announce(`Proposed: ${proposalId.slice(0, 12)}`);
           }}
@@ -116,11 +115,17 @@ function shownActions(text: string): { readonly actions?: readonly DraftAction[]
 
 /** What the address asks for, else the draft that was kept. */
 async function started(query: URLSearchParams): Promise<string> {
+  const draft = query.get("draft");
+  if (draft) return await takeDraftUp(draft) ?? EMPTY_PROPOSAL;
   const template = TEMPLATES.find(({ name }) => name === query.get("template"));
-  if (template !== undefined) return templateText(template);
   const action = query.get("action");
-  if (action === null || action === "") return await keptDraft() ?? EMPTY_PROPOSAL;
-  return withAction(EMPTY_PROPOSAL, action, argsIn(query.get("args")));
+  if (template === undefined && !action) return await keptDraft() ?? EMPTY_PROPOSAL;
+  await putDraftAside();
+  const text = template !== undefined
+    ? templateText(template)
+    : withAction(EMPTY_PROPOSAL, action!, argsIn(query.get("args")));
+  await keepDraft(text);
+  return text;
 }
 
 function argsIn(text: string | null): unknown {
@@ -274,174 +279,5 @@ function Start({ onText }: { readonly onText: (text: string) => void }) {
         {problem !== undefined && <p class="field-problem foreign">{problem}</p>}
       </FileDrop>
     </Section>
-  );
-}
-
-const THEMES: readonly Theme[] = ["Members", "Users", "Nodes", "Trusted code", "App", "Service", "Tokens"];
-
-function AddAction({ onAdd }: { readonly onAdd: (name: string) => void }) {
-  const id = useId();
-  const [chosen, setChosen] = useState("");
-  const [custom, setCustom] = useState("");
-  const form = actionForm(chosen);
-  const name = chosen === "custom" ? custom.trim() : chosen;
-  return (
-    <form
-      class="card stack-tight"
-      aria-label="Add an action"
-      onSubmit={(event) => {
-        event.preventDefault();
-        if (name === "") return;
-        onAdd(name);
-        setChosen("");
-        setCustom("");
-      }}
-    >
-      <div class="field">
-        <label htmlFor={id}>Add an action</label>
-        <select id={id} value={chosen} onChange={({ currentTarget }) => setChosen(currentTarget.value)}>
-          <option value="">Choose an action</option>
-          {THEMES.map((theme) => (
-            <optgroup key={theme} label={theme}>
-              {ACTION_FORMS.filter((each) => each.theme === theme).map((each) => (
-                <option key={each.name} value={each.name}>{each.title} ({each.name})</option>
-              ))}
-            </optgroup>
-          ))}
-          <option value="custom">Another action of this constitution…</option>
-        </select>
-      </div>
-      {chosen === "custom" && (
-        <div class="field">
-          <label htmlFor={`${id}-custom`}>Name of the action</label>
-          <input
-            id={`${id}-custom`}
-            type="text"
-            value={custom}
-            onInput={({ currentTarget }) => setCustom(currentTarget.value)}
-          />
-        </div>
-      )}
-      {form !== undefined && (
-        <p class="small soft">
-          {form.about}
-          {form.dropsOthers && " Once accepted, every other open proposal is dropped."}
-        </p>
-      )}
-      <div>
-        <button type="submit" class="button" disabled={name === ""}>
-          <Icon name="plus" /> Add
-        </button>
-      </div>
-    </form>
-  );
-}
-
-function ActionCard({ index, count, action, problems, known, text, onChange }: {
-  readonly index: number;
-  readonly count: number;
-  readonly action: DraftAction;
-  readonly problems: ReturnType<typeof checkDraft>["problems"][number];
-  readonly known: KnownIds;
-  readonly text: string;
-  readonly onChange: (text: string) => void;
-}) {
-  const form = actionForm(action.name);
-  const title = `${index + 1}. ${form?.title ?? action.name}`;
-  return (
-    <Section
-      title={title}
-      actions={
-        <>
-          {index > 0 && (
-            <button
-              type="button"
-              class="button"
-              aria-label={`Move ${title} up`}
-              onClick={() => onChange(withActionMoved(text, index, -1))}
-            >
-              Up
-            </button>
-          )}
-          {index < count - 1 && (
-            <button
-              type="button"
-              class="button"
-              aria-label={`Move ${title} down`}
-              onClick={() => onChange(withActionMoved(text, index, 1))}
-            >
-              Down
-            </button>
-          )}
-          <button
-            type="button"
-            class="button"
-            aria-label={`Remove ${title}`}
-            onClick={() => onChange(withoutAction(text, index))}
-          >
-            Remove
-          </button>
-        </>
-      }
-    >
-      {form === undefined
-        ? (
-          <>
-            <Empty>
-              <p>
-                This page has no form for <code class="foreign">{action.name}</code>. What it takes stands in the{" "}
-                <a href={linkTo("constitution")}>constitution</a>.
-              </p>
-            </Empty>
-            <RawArguments
-              action={action}
-              onArgs={(args) => onChange(withArguments(text, index, args))}
-            />
-          </>
-        )
-        : (
-          <>
-            <p class="small soft">
-              <code>{form.name}</code>. {form.about}
-              {form.dropsOthers && " Once accepted, every other open proposal is dropped."}
-            </p>
-            <ActionFields
-              form={form}
-              args={action.args}
-              problems={problems}
-              known={known}
-              onChange={(name, value) => onChange(withArgument(text, index, name, value))}
-            />
-          </>
-        )}
-    </Section>
-  );
-}
-
-function RawArguments({ action, onArgs }: {
-  readonly action: DraftAction;
-  readonly onArgs: (args: unknown) => void;
-}) {
-  const [why, setWhy] = useState<string | undefined>();
-  const shown = action.args === undefined ? "" : JSON.stringify(action.args, null, 2);
-  return (
-    <>
-      <CodeEditor
-        text={shown}
-        language="json"
-        label={`Arguments of ${action.name}`}
-        onChange={(next) => {
-          try {
-            onArgs(next.trim() === "" ? undefined : JSON.parse(next));
-            setWhy(undefined);
-          } catch (error) {
-            setWhy(error instanceof Error ? error.message : String(error));
-          }
-        }}
-      />
-      {why !== undefined && (
-        <p class="small field-problem">This is no JSON yet ({why}); the proposal has what stood here before.</p>
-      )}
-    </>
   );
 }

@@ -25,6 +25,24 @@ export async function keepDraft(text: string): Promise<void> {
   });
 }
 
+/** Makes room for another: what is being written goes to the drafts on Keys, from where it can be taken up again. */
+export async function putDraftAside(): Promise<void> {
+  const draft = await drafts.get(ID);
+  if (draft === undefined) return;
+  await drafts.save({ ...draft, id: `${ID}-${draft.changedAtMs}` });
+  await drafts.remove(ID);
+}
+
+/** Takes a draft up that was put aside. @returns its text */
+export async function takeDraftUp(id: string): Promise<string | undefined> {
+  const draft = await drafts.get(id);
+  if (draft === undefined || id === ID) return draft?.text;
+  await putDraftAside();
+  await drafts.remove(id);
+  await keepDraft(draft.text);
+  return draft.text;
+}
+
 export async function forgetDraft(): Promise<void> {
   await drafts.remove(ID);
 }

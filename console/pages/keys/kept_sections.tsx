@@ -128,8 +128,10 @@ function OneEnvelope({ envelope, onChanged }: { readonly envelope: KeptEnvelope;
 
 export function DraftsSection() {
   const { list, problem, look } = useKept(() => new Drafts().list());
-  const hrefOf = ({ kind, proposalId }: Draft) =>
-    kind === "ballot" && proposalId !== undefined ? linkTo("proposal", proposalId) : linkTo("compose");
+  const hrefOf = ({ id, kind, proposalId }: Draft) =>
+    kind === "ballot" && proposalId !== undefined
+      ? linkTo("proposal", proposalId)
+      : linkTo("compose", undefined, { draft: id });
   return (
     <Section title="Drafts">
       {problem && <ProblemNote problem={problem} />}

@@ -28,7 +28,9 @@ export function Decide({ record, voters, names }: {
 }) {
   const [ask, setAsk] = useState<SignAsk | undefined>();
   const [isWriting, setIsWriting] = useState(false);
-  if (record.state !== "Open") return null;
+  const dialog = ask !== undefined && <SignDialog ask={ask} onClose={() => setAsk(undefined)} />;
+  // The vote that decides it closes it, and is followed to its receipt all the same.
+  if (record.state !== "Open") return <>{dialog}</>;
   const { id, proposerId, ballots } = record;
   const waiting = mayVote(record, voters.active);
   const mine = me.value === undefined ? undefined : ballots.find(({ memberId }) => memberId === me.value);
@@ -98,7 +100,7 @@ export function Decide({ record, voters, names }: {
           }}
         />
       )}
-      {ask !== undefined && <SignDialog ask={ask} onClose={() => setAsk(undefined)} />}
+      {dialog}
     </div>
   );
 }

@@ -2,10 +2,8 @@
 
 import "./proposals.css";
 import { fromUtf8Lenient } from "../../../shared/bytes.ts";
-import { plainVote } from "../../../shared/governance/request_words.ts";
-import { me } from "../../governance/me.ts";
-import { ballotWord, mayVote, wordsOf } from "../../governance/lanes.ts";
-import type { BallotRecord, ProposalEvent, ProposalRecord } from "../../governance/proposals.ts";
+import { mayVote, wordsOf } from "../../governance/lanes.ts";
+import type { ProposalRecord } from "../../governance/proposals.ts";
 import { CheckVerdict } from "../../parts/check_verdict.tsx";
 import { CodeView } from "../../parts/code_view.tsx";
 import { CopyButton } from "../../parts/copy.tsx";
@@ -27,6 +25,7 @@ import { MeSelect } from "./me_select.tsx";
 import { NodeText } from "./node_text.tsx";
 import { NodeWordNotice } from "./node_word_notice.tsx";
 import { titleOf } from "./proposal_card.tsx";
+import { Ballots, closedAt, History } from "./votes_and_history.tsx";
 import { useComparison, useProposal, useVoters, type Voters } from "./use_proposals.ts";
 
 export default function ProposalPage({ route }: PageProps) {
@@ -280,153 +279,10 @@ function Changes({ record }: { readonly record: ProposalRecord }) {
   }
   const isOpen = record.state === "Open";
   // Of what is over, the state of then is what it changed.
-  const at = isOpen || record.submittedAt === undefined ? undefined : record.changedAt - 1;
+  const at = isOpen ? undefined : closedAt(record) - 1;
   return (
-    <Section title={isOpen ? "Against the state now" : `Against the state of seqno ${at ?? "now"}`}>
+    <Section title={isOpen ? "Against the state now" : `Against the state of seqno ${at}`}>
       <DifferencesView text={record.text} {...(at !== undefined && at > 0 && { at })} />
     </Section>
   );
-}
-
-function Ballots({ record, names }: {
-  readonly record: ProposalRecord;
-  readonly names: ReadonlyMap<string, string>;
-}) {
-  if (record.ballots.length === 0) {
-    return (
-      <Empty>
-        <p>
-          {record.state === "Accepted"
-            ? "There is no ballot: the constitution accepted it without a vote."
-            : "Nobody has voted yet."}
-        </p>
-      </Empty>
-    );
-  }
-  return (
-    <div class="stack">
-      {record.ballots.map((ballot) => (
-        <Section
-          key={ballot.memberId}
-          title={`${names.get(ballot.memberId) ?? `${ballot.memberId.slice(0, 8)}…`}: ${ballotWord(ballot)}`}
-        >
-          <Ballot ballot={ballot} names={names} changedAt={record.changedAt} isOpen={record.state === "Open"} />
-        </Section>
-      ))}
-    </div>
-  );
-}
-
-function Ballot({ ballot, names, changedAt, isOpen }: {
-  readonly ballot: BallotRecord;
-  readonly names: ReadonlyMap<string, string>;
-  readonly changedAt: number;
-  readonly isOpen: boolean;
-}) {
-  const { memberId, text, txId, timeMs, signedAtMs, check, counted, failure } = ballot;
-  const isPlain = plainVote(text) !== undefined;
-  return (
-    <>
-      <Facts
-        of={[
-          ["Member", <Party id={memberId} kind="member" names={names} />],
-          ["Ballot", <CheckVerdict check={check}>Signed by its voter, for this proposal</CheckVerdict>],
-          ...(txId === undefined
-            ? []
-            : [["In", <a href={linkTo("transaction", txId)}>transaction {txId}</a>] as const]),
-          ...(timeMs === undefined ? [] : [["Covered by a signature of", <Time ms={timeMs} />] as const]),
-          ...(signedAtMs === undefined ? [] : [["Signed, by the voter's clock", <Time ms={signedAtMs} />] as const]),
-          [
-            "Evaluated",
-            counted !== undefined
-              ? `${counted ? "for" : "against"}, as of seqno ${changedAt}, in the ledger`
-              : failure !== undefined
-              ? `it failed, as of seqno ${changedAt}: ${failure}`
-              : isPlain
-              ? "it says the same whatever the state is"
-              : isOpen
-              ? "anew at each count: the dry run tells what it says now"
-              : "the ledger does not say",
-          ],
-        ]}
-      />
-      {isPlain
-        ? (
-          <details>
-            <summary>Source</summary>
-            <ForeignText text={text} block what="the ballot" />
-          </details>
-        )
-        : <CodeView text={text} language="javascript" label={`Ballot of ${names.get(memberId) ?? memberId}`} />}
-    </>
-  );
-}
-
-const EVENT_WORDS: Readonly<Record<ProposalEvent["kind"], string>> = {
-  submitted: "Proposed",
-  ballot: "Vote",
-  accepted: "Accepted, and carried out",
-  rejected: "Rejected",
-  withdrawn: "Withdrawn",
-  dropped: "Dropped",
-  reopened: "Opened again",
-  removed: "Taken out of the table, as closed proposals are when another is closed",
-};
-
-function History({ record, names }: {
-  readonly record: ProposalRecord;
-  readonly names: ReadonlyMap<string, string>;
-}) {
-  if (record.events.length === 0) {
-    return (
-      <Empty>
-        <p>All that happened to it was before what is folded here.</p>
-      </Empty>
-    );
-  }
-  return (
-    <Section title="Timeline">
-      <ol class="timeline">
-        {record.events.map(({ kind, txId, timeMs, memberId, signedAtMs, check, by }, i) => (
-          <li key={i} class="stack-tight">
-            <p>
-              <strong>{EVENT_WORDS[kind]}</strong> in <a href={linkTo("transaction", txId)}>{txId}</a>
-              {timeMs !== undefined && (
-                <>
-                  , signed <Time ms={timeMs} />
-                </>
-              )}
-              {by !== undefined && (
-                <>
-                  {" "}by <a href={linkTo("proposal", by)}>proposal {by.slice(0, 12)}…</a>
-                </>
-              )}
-            </p>
-            {memberId !== undefined && (
-              <p class="small row">
-                <Party id={memberId} kind="member" names={names} />
-                {signedAtMs !== undefined && (
-                  <span>
-                    by that member's clock <Time ms={signedAtMs} />
-                  </span>
-                )}
-              </p>
-            )}
-            {kind !== "removed" && <CheckVerdict check={check}>{checkedWhat(kind)}</CheckVerdict>}
-          </li>
-        ))}
-      </ol>
-      {me.value !== undefined && (
-        <p class="soft small">
-          Receipts of your own requests are in <a href={linkTo("keys")}>Keys</a>.
-        </p>
-      )}
-    </Section>
-  );
-}
-
-function checkedWhat(kind: ProposalEvent["kind"]): string {
-  if (kind === "dropped") return "Another proposal was accepted in that entry";
-  if (kind === "submitted") return "Signed by its proposer";
-  return "A member's signed request stands behind it";
 }

@@ -10,8 +10,8 @@ import { parseCertificatePem } from "../../shared/crypto/x509.ts";
 import type { TrustReport } from "../../shared/trust/report.ts";
 import { useNode } from "../hooks.ts";
 import type { NodeEvidence } from "../ledger/protocol.ts";
-import { type Loaded, type Problem, problemOf } from "../problem.ts";
-import type { NodeApi } from "./node_api.ts";
+import { type Loaded, type Problem, ProblemError, problemOf } from "../problem.ts";
+import { jsonOf, type NodeApi, refusalOf } from "./node_api.ts";
 import { connection, ledger, ledgerState, relayApi } from "./session.ts";
 
 /** What `GET /node/quotes` answers of each node, as far as it is looked at here: the rest is for the worker. */
@@ -28,6 +28,8 @@ export interface RelayPeer {
   readonly node_url: string;
   readonly pinned: boolean;
   readonly certificate: string;
+  /** Of the node whose key ended the connection. */
+  readonly node_id?: string;
   readonly service_certificate: string | null;
   readonly tls?: unknown;
 }
@@ -36,16 +38,26 @@ export async function fetchPeer(signal?: AbortSignal): Promise<RelayPeer | undef
   return await relayApi?.get<RelayPeer>("/relay/peer", signal === undefined ? {} : { signal });
 }
 
+/** Behind one address there may be several nodes: so often the same one is waited for. */
+const MAX_PEER_TRIES = 4;
+
 /** Of the node that is connected: with the certificate of the connection, where the relay saw it. */
 async function fetchOwn(api: NodeApi, signal: AbortSignal): Promise<NodeEvidence> {
-  const answer = await api.get<QuoteAnswer>("/node/quotes/self", { signal });
-  const peer = await fetchPeer(signal);
-  return {
-    format: String(answer.format),
-    answer,
-    ...(peer !== undefined && { peerCertificate: parseCertificatePem(peer.certificate).der }),
-    nowMs: Date.now(),
-  };
+  const path = "/node/quotes/self";
+  for (let tries = 1;; tries++) {
+    const said = await api.ask(path, { signal });
+    if (said.status !== 200) throw new ProblemError(refusalOf(said, api.name, path));
+    const answer = jsonOf(said, api.name, path) as QuoteAnswer;
+    const peer = await fetchPeer(signal);
+    const shownBy = said.headers.get("x-quorate-relay-peer");
+    if (shownBy !== null && peer?.node_id !== undefined && peer.node_id !== shownBy && tries < MAX_PEER_TRIES) continue;
+    return {
+      format: String(answer.format),
+      answer,
+      ...(peer !== undefined && { peerCertificate: parseCertificatePem(peer.certificate).der }),
+      nowMs: Date.now(),
+    };
+  }
 }
 
 /** Of any node of the service, as the connected one hands them on. */

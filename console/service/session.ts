@@ -111,14 +111,27 @@ async function open(to: Connection, known: PinnedService | undefined): Promise<v
   rememberConnection(to);
   worker.value = ledger();
   const pin = expected?.pin ?? known?.pin;
+  const servicePem = to.kind === "node" && to.via === "relay" ? await relayedService() : undefined;
+  if (connection.peek() !== to) return;
   await ledger().open(
     to.kind === "files" ? { kind: "files", files: to.files } : {
       kind: "node",
       url: to.api.base.startsWith("/") || to.api.base === "" ? location.origin + to.api.base : to.api.base,
       headers: to.api.headers,
     },
-    pin === undefined ? {} : { pin },
+    { ...(pin !== undefined && { pin }), ...(servicePem !== undefined && { serviceCertificatePem: servicePem }) },
   );
+}
+
+/** The certificate of the service that whoever started the relay gave it: the ledger must be of that one. */
+async function relayedService(): Promise<string | undefined> {
+  try {
+    const peer = await relayApi?.get<{ readonly service_certificate?: unknown }>("/relay/peer");
+    return typeof peer?.service_certificate === "string" ? peer.service_certificate : undefined;
+  } catch {
+    // The node cannot be reached now, which the checks say; the relay lets through none but of that service.
+    return undefined;
+  }
 }
 
 export async function disconnect(): Promise<void> {

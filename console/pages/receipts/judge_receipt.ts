@@ -47,6 +47,8 @@ export interface ReceiptStep {
 export interface DrawnPath {
   readonly txId: TxId | undefined;
   readonly leaf: string;
+  /** Whose digest is among the parts, such as "ce:2.24:6cc9…". */
+  readonly commitEvidence?: string;
   /** What the leaf is the hash of; none where it stands for itself. */
   readonly parts: readonly { readonly name: string; readonly hash: string }[];
   /** From the leaf upwards, each with the node that it leads to. */
@@ -271,14 +273,17 @@ function rootText(paths: readonly DrawnPath[]): string {
 /** What the leaves are made of. A path with fewer left steps than its transaction has is not whole. */
 function leafSteps(paths: readonly DrawnPath[]): ReceiptStep[] {
   const steps: ReceiptStep[] = [];
-  for (const { parts, leaf, txId, steps: path } of paths) {
+  for (const { parts, leaf, txId, commitEvidence, steps: path } of paths) {
     if (parts.length === 0) continue;
     steps.push(
       described(
         "leaf",
         "verified",
         `the digests of what it wrote, of its commit evidence and of its claims lead to leaf ${leaf}`,
-        Object.fromEntries(parts.map(({ name, hash }) => [name, hash])),
+        {
+          ...Object.fromEntries(parts.map(({ name, hash }) => [name, hash])),
+          ...(commitEvidence !== undefined && { "commit evidence": commitEvidence }),
+        },
       ),
     );
     if (txId === undefined) continue;
@@ -406,7 +411,7 @@ function verdictOf(steps: readonly ReceiptStep[]): Pick<JudgedReceipt, "verdict"
     : { verdict: "not pinned", reason: trust.detail };
 }
 
-const CLAIMS = "Claims digest";
+const CLAIMS = "claims digest";
 
 /** The way from each leaf to its root. @throws FormatError */
 function pathsOf(primitives: Primitives, read: Readable): readonly DrawnPath[] {
@@ -429,8 +434,8 @@ function drawn(
     const commitEvidenceDigest = primitives.sha256(toUtf8(leaf.commitEvidence));
     txId = txIdOf(leaf.commitEvidence);
     parts.push(
-      { name: "Write set digest", hash: toHex(leaf.writeSetDigest) },
-      { name: `Digest of the commit evidence ${leaf.commitEvidence}`, hash: toHex(commitEvidenceDigest) },
+      { name: "write set digest", hash: toHex(leaf.writeSetDigest) },
+      { name: "commit evidence digest", hash: toHex(commitEvidenceDigest) },
     );
     if (leaf.claimsDigest !== undefined) parts.push({ name: CLAIMS, hash: toHex(leaf.claimsDigest) });
     node = leafOf(primitives, {
@@ -444,7 +449,14 @@ function drawn(
     node = foldPath(primitives, node, [step]);
     return { side: step.side, hash: toHex(step.hash), node: toHex(node) };
   });
-  return { txId, leaf: first, parts, steps, root: toHex(node) };
+  return {
+    txId,
+    leaf: first,
+    parts,
+    steps,
+    root: toHex(node),
+    ...(leaf.kind === "components" && { commitEvidence: leaf.commitEvidence }),
+  };
 }
 
 function notesOf(

@@ -113,9 +113,9 @@ const WORDS = { same: "", added: "added", removed: "removed" } as const;
 function Line({ line: { kind, text, before, after } }: { readonly line: DiffLine }) {
   return (
     <tr class={kind === "same" ? undefined : `diff-${kind}`}>
-      <th scope="row" class="vlist-wide">{before ?? ""}</th>
-      <th scope="row">{after ?? ""}</th>
-      <th scope="row">{WORDS[kind]}</th>
+      <td class="diff-side vlist-wide">{before ?? ""}</td>
+      <td class="diff-side">{after ?? ""}</td>
+      <td class="diff-side">{WORDS[kind]}</td>
       <td>
         <ForeignText text={text} maxCharacters={1000} what="the line" />
       </td>

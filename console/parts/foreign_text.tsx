@@ -7,10 +7,14 @@
 
 import { useMemo, useState } from "preact/hooks";
 import { fromUtf8Lenient } from "../../shared/bytes.ts";
-import { headOf, sizeText, visiblePieces } from "./invisible.ts";
+import { headOf, sizeText, visiblePieces, visibleText } from "./invisible.ts";
 import "./values.css";
 
 const MAX_CHARACTERS = 2000;
+/** What a text is may be named by others, too. */
+const MAX_WHAT = 80;
+const MAX_FLAT_CHARACTERS = 400;
+const MAX_FLAT_LINES = 12;
 
 export function ForeignText({ text, bytes, block = false, maxCharacters = MAX_CHARACTERS, what = "text" }: {
   readonly text?: string;
@@ -38,7 +42,9 @@ export function ForeignText({ text, bytes, block = false, maxCharacters = MAX_CH
       class="button no-print"
       onClick={() => setIsWhole(true)}
     >
-      Show all of {what} ({whole.length.toLocaleString()} characters, {sizeText(bytes?.length ?? sizeOf(whole))})
+      Show all<span class="sr-only">of {visibleText(headOf(what, MAX_WHAT))}</span> ({whole.length.toLocaleString()}
+      {" "}
+      characters, {sizeText(bytes?.length ?? sizeOf(whole))})
     </button>
   );
   const broken = isBroken && (
@@ -48,7 +54,13 @@ export function ForeignText({ text, bytes, block = false, maxCharacters = MAX_CH
     return (
       <div class="stack-tight">
         {broken}
-        <pre class="foreign" dir="ltr">{content}</pre>
+        <pre
+          class="foreign"
+          dir="ltr"
+          {...(isTall(shown) && { tabIndex: 0, role: "group", "aria-label": visibleText(headOf(what, MAX_WHAT)) })}
+        >
+          {content}
+        </pre>
         {rest && <div>{rest}</div>}
       </div>
     );
@@ -60,6 +72,11 @@ export function ForeignText({ text, bytes, block = false, maxCharacters = MAX_CH
       {broken}
     </span>
   );
+}
+
+/** May be higher than its block, which scrolls then: by keyboard too. */
+function isTall(text: string): boolean {
+  return text.length > MAX_FLAT_CHARACTERS || (text.match(/\n/g)?.length ?? 0) > MAX_FLAT_LINES;
 }
 
 function isUtf8(bytes: Uint8Array): boolean {

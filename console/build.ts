@@ -54,9 +54,12 @@ function dataBlock(id: string, json: unknown): string {
   return `<script type="application/json" id="${id}">${JSON.stringify(json).replaceAll("<", "\\u003c")}</script>`;
 }
 
-async function outputsOf(entry: string, split: boolean): Promise<Output[]> {
+/** @param form split: in pieces. one: one module. classic: one script, since pages from disk may start no other worker */
+async function outputsOf(entry: string, form: "split" | "one" | "classic"): Promise<Output[]> {
   const result = await build({
     ...COMMON,
+    // A classic script has no `import.meta`; the script engine asks it where it came from, and carries all it needs.
+    ...(form === "classic" && { define: { "import.meta.url": "self.location.href" } }),
     build: {
       write: false,
       target: "es2024",
@@ -71,7 +74,8 @@ async function outputsOf(entry: string, split: boolean): Promise<Output[]> {
           entryFileNames: "assets/[name]-[hash].js",
           chunkFileNames: "assets/[name]-[hash].js",
           assetFileNames: "assets/[name]-[hash][extname]",
-          ...(!split && { codeSplitting: false }),
+          ...(form !== "split" && { codeSplitting: false }),
+          ...(form === "classic" && { format: "iife" }),
         },
       },
     },
@@ -169,13 +173,13 @@ async function writeAll(out: string): Promise<void> {
   const workerPieces: Output[] = [];
   const servedWorkers: Record<string, string> = {};
   for (const [name, entry] of Object.entries(WORKERS)) {
-    workers.set(name, only(await outputsOf(entry, false), ".js"));
-    const pieces = await outputsOf(entry, true);
+    workers.set(name, only(await outputsOf(entry, "classic"), ".js"));
+    const pieces = await outputsOf(entry, "split");
     workerPieces.push(...pieces);
     servedWorkers[name] = `./${pieces.find((piece) => piece.type === "chunk" && piece.isEntry)!.fileName}`;
   }
 
-  const app = await outputsOf("index.html", true);
+  const app = await outputsOf("index.html", "split");
   const modules = [...app, ...workers.values()].flatMap((output) => output.type === "chunk" ? output.moduleIds : []);
   const notices = Deno.readTextFileSync(join(CONSOLE, "../THIRD_PARTY_NOTICES"));
   const licences = dataBlock("licences", noticesOf(packagesOf(modules), notices));
@@ -215,7 +219,7 @@ async function writeAll(out: string): Promise<void> {
     JSON.stringify({ content_security_policy: served.policy }) + "\n",
   );
 
-  const single = await outputsOf("index.html", false);
+  const single = await outputsOf("index.html", "one");
   const script = raw(textOf(only(single, ".js")));
   const style = textOf(only(single, ".css"));
   const scriptHash = `sha256-${sha256(script, "base64")}`;

@@ -36,7 +36,8 @@ export function startWorker(name: "ledger"): Worker {
   const text = textOf(`worker-${name}`);
   if (text === undefined) throw new Error(`The page has no worker named ${name}`);
   const url = URL.createObjectURL(new Blob([JSON.parse(text) as string], { type: "text/javascript" }));
-  const worker = new Worker(url, { type: "module", name });
+  // Classic: a page from disk has an origin of its own at each look, and browsers start no module of another origin.
+  const worker = new Worker(url, { name });
   // Its script is fetched by now or never; a moment later nobody needs the name.
   setTimeout(() => URL.revokeObjectURL(url), 60_000);
   return worker;

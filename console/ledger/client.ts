@@ -5,7 +5,7 @@
  */
 
 import { type Signal, signal } from "@preact/signals";
-import { ProblemError } from "../problem.ts";
+import { type Problem, ProblemError } from "../problem.ts";
 import {
   type AuditProgress,
   type FromWorker,
@@ -56,6 +56,8 @@ class Client {
   readonly auditProgress: Signal<AuditProgress | undefined> = signal(undefined);
   readonly #waiting = new Map<number, Waiting>();
   #nextId = 0;
+  /** Nobody answers any more. */
+  #failure: Problem | undefined;
 
   constructor(port: LedgerPort) {
     port.onmessage = ({ data }) => this.#take(data);
@@ -64,6 +66,7 @@ class Client {
       Object.defineProperty(this, method, {
         value: (...args: unknown[]) =>
           new Promise((resolve, reject) => {
+            if (this.#failure !== undefined) return reject(new ProblemError(this.#failure));
             const id = this.#nextId++;
             this.#waiting.set(id, { resolve, reject });
             port.postMessage({ id, method, args } as unknown as ToWorker);
@@ -98,6 +101,7 @@ class Client {
       why: message || "Its script did not start",
       todo: "Reload the page; if it happens again, report it with the details",
     };
+    this.#failure = problem;
     for (const { reject } of this.#waiting.values()) reject(new ProblemError(problem));
     this.#waiting.clear();
     this.state.value = { ...this.state.value, status: "stopped", problem };

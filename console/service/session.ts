@@ -104,7 +104,7 @@ async function open(to: Connection, known: PinnedService | undefined): Promise<v
   alarm.value = undefined;
   recoveredSince.value = undefined;
   // Until the worker has let go of what was open, its state is of that.
-  if (connection.peek() !== undefined) await ledger().close();
+  if (connection.peek() !== undefined) await closeWorker();
   openedWith = expected === undefined ? known : undefined;
   pinned.value = known;
   connection.value = to;
@@ -134,8 +134,18 @@ async function relayedService(): Promise<string | undefined> {
   }
 }
 
+/** A worker that failed is left behind: the next connection starts another. */
+async function closeWorker(): Promise<void> {
+  try {
+    await client?.close();
+  } catch {
+    client = undefined;
+    worker.value = undefined;
+  }
+}
+
 export async function disconnect(): Promise<void> {
-  await client?.close();
+  await closeWorker();
   connection.value = undefined;
   pinned.value = undefined;
   alarm.value = undefined;

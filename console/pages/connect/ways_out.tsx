@@ -10,8 +10,8 @@ export function WaysOut({ url }: { readonly url: string }) {
   return (
     <div class="stack" data-state="ways-out">
       <h3>Three ways out</h3>
-      <ol class="stack-tight">
-        <li class="stack-tight">
+      <ol class="ways-out">
+        <li>
           <strong>The relay.</strong>{" "}
           It runs on your computer, reaches the node, sees its certificate and compares it with the service's, and says
           which of name, connection, TLS and HTTP is the reason:
@@ -20,7 +20,7 @@ export function WaysOut({ url }: { readonly url: string }) {
             <CopyButton text={command} what="the command that starts the relay" />
           </span>
         </li>
-        <li class="stack-tight">
+        <li>
           <strong>An interface with a public certificate.</strong>{" "}
           The operator gives the node one that browsers know, in front of an interface without client certificates:
           <span class="row">

@@ -478,6 +478,8 @@ export const MAX_MEMBER_ANSWER_MS = 60_000;
 export const MAX_API_ANSWER_BYTES = 64 * MIB;
 /** Of a table of the service, to one screen: more are counted, and looked at in the time machine page by page. */
 export const MAX_PAGE_TABLE_ROWS = 10_000;
+/** Versions of one key whose values the page reads at once. */
+export const MAX_PAGE_KEY_VERSIONS = 10_000;
 /** Constitutions that one screen lists. */
 export const MAX_CONSTITUTION_VERSIONS = 100;
 /** Entries about proposals that one screen reads: older ones are counted, and looked at one proposal at a time. */

@@ -46,11 +46,12 @@ export class MadeUpNode {
   /** For `ReadingOptions`. */
   get options(): Partial<ReadingOptions> {
     return {
-      makeSource: () => Promise.resolve(new NodeEntries("https://node", {}, (url) => this.#answer(new URL(url)))),
+      makeSource: () => Promise.resolve(new NodeEntries("https://node", {}, (url) => this.answer(new URL(url)))),
     };
   }
 
-  #answer({ pathname, searchParams }: URL): Promise<Response> {
+  /** What it says to a request. */
+  answer({ pathname, searchParams }: URL): Promise<Response> {
     const body = pathname === "/node/commit" ? this.#commit() : this.#range(searchParams);
     const changed = this.change(pathname, body);
     return Promise.resolve(

@@ -267,11 +267,28 @@ export class LedgerIndex {
     return this.#keys.get(table)?.get(key) ?? [];
   }
 
+  /** What last happened to a key at or before a seqno, negative for a removal. */
+  lastVersion(table: string, key: ByteString, at: Seqno): number | undefined {
+    const versions = this.versionsOf(table, key);
+    return versions[lowerBound(versions.length, (i) => Math.abs(versions[i]!) > at) - 1];
+  }
+
   /** When a key was last written at or before a seqno; undefined where it is not there then. */
   versionAt(table: string, key: ByteString, at: Seqno): Seqno | undefined {
-    const versions = this.versionsOf(table, key);
-    const version = versions[lowerBound(versions.length, (i) => Math.abs(versions[i]!) > at) - 1];
+    const version = this.lastVersion(table, key, at);
     return version === undefined || version < 0 ? undefined : version;
+  }
+
+  /** When something happened to a key next before and after a seqno. */
+  aroundIn(
+    table: string,
+    key: ByteString,
+    seqno: Seqno,
+  ): { readonly older: Seqno | undefined; readonly newer: Seqno | undefined } {
+    const versions = this.versionsOf(table, key);
+    const at = (limit: number) => lowerBound(versions.length, (i) => Math.abs(versions[i]!) >= limit);
+    const [older, newer] = [versions[at(seqno) - 1], versions[at(seqno + 1)]];
+    return { older: older && Math.abs(older), newer: newer && Math.abs(newer) };
   }
 }
 

@@ -12,7 +12,12 @@ import type { Primitives } from "../../shared/crypto/primitives.ts";
 import { COSE_HISTORY } from "../../shared/governance/tables.ts";
 import { LedgerEntry } from "../../shared/ledger/entry.ts";
 import { isSignature, parseSignatureTables } from "../../shared/ledger/signature.ts";
-import { MAX_PAGE_KEPT_BYTES, MAX_PAGE_TABLE_ROWS, MAX_PAGE_WRITES_WITH_BEFORE } from "../../shared/limits.ts";
+import {
+  MAX_PAGE_KEPT_BYTES,
+  MAX_PAGE_KEY_VERSIONS,
+  MAX_PAGE_TABLE_ROWS,
+  MAX_PAGE_WRITES_WITH_BEFORE,
+} from "../../shared/limits.ts";
 import { MerkleTree } from "../../shared/merkle/tree.ts";
 import { formatTxId, type Seqno } from "../../shared/tx_id.ts";
 import { ProblemError } from "../problem.ts";
@@ -175,9 +180,7 @@ export class OpenLedger {
         ...removes.map((key) => ({ key, after: undefined })),
       ];
       for (const { key, after } of changes) {
-        const versions = index.versionsOf(name, key).map(Math.abs);
-        const at = versions.indexOf(seqno);
-        const [older, newer] = [versions[at - 1], versions[at + 1]];
+        const { older, newer } = index.aroundIn(name, key, seqno);
         if (older !== undefined && older >= index.first) previous = Math.max(previous ?? 0, older);
         if (newer !== undefined) next = Math.min(next ?? Infinity, newer);
         const beforeSeqno = writes.length < MAX_PAGE_WRITES_WITH_BEFORE
@@ -286,8 +289,7 @@ export class OpenLedger {
       let keys = 0;
       let lastWritten = 0;
       for (const key of index.keysOf(name)) {
-        const versions = index.versionsOf(name, key);
-        const version = lastAt(versions, upTo);
+        const version = index.lastVersion(name, key, upTo);
         if (version === undefined) continue;
         lastWritten = Math.max(lastWritten, Math.abs(version));
         if (version > 0) keys++;
@@ -325,11 +327,12 @@ export class OpenLedger {
     return { key, value: await this.#valueAt(table, name, version), writtenAt: version };
   }
 
-  async history(table: string, key: Uint8Array): Promise<KeyVersion[]> {
+  async history(table: string, key: Uint8Array, maxVersions = MAX_PAGE_KEY_VERSIONS): Promise<KeyVersion[]> {
     const { index } = this;
     const name = toByteString(key);
     const history: KeyVersion[] = [];
-    for (const version of [...index.versionsOf(table, name)].reverse()) {
+    const newest = index.versionsOf(table, name).slice(-Math.max(1, maxVersions));
+    for (const version of newest.reverse()) {
       const seqno = Math.abs(version);
       const isHere = index.has(seqno);
       const timeMs = isHere ? index.coveringSignature(seqno)?.timeMs : undefined;
@@ -411,14 +414,4 @@ function requestIn(writes: readonly WriteDetail[]): TransactionDetail["requested
     if (error instanceof FormatError) return undefined;
     throw error;
   }
-}
-
-/** The last version at or before a seqno, negative for a removal. */
-function lastAt(versions: readonly number[], at: Seqno): number | undefined {
-  let found: number | undefined;
-  for (const version of versions) {
-    if (Math.abs(version) > at) break;
-    found = version;
-  }
-  return found;
 }

@@ -327,8 +327,11 @@ export interface LedgerApi {
     options?: { readonly at?: Seqno; readonly offset?: number; readonly count?: number },
   ): Promise<TablePage>;
   value(table: string, key: Uint8Array, at?: Seqno): Promise<TableRow | undefined>;
-  /** All that happened to a key, newest first. */
-  history(table: string, key: Uint8Array): Promise<readonly KeyVersion[]>;
+  /**
+   * What happened to a key, newest first: at most `maxVersions` (left out: `MAX_PAGE_KEY_VERSIONS`). How many there are in
+   * all `entries({ table, keyHex }, 0, 0)` tells.
+   */
+  history(table: string, key: Uint8Array, maxVersions?: number): Promise<readonly KeyVersion[]>;
   difference(from: Seqno, to: Seqno, maxChanges: number): Promise<readonly TableDifference[]>;
 
   /** The rungs from a node's evidence to its network (shared/trust/ladder.ts), over the ledger that is open. */

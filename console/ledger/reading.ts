@@ -91,6 +91,8 @@ export class LedgerReading implements LedgerApi {
   readonly #primitives: Primitives;
   readonly #nowMs: () => number;
   #opened: Opened | undefined;
+  /** Counts what was asked to be opened or closed: the last of it holds. */
+  #wanted = 0;
   #state: LedgerState = IDLE_STATE;
   #told = 0;
   #wake: () => void = () => {};
@@ -111,18 +113,20 @@ export class LedgerReading implements LedgerApi {
   // ---- Reading ----
 
   async open(wanted: LedgerSource, options: OpenOptions): Promise<void> {
-    await this.close();
+    void this.close();
+    const turn = this.#wanted;
     this.#tell({ status: "reading", sourceName: wanted.kind === "node" ? wanted.url : "files" });
     let opened: Opened;
     try {
       const source = await (this.#options.makeSource ?? sourceOf)(wanted);
+      if (turn !== this.#wanted) return;
       opened = {
         ledger: new OpenLedger(this.#primitives, source, options),
         startedAtMs: this.#nowMs(),
         closed: new AbortController(),
       };
     } catch (error) {
-      this.#tell({ status: "stopped", problem: problemOf(error) });
+      if (turn === this.#wanted) this.#tell({ status: "stopped", problem: problemOf(error) });
       return;
     }
     this.#opened = opened;
@@ -232,6 +236,7 @@ export class LedgerReading implements LedgerApi {
   }
 
   close(): Promise<void> {
+    this.#wanted++;
     this.#auditStop?.abort();
     this.#opened?.closed.abort();
     this.#opened = undefined;

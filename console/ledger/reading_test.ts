@@ -7,7 +7,8 @@ import { filesOf, MadeUpNode, readLedger } from "../../tests/console_ledger.ts";
 import { ledgerDirectories, ledgerDirectory, readEntries, readSnapshotFiles } from "../../tests/services.ts";
 import { teamTest } from "../../tests/team_data.ts";
 import { ProblemError } from "../problem.ts";
-import type { LedgerReading } from "./reading.ts";
+import { LedgerReading } from "./reading.ts";
+import { NodeEntries } from "./sources.ts";
 
 const FILES = { kind: "files", files: [] } as const;
 const NODE = { kind: "node", url: "https://node" } as const;
@@ -300,6 +301,33 @@ teamTest("filters find what a walk over all rows finds", async () => {
   assert.equal(await reading.seqnoAt(limit), all.find(({ timeMs }) => timeMs! >= limit)!.seqno);
   await reading.close();
 });
+
+teamTest(
+  "of two ledgers that are opened at once the later one is shown, however long either takes to open",
+  async () => {
+    const entries = readEntries(ledgerDirectory("recorded_governance"));
+    const slow = Promise.withResolvers<void>();
+    const names: string[] = [];
+    const reading = new LedgerReading({
+      onState: ({ sourceName, readSeqno }) => readSeqno > 0 && names.push(sourceName),
+      makeSource: async (source) => {
+        const url = source.kind === "node" ? source.url : "";
+        if (url === "https://first") await slow.promise;
+        return new NodeEntries(url, {}, (path) => new MadeUpNode(entries).answer(new URL(path)));
+      },
+    });
+    const first = reading.open({ kind: "node", url: "https://first" }, LENIENT);
+    const second = reading.open({ kind: "node", url: "https://second" }, LENIENT);
+    slow.resolve();
+    await Promise.all([first, second]);
+    for (let tries = 0; reading.state.status !== "following"; tries++) {
+      assert.ok(tries < 500, JSON.stringify(reading.state));
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+    assert.deepEqual([...new Set(names)], ["https://second"]);
+    await reading.close();
+  },
+);
 
 Deno.test("what is asked of nothing is refused with a problem", async () => {
   const reading = await readLedger(FILES).catch(() => undefined);

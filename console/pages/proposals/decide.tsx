@@ -21,75 +21,24 @@ const BALLOT_START = `export function vote(proposal, proposerId) {
 }
 `;
 
-export function Decide({ record, voters, names }: {
-  readonly record: ProposalRecord;
-  readonly voters: Voters;
-  readonly names: ReadonlyMap<string, string>;
-}) {
+export function Decide({ record, voters, names }: DecideProps) {
   const [ask, setAsk] = useState<SignAsk | undefined>();
   const [isWriting, setIsWriting] = useState(false);
-  const dialog = ask !== undefined && <SignDialog ask={ask} onClose={() => setAsk(undefined)} />;
-  // The vote that decides it closes it, and is followed to its receipt all the same.
-  if (record.state !== "Open") return <>{dialog}</>;
-  const { id, proposerId, ballots } = record;
-  const waiting = mayVote(record, voters.active);
-  const mine = me.value === undefined ? undefined : ballots.find(({ memberId }) => memberId === me.value);
+  const { id, state } = record;
   const vote = (title: string, ballot: string) =>
     setAsk({ title, request: { kind: "ballot", proposalId: id, ballot } });
-  const isTextProved = record.check.kind === "verified";
-  const cannotVote = waiting.length === 0 || mine !== undefined;
   return (
-    <div class="stack-tight">
-      {record.check.kind === "failed" && (
-        <div class="notice notice-bad">
-          <Verdict kind="failed">Do not vote: what is shown is not what its proposer signed</Verdict>
-        </div>
+    <>
+      {state === "Open" && (
+        <Choices
+          record={record}
+          voters={voters}
+          names={names}
+          onVote={vote}
+          onWrite={() => setIsWriting(true)}
+          onWithdraw={() => setAsk({ title: "Withdraw the proposal", request: { kind: "withdrawal", proposalId: id } })}
+        />
       )}
-      <div class="row">
-        <button
-          type="button"
-          class="button button-main"
-          disabled={cannotVote || !isTextProved}
-          onClick={() => vote("Vote for the proposal", PLAIN_BALLOTS.yes)}
-        >
-          Vote for
-        </button>
-        <button
-          type="button"
-          class="button"
-          disabled={cannotVote || !isTextProved}
-          onClick={() => vote("Vote against the proposal", PLAIN_BALLOTS.no)}
-        >
-          Vote against
-        </button>
-        <button
-          type="button"
-          class="button"
-          disabled={cannotVote || !isTextProved}
-          onClick={() => setIsWriting(true)}
-        >
-          Custom ballot
-        </button>
-        <button
-          type="button"
-          class="button"
-          disabled={me.value !== undefined && me.value !== proposerId}
-          onClick={() => setAsk({ title: "Withdraw the proposal", request: { kind: "withdrawal", proposalId: id } })}
-        >
-          Withdraw
-        </button>
-      </div>
-      <p class="small soft">
-        {mine !== undefined
-          ? "You have voted, and a ballot cannot be changed."
-          : waiting.length === 0
-          ? "Every active member has voted."
-          : !isTextProved && record.check.kind === "cannot"
-          ? `Voting waits until the text is proved: ${record.check.why}.`
-          : "A ballot cannot be changed once it is cast."} {me.value !== undefined && me.value !== proposerId &&
-          `Only ${names.get(proposerId) ?? "its proposer"} can withdraw it.`}
-        {api.value === undefined && " Files are open: what is signed waits in the outbox until a node is open."}
-      </p>
       {isWriting && (
         <WriteBallot
           proposalId={id}
@@ -100,7 +49,74 @@ export function Decide({ record, voters, names }: {
           }}
         />
       )}
-      {dialog}
+      {/* The vote that decides the proposal closes it, and is followed to its receipt all the same. */}
+      {ask !== undefined && (
+        <SignDialog
+          ask={ask}
+          onClose={() => setAsk(undefined)}
+          onAccepted={() => void new Drafts().remove(draftIdOf(id)).catch(() => {})}
+        />
+      )}
+    </>
+  );
+}
+
+const draftIdOf = (proposalId: string) => `ballot-${proposalId}`;
+
+interface DecideProps {
+  readonly record: ProposalRecord;
+  readonly voters: Voters;
+  readonly names: ReadonlyMap<string, string>;
+}
+
+function Choices({ record, voters, names, onVote, onWrite, onWithdraw }: DecideProps & {
+  readonly onVote: (title: string, ballot: string) => void;
+  readonly onWrite: () => void;
+  readonly onWithdraw: () => void;
+}) {
+  const { proposerId, ballots, check } = record;
+  const waiting = mayVote(record, voters.active);
+  const mine = me.value === undefined ? undefined : ballots.find(({ memberId }) => memberId === me.value);
+  const cannotVote = waiting.length === 0 || mine !== undefined || check.kind !== "verified";
+  const isOthers = me.value !== undefined && me.value !== proposerId;
+  return (
+    <div class="stack-tight">
+      {check.kind === "failed" && (
+        <div class="notice notice-bad">
+          <Verdict kind="failed">Do not vote: what is shown is not what its proposer signed</Verdict>
+        </div>
+      )}
+      <div class="row">
+        <button
+          type="button"
+          class="button button-main"
+          disabled={cannotVote}
+          onClick={() => onVote("Vote for the proposal", PLAIN_BALLOTS.yes)}
+        >
+          Vote for
+        </button>
+        <button
+          type="button"
+          class="button"
+          disabled={cannotVote}
+          onClick={() => onVote("Vote against the proposal", PLAIN_BALLOTS.no)}
+        >
+          Vote against
+        </button>
+        <button type="button" class="button" disabled={cannotVote} onClick={onWrite}>Custom ballot</button>
+        <button type="button" class="button" disabled={isOthers} onClick={onWithdraw}>Withdraw</button>
+      </div>
+      <p class="small soft">
+        {mine !== undefined
+          ? "You have voted, and a ballot cannot be changed."
+          : waiting.length === 0
+          ? "Every active member has voted."
+          : check.kind === "cannot"
+          ? `Voting waits until the text is proved: ${check.why}.`
+          : "A ballot cannot be changed once it is cast."}
+        {isOthers && ` Only ${names.get(proposerId) ?? "its proposer"} can withdraw it.`}
+        {api.value === undefined && " Files are open: what is signed waits in the outbox until a node is open."}
+      </p>
     </div>
   );
 }
@@ -111,7 +127,7 @@ function WriteBallot({ proposalId, onClose, onReady }: {
   readonly onClose: () => void;
   readonly onReady: (ballot: string) => void;
 }) {
-  const id = `ballot-${proposalId}`;
+  const id = draftIdOf(proposalId);
   const [text, setText] = useState<string | undefined>();
   const [problem, setProblem] = useState<Problem | undefined>();
   useEffect(() => {

@@ -16,16 +16,20 @@ const MAX_WHAT = 80;
 const MAX_FLAT_CHARACTERS = 400;
 const MAX_FLAT_LINES = 12;
 
-export function ForeignText({ text, bytes, block = false, maxCharacters = MAX_CHARACTERS, what = "text" }: {
-  readonly text?: string;
-  /** Instead of `text`: bytes that should be UTF-8. */
-  readonly bytes?: Uint8Array;
-  /** With lines as they are, in a block of its own. */
-  readonly block?: boolean;
-  readonly maxCharacters?: number;
-  /** What the text is, for the button: "the constitution". */
-  readonly what?: string;
-}) {
+export function ForeignText(
+  { text, bytes, block = false, row = false, maxCharacters = MAX_CHARACTERS, what = "text" }: {
+    readonly text?: string;
+    /** Instead of `text`: bytes that should be UTF-8. */
+    readonly bytes?: Uint8Array;
+    /** With lines as they are, in a block of its own. */
+    readonly block?: boolean;
+    /** In a row of a list: cut without a button, the whole text is elsewhere. */
+    readonly row?: boolean;
+    readonly maxCharacters?: number;
+    /** What the text is, for the button: "the constitution". */
+    readonly what?: string;
+  },
+) {
   const [isWhole, setIsWhole] = useState(false);
   const whole = useMemo(() => text ?? fromUtf8Lenient(bytes ?? new Uint8Array()), [text, bytes]);
   const isBroken = useMemo(() => bytes !== undefined && !isUtf8(bytes), [bytes]);
@@ -36,7 +40,8 @@ export function ForeignText({ text, bytes, block = false, maxCharacters = MAX_CH
       ? piece
       : <span key={i} class="foreign-mark" role="img" title={mark} aria-label={`${mark}, ${piece}`}>{piece}</span>
   );
-  const rest = shown.length < whole.length && (
+  const isCut = shown.length < whole.length;
+  const rest = isCut && !row && (
     <button
       type="button"
       class="button no-print"
@@ -68,7 +73,8 @@ export function ForeignText({ text, bytes, block = false, maxCharacters = MAX_CH
   return (
     <span class="foreign">
       {content}
-      {rest && <>… {rest}</>}
+      {isCut && "…"}
+      {rest && <>{" "}{rest}</>}
       {broken}
     </span>
   );

@@ -29,7 +29,7 @@ export function HexView({ bytes, label, ranges }: {
       <ForeignText
         text={ranges.slice(from, to + 1).map(({ what }) => what).join(" · ")}
         maxCharacters={120}
-        what="the meanings"
+        row
       />,
     ];
   };
@@ -75,8 +75,8 @@ export function HexView({ bytes, label, ranges }: {
               const { start, end, what, value } = ranges[row]!;
               return [
                 <span class="mono">{start}–{end - 1}</span>,
-                <ForeignText text={what} maxCharacters={200} />,
-                value === undefined ? "" : <ForeignText text={value} maxCharacters={120} />,
+                <ForeignText text={what} maxCharacters={200} row />,
+                value === undefined ? "" : <ForeignText text={value} maxCharacters={120} row />,
               ];
             }}
           />

@@ -51,7 +51,7 @@ export function FilterBar({ text, parsed, onChange }: {
       <div id={`${id}-problems`} role="status">
         {parsed.problems.map((problem) => (
           <p key={problem} class="verdict verdict-cannot small">
-            <Icon name="warning" /> <ForeignText text={problem} maxCharacters={300} />
+            <Icon name="warning" /> <ForeignText text={problem} maxCharacters={300} row />
           </p>
         ))}
       </div>
@@ -75,7 +75,7 @@ export function FilterBar({ text, parsed, onChange }: {
         })}
         {parsed.words.filter(({ name }) => name !== "kind").map((word) => (
           <span key={word.text} class="chip">
-            <ForeignText text={word.text} maxCharacters={60} what="the filter" />
+            <ForeignText text={word.text} maxCharacters={60} row />
             <button
               type="button"
               class="button button-bare"

@@ -28,13 +28,13 @@ const ADDRESS_DELAY_MS = 300;
 const COLUMNS = [
   { label: "TxID", width: "5.5rem", narrow: "4rem" },
   { label: "Seqno", width: "4rem", wide: true },
-  { label: "Kind", width: "7.5rem", narrow: "minmax(0, 1fr)" },
+  { label: "Kind", width: "8.25rem", narrow: "minmax(0, 1fr)" },
   { label: "Tables", width: "minmax(0, 1fr)", wide: true },
   { label: "Size", width: "5rem", wide: true },
   { label: "Claims", width: "3.5rem", wide: true },
   { label: "Private", width: "5.5rem", wide: true },
   { label: "Proof", width: "6rem" },
-  { label: "Signed at", width: "12.5rem", wide: true },
+  { label: "Signed at", width: "13.5rem", wide: true },
 ];
 
 export default function LedgerPage({ route }: PageProps) {
@@ -185,7 +185,7 @@ function cellsOf(row: EntryRow | undefined, index: number) {
     row.kind,
     row.tables.length === 0
       ? <span class="soft">{row.hasPrivate ? "private tables only" : "none"}</span>
-      : <ForeignText text={row.tables.map(shortTable).join(", ")} maxCharacters={160} what="the tables" />,
+      : <ForeignText text={row.tables.map(shortTable).join(", ")} maxCharacters={160} row />,
     sizeText(row.sizeBytes),
     row.hasClaims ? "claims" : "",
     row.hasPrivate

@@ -55,9 +55,9 @@ export function TableRows({ table, at }: { readonly table: string; readonly at: 
               if (here === undefined) return ["…", "loading", ""];
               return [
                 <a href={keyLink(table, here.key, at)} tabIndex={-1}>
-                  <ForeignText text={keyText(here.key)} maxCharacters={120} what="the key" />
+                  <ForeignText text={keyText(here.key)} maxCharacters={120} row />
                 </a>,
-                <ForeignText text={valueLine(here.value, table)} maxCharacters={200} what="the value" />,
+                <ForeignText text={valueLine(here.value, table)} maxCharacters={200} row />,
                 <a href={linkTo("transaction", String(here.writtenAt))} tabIndex={-1}>seqno {here.writtenAt}</a>,
               ];
             }}

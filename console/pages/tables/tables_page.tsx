@@ -221,7 +221,7 @@ function TableNames({ all, text, at }: {
         const { name, keys, lastWritten } = found[row]!;
         return [
           <a href={linkTo("tables", undefined, { table: name, at })} tabIndex={-1}>
-            <ForeignText text={name} maxCharacters={200} />
+            <ForeignText text={name} maxCharacters={200} row />
           </a>,
           keys.toLocaleString(),
           <a href={linkTo("transaction", String(lastWritten))} tabIndex={-1}>seqno {lastWritten}</a>,

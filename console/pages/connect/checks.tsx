@@ -62,6 +62,11 @@ export function NodeChecks({ url }: { readonly url: string }) {
         shows and from the ledger.
       </p>
       <Ladder label="Ladder of checks" rungs={rungs} />
+      {climbed.kind === "ready" && (
+        <p class="small soft">
+          As of the signature at seqno {climbed.value.asOf}; “Check again” takes in what came since.
+        </p>
+      )}
       {trouble !== undefined && (
         <ProblemNote problem={trouble}>
           {isUnreachable(trouble) && connection.value?.kind === "node" && <WaysOut url={url} />}

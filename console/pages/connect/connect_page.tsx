@@ -5,7 +5,7 @@ import { Page, Section } from "../../parts/page.tsx";
 import { Loading, ProblemNote } from "../../parts/states.tsx";
 import { Verdict } from "../../parts/verdict.tsx";
 import { type Loaded, type Problem, problemOf } from "../../problem.ts";
-import { linkTo, type PageProps, replaceQuery } from "../../routes.ts";
+import { fragment, linkTo, type PageProps, parseRoute, replaceQuery } from "../../routes.ts";
 import { fetchPeer, type RelayPeer } from "../../service/evidence.ts";
 import { ORIGIN_WORDS } from "../../service/origin.ts";
 import { alarm, connect, connection, disconnect, ledgerState, nodeConnection, origin } from "../../service/session.ts";
@@ -18,6 +18,12 @@ import "./connect.css";
 
 export default function ConnectPage({ route }: PageProps) {
   const to = connection.value;
+  // Without an address of its own the page would give way to another as soon as something is open.
+  useEffect(() => {
+    if (parseRoute(location.hash) !== undefined) return;
+    history.replaceState(null, "", linkTo("connect"));
+    fragment.value = location.hash;
+  }, []);
   if (alarm.value !== undefined) {
     return (
       <div class="stack">

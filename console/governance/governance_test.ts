@@ -139,7 +139,7 @@ Deno.test("A ballot is told by what it counted as, else by what it always says",
 Deno.test("A node that withholds a proposal, makes one up or tells another state contradicts the ledger", () => {
   const info = { proposer_id: ALICE, state: "Open", ballots: { [ALICE]: "x" } } as const;
   const rows = [{ id: ID, info, text: undefined, writtenAt: 9 }];
-  const told = (...value: object[]) => parseTold({ value }, "2.12");
+  const told = (...value: object[]) => parseTold({ value }, "2.12", 7);
   const honest = { proposalId: ID, proposalState: "Open", proposerId: ALICE, ballotCount: 1 };
   assert.deepEqual(compareTold(told(honest), rows), []);
   const kinds = (...value: object[]) => compareTold(told(...value), rows).map(({ kind }) => kind);
@@ -149,7 +149,8 @@ Deno.test("A node that withholds a proposal, makes one up or tells another state
   assert.deepEqual(kinds(honest, { ...honest, proposalId: "cd".repeat(32) }), ["unknown"]);
   assert.deepEqual(comparableAt(told(), 12), { at: 12 });
   assert.ok("why" in comparableAt(told(), 11));
-  assert.deepEqual(comparableAt(parseTold({ value: [] }, "nonsense"), 11), { at: 11 });
+  assert.deepEqual(comparableAt(parseTold({ value: [] }, "nonsense", 10), 11), { at: 10 });
+  assert.deepEqual(comparableAt(parseTold({ value: [] }, "2.5", 10), 11), { at: 10 }, "an old answer is no excuse");
 });
 
 Deno.test("A dry run is told as rows, fewest votes first, and is stale once something changed", () => {

@@ -20,11 +20,18 @@ export interface ToldProposals {
   readonly proposals: readonly ToldProposal[];
   /** Of which state; undefined where the node does not say. */
   readonly asOf: TxId | undefined;
+  /** What was proved of the node's own ledger when it was asked: its answer cannot be older. */
+  readonly askedAt: number;
 }
 
-/** @param json body of the answer @param txId header `x-ms-ccf-transaction-id` @throws FormatError */
-export function parseTold(json: unknown, txId: string | null): ToldProposals {
-  return { proposals: toldList(json, "").value, asOf: txId === null ? undefined : parsedOrNone(txId) };
+/**
+ * @param json body of the answer
+ * @param txId header `x-ms-ccf-transaction-id`
+ * @param askedAt seqno up to which the ledger was proved when the node was asked
+ * @throws FormatError
+ */
+export function parseTold(json: unknown, txId: string | null, askedAt: number): ToldProposals {
+  return { proposals: toldList(json, "").value, asOf: txId === null ? undefined : parsedOrNone(txId), askedAt };
 }
 
 function parsedOrNone(txId: string): TxId | undefined {
@@ -51,10 +58,11 @@ export type Comparison =
 
 /** What a fold must give for a comparison, or why it cannot yet: the seqno as of which rows are wanted. */
 export function comparableAt(
-  { asOf }: ToldProposals,
+  { asOf, askedAt }: ToldProposals,
   signedSeqno: number,
 ): { readonly at: number } | { readonly why: string } {
-  if (asOf === undefined) return { at: signedSeqno };
+  // Whoever shows last week's list is held to what its own ledger had when it was asked.
+  if (asOf === undefined || asOf.seqno < askedAt) return { at: askedAt };
   if (asOf.seqno > signedSeqno) {
     return {
       why: `The node answered as of ${formatTxId(asOf)}, and the ledger is proved up to seqno ${signedSeqno} here`,

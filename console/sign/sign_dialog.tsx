@@ -142,7 +142,8 @@ function whatWords(request: MemberRequest): string {
   }
 }
 
-interface Prepared {
+/** A request, what is said of it, and whose key is to sign it. */
+export interface Prepared {
   readonly envelope: PreparedEnvelope;
   readonly said: Said;
   readonly source: KeySource;
@@ -237,7 +238,7 @@ const sourceCertificate = (source: KeySource) =>
   source.kind === "signer" ? source.signer.certificatePem : source.certificatePem;
 
 /** Two steps: files out, a signature back. */
-function Elsewhere({ prepared: { envelope, said, source }, onSigned, onProblem }: {
+export function Elsewhere({ prepared: { envelope, said, source }, onSigned, onProblem }: {
   readonly prepared: Prepared;
   readonly onSigned: (envelope: SignedEnvelope) => void;
   readonly onProblem: (problem: Problem) => void;

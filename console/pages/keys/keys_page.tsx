@@ -12,7 +12,8 @@ import { Page, Section } from "../../parts/page.tsx";
 import { Loading, ProblemNote, Region } from "../../parts/states.tsx";
 import { type Problem, problemOf } from "../../problem.ts";
 import { origin } from "../../service/session.ts";
-import { type MemberChoice } from "../../sign/key_choice.tsx";
+import { FinishPrepared } from "../../sign/finish_prepared.tsx";
+import type { MemberChoice } from "../../sign/key_choice.tsx";
 import { membersToSign, type SignAsk, SignDialog } from "../../sign/sign_dialog.tsx";
 import { MeSelect } from "../proposals/me_select.tsx";
 import { BrowserKeys } from "./browser_keys.tsx";
@@ -21,6 +22,7 @@ import { DraftsSection, OutboxSection, ReceiptsSection } from "./kept_sections.t
 export default function KeysPage() {
   const offer = offerKeys(origin);
   const members = useLedger(membersToSign, []);
+  const [sent, setSent] = useState(0);
   return (
     <Page
       title="Keys"
@@ -43,9 +45,12 @@ export default function KeysPage() {
           )}
       </Section>
       {offer.offered && <Storage keys={offer.keys} />}
-      <OutboxSection />
+      <Section title="Finish a prepared request">
+        <FinishPrepared onSent={() => setSent((n) => n + 1)} />
+      </Section>
+      <OutboxSection key={`outbox ${sent}`} />
       <DraftsSection />
-      <ReceiptsSection />
+      <ReceiptsSection key={`receipts ${sent}`} />
     </Page>
   );
 }

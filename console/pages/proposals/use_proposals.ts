@@ -73,11 +73,12 @@ const EVERY_MS = 15_000;
 function useTold(): Loaded<ToldProposals> {
   return useNode(
     async (api, signal) => {
+      const askedAt = ledgerState.peek().signed?.seqno ?? 0;
       const path = `/gov/members/proposals?api-version=${GOVERNANCE_API_VERSION}`;
       const answer = await api.ask(path, { signal });
       if (answer.status !== 200) throw new ProblemError(refusalOf(answer, api.name, path));
       return parsed(
-        () => parseTold(jsonOf(answer, api.name, path), answer.headers.get("x-ms-ccf-transaction-id")),
+        () => parseTold(jsonOf(answer, api.name, path), answer.headers.get("x-ms-ccf-transaction-id"), askedAt),
         api,
       );
     },
@@ -109,7 +110,7 @@ export function useComparison(): Loaded<Comparison> {
     if (answer === undefined) return undefined;
     const when = comparableAt(answer, signed);
     if ("why" in when) return { kind: "not yet", why: when.why };
-    const asOf = answer.asOf === undefined ? `seqno ${when.at}` : formatTxId(answer.asOf);
+    const asOf = answer.asOf?.seqno === when.at ? formatTxId(answer.asOf) : `seqno ${when.at}`;
     const rows = when.at === 0 ? [] : await liveProposals(ledger, when.at);
     const discrepancies = compareTold(answer, rows);
     return discrepancies.length === 0 ? { kind: "same", asOf } : { kind: "different", asOf, discrepancies };

@@ -9,19 +9,19 @@
  */
 
 import { FormatError } from "../../../shared/assert.ts";
-import { toHex, toUtf8 } from "../../../shared/bytes.ts";
+import { toHex } from "../../../shared/bytes.ts";
 import { parseLedgerSignatureHeader } from "../../../shared/crypto/cose_headers.ts";
 import { nodeIdOf } from "../../../shared/crypto/identifiers.ts";
 import type { Primitives } from "../../../shared/crypto/primitives.ts";
 import { type Certificate, isSignedBy, parseCertificatePem, publicKeyOf } from "../../../shared/crypto/x509.ts";
-import { leafOf, NO_CLAIMS } from "../../../shared/merkle/leaf.ts";
-import { foldPath, type MerklePath } from "../../../shared/merkle/path.ts";
 import { verifyCoseReceipt } from "../../../shared/receipt/cose_receipt.ts";
-import { type Expected, txIdOf } from "../../../shared/receipt/expected.ts";
+import type { Expected } from "../../../shared/receipt/expected.ts";
 import { verifyReceipt } from "../../../shared/receipt/verify_receipt.ts";
-import { formatTxId, type TxId } from "../../../shared/tx_id.ts";
-import type { StepResult } from "../../../shared/verdict.ts";
-import type { ReadReceipt } from "./read_receipts.ts";
+import { formatTxId } from "../../../shared/tx_id.ts";
+import type { ReadableReceipt } from "./read_receipts.ts";
+import { notesOf, notProved, reading } from "./receipt_notes.ts";
+import { CLAIMS, type DrawnPath, pathsOf } from "./receipt_path.ts";
+import { described, failedStep, type ReceiptStep } from "./receipt_steps.ts";
 
 /** A service whose certificate is at hand. */
 export interface KnownService {
@@ -29,31 +29,6 @@ export interface KnownService {
   /** pinned: a person decided to trust it. open: the ledger that is open has it. given: somebody gave the certificate. */
   readonly known: "pinned" | "open" | "given";
   readonly name: string;
-}
-
-export interface ReceiptStep {
-  readonly name: string;
-  /** For people: what is asked here. */
-  readonly title: string;
-  readonly result: StepResult | "not reached";
-  readonly detail: string;
-  /** What went in, by name. */
-  readonly inputs: Readonly<Record<string, string>>;
-  /** What a failure mostly means. */
-  readonly meaning?: string;
-}
-
-/** A leaf and its way up; hashes in hex. */
-export interface DrawnPath {
-  readonly txId: TxId | undefined;
-  readonly leaf: string;
-  /** Whose digest is among the parts, such as "ce:2.24:6cc9…". */
-  readonly commitEvidence?: string;
-  /** What the leaf is the hash of; none where it stands for itself. */
-  readonly parts: readonly { readonly name: string; readonly hash: string }[];
-  /** From the leaf upwards, each with the node that it leads to. */
-  readonly steps: readonly { readonly side: "left" | "right"; readonly hash: string; readonly node: string }[];
-  readonly root: string;
 }
 
 export interface JudgedReceipt {
@@ -74,12 +49,10 @@ export interface JudgedReceipt {
   readonly notProved: readonly string[];
 }
 
-type Readable = Exclude<ReadReceipt, { kind: "unreadable" }>;
-
 /** Never throws on what comes from outside. @param nowMs for notes about certificates that have ended */
 export function judgeReceipt(
   given: Primitives,
-  read: Readable,
+  read: ReadableReceipt,
   services: readonly KnownService[],
   expected: Expected,
   nowMs: number,
@@ -106,7 +79,7 @@ export function judgeReceipt(
     paths,
     ...(identity !== undefined && { serviceIdentity: identity }),
     ...(read.kind === "JSON" && { nodeId: read.receipt.nodeId }),
-    notes: notesOf(read, found, paths, nowMs),
+    notes: notesOf(read, found?.certificate, paths, nowMs),
     notProved: notProved(read, expected),
   };
 }
@@ -130,7 +103,7 @@ type Certified = KnownService & { readonly certificate: Certificate };
 /** The service that issued the node's certificate, or the oldest key's that the receipt brings along. */
 function serviceOfJson(
   primitives: Primitives,
-  { receipt }: Extract<Readable, { kind: "JSON" }>,
+  { receipt }: Extract<ReadableReceipt, { kind: "JSON" }>,
   services: readonly Certified[],
 ): Certified | undefined {
   const found = reading(() => {
@@ -145,7 +118,7 @@ function serviceOfJson(
 
 /** The service whose key the receipt names. */
 function serviceOfCose(
-  { receipt }: Extract<Readable, { kind: "COSE" }>,
+  { receipt }: Extract<ReadableReceipt, { kind: "COSE" }>,
   services: readonly Certified[],
 ): Certified | undefined {
   const header = reading(() => parseLedgerSignatureHeader(receipt.message));
@@ -155,7 +128,7 @@ function serviceOfCose(
 
 function jsonSteps(
   primitives: Primitives,
-  { receipt }: Extract<Readable, { kind: "JSON" }>,
+  { receipt }: Extract<ReadableReceipt, { kind: "JSON" }>,
   service: Certified | undefined,
   expected: Expected,
   paths: readonly DrawnPath[],
@@ -180,7 +153,7 @@ function jsonSteps(
 
 function jsonInputs(
   name: string,
-  receipt: Extract<Readable, { kind: "JSON" }>["receipt"],
+  receipt: Extract<ReadableReceipt, { kind: "JSON" }>["receipt"],
   service: Certified | undefined,
   expected: Expected,
   path: DrawnPath | undefined,
@@ -201,7 +174,7 @@ function jsonInputs(
 
 function coseSteps(
   primitives: Primitives,
-  { receipt }: Extract<Readable, { kind: "COSE" }>,
+  { receipt }: Extract<ReadableReceipt, { kind: "COSE" }>,
   service: Certified | undefined,
   expected: Expected,
   paths: readonly DrawnPath[],
@@ -336,60 +309,6 @@ function trustStep(service: Certified | undefined): ReceiptStep {
   };
 }
 
-const TITLES: Readonly<Record<string, string>> = {
-  readable: "It can be read",
-  certificate: "The certificate can be read",
-  leaf: "The leaf is made of this transaction",
-  path: "The path fits to the transaction",
-  root: "The path leads to a root",
-  signature: "The root is signed",
-  algorithm: "The algorithm is that of the key",
-  key: "The key is the service's",
-  node: "The signer is the node that is named",
-  endorsement: "An older key of the service vouches for the signer",
-  service: "The service vouches for the signer",
-  claims: "The claims are those that were given",
-  transaction: "The transaction is the one asked for",
-  trust: "The service is one that you trust",
-};
-
-const MEANINGS: Readonly<Record<string, string>> = {
-  leaf: "A digest by itself proves that something was hashed, and not which transaction",
-  path: "The proof was cut or belongs to another transaction: fetch the receipt again",
-  root: "Proofs were put together that do not belong together",
-  signature:
-    "Something that leads to the root was changed, or the signature was: the receipt was tampered with or damaged",
-  node: "The certificate was exchanged for that of another node",
-  endorsement: "A certificate in the chain was exchanged; nodes may not vouch for nodes",
-  service: "It is a receipt of another service",
-  key: "It is a receipt of another service",
-  claims:
-    "The receipt is genuine, and is for other claims than those that were given: they were changed, or it is the receipt of another request",
-  transaction: "The receipt is genuine, and is for another transaction than the one asked for",
-};
-
-/** Details of `shared/receipt` that say what should be, said as it is. */
-const FAILED_DETAILS: Readonly<Record<string, string>> = {
-  signature: "the root that the leaf and the path lead to is not what this key signed",
-  endorsement: "the next certificate is not that of an authority which signed it",
-  algorithm: "the receipt names another algorithm than that of the service's key",
-};
-
-function described(
-  name: string,
-  result: StepResult,
-  told: string,
-  inputs: Readonly<Record<string, string>> = {},
-): ReceiptStep {
-  const meaning = result === "failed" ? MEANINGS[name] : undefined;
-  const detail = (result === "failed" ? FAILED_DETAILS[name] : undefined) ?? told;
-  return { name, title: TITLES[name] ?? name, result, detail, inputs, ...(meaning !== undefined && { meaning }) };
-}
-
-function failedStep(name: string, detail: string): ReceiptStep {
-  return described(name, "failed", detail);
-}
-
 /** What comes after a failure is not reached: nothing of it would mean anything. */
 function upToFirstFailure(steps: readonly ReceiptStep[]): readonly ReceiptStep[] {
   const failed = steps.findIndex(({ result }) => result === "failed");
@@ -409,117 +328,4 @@ function verdictOf(steps: readonly ReceiptStep[]): Pick<JudgedReceipt, "verdict"
   return trust.result === "verified"
     ? { verdict: "verified", reason: trust.detail }
     : { verdict: "not pinned", reason: trust.detail };
-}
-
-const CLAIMS = "claims digest";
-
-/** The way from each leaf to its root. @throws FormatError */
-function pathsOf(primitives: Primitives, read: Readable): readonly DrawnPath[] {
-  if (read.kind === "COSE") {
-    return read.receipt.proofs.map((proof) => drawn(primitives, { kind: "components", ...proof }, proof.path));
-  }
-  return [drawn(primitives, read.receipt.leaf, read.receipt.proof)];
-}
-
-function drawn(
-  primitives: Primitives,
-  leaf: Extract<Readable, { kind: "JSON" }>["receipt"]["leaf"],
-  path: MerklePath,
-): DrawnPath {
-  let node: Uint8Array;
-  const parts: { name: string; hash: string }[] = [];
-  let txId: TxId | undefined;
-  if (leaf.kind === "digest") node = leaf.digest;
-  else {
-    const commitEvidenceDigest = primitives.sha256(toUtf8(leaf.commitEvidence));
-    txId = txIdOf(leaf.commitEvidence);
-    parts.push(
-      { name: "write set digest", hash: toHex(leaf.writeSetDigest) },
-      { name: "commit evidence digest", hash: toHex(commitEvidenceDigest) },
-    );
-    if (leaf.claimsDigest !== undefined) parts.push({ name: CLAIMS, hash: toHex(leaf.claimsDigest) });
-    node = leafOf(primitives, {
-      writeSetDigest: leaf.writeSetDigest,
-      commitEvidenceDigest,
-      claimsDigest: leaf.claimsDigest,
-    });
-  }
-  const first = toHex(node);
-  const steps = path.map((step) => {
-    node = foldPath(primitives, node, [step]);
-    return { side: step.side, hash: toHex(step.hash), node: toHex(node) };
-  });
-  return {
-    txId,
-    leaf: first,
-    parts,
-    steps,
-    root: toHex(node),
-    ...(leaf.kind === "components" && { commitEvidence: leaf.commitEvidence }),
-  };
-}
-
-function notesOf(
-  read: Readable,
-  service: Certified | undefined,
-  paths: readonly DrawnPath[],
-  nowMs: number,
-): readonly string[] {
-  const notes: string[] = [];
-  if (read.kind === "JSON") {
-    const node = reading(() => parseCertificatePem(read.receipt.certificatePem));
-    if (!(node instanceof FormatError)) notes.push(...dateNotes("certificate of the node that signed", node, nowMs));
-    if (read.receipt.leaf.kind === "digest") {
-      notes.push(
-        "It is the receipt of a signature transaction, which proves a signed root alone and names no transaction.",
-      );
-    }
-  } else {
-    const header = reading(() => parseLedgerSignatureHeader(read.receipt.message));
-    if (!(header instanceof FormatError)) {
-      const time = new Date(header.issuedAtSeconds * 1000).toISOString().replace(".000", "");
-      notes.push(`The root was signed in transaction ${formatTxId(header.txId)}, at ${time} by the signer's clock.`);
-    }
-  }
-  if (service !== undefined) notes.push(...dateNotes("certificate of the service", service.certificate, nowMs));
-  const claims = paths[0]?.parts.find(({ name }) => name === CLAIMS)?.hash;
-  if (claims === toHex(NO_CLAIMS)) notes.push("The application made no claims about this transaction.");
-  return notes;
-}
-
-function dateNotes(what: string, { notBeforeMs, notAfterMs }: Certificate, nowMs: number): string[] {
-  const day = (ms: number) => new Date(ms).toISOString().slice(0, 10);
-  if (notAfterMs < nowMs) {
-    return [
-      `The ${what} ended on ${
-        day(notAfterMs)
-      }. That refuses nothing: a receipt proves what was signed then, and is kept ` +
-      "for longer than certificates last.",
-    ];
-  }
-  return notBeforeMs > nowMs ? [`The ${what} begins on ${day(notBeforeMs)}, which is still to come.`] : [];
-}
-
-function notProved({ kind }: Readable, { claimsDigest, txId }: Expected): readonly string[] {
-  return [
-    ...(claimsDigest === undefined
-      ? ["What the transaction did: the receipt holds digests. Give the claims of the application to compare with."]
-      : []),
-    ...(txId === undefined ? ["That it is the transaction that you mean: give its TxID to compare with."] : []),
-    "That what the transaction wrote still stands: a later one may have changed it.",
-    "That the application was right, or did what it says: read its code, and who allowed it.",
-    kind === "JSON"
-      ? "When it was committed: no time is signed in a receipt of this kind."
-      : "When it was committed, but for the clock of the node that signed.",
-    "That the service runs on protected hardware: that is what Attestation is for.",
-  ];
-}
-
-function reading<T>(read: () => T): T | FormatError {
-  try {
-    return read();
-  } catch (error) {
-    if (error instanceof FormatError) return error;
-    throw error;
-  }
 }

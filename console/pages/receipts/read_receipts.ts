@@ -18,6 +18,8 @@ export type ReadReceipt =
   | { readonly kind: "COSE"; readonly name: string; readonly bytes: Uint8Array; readonly receipt: CoseReceipt }
   | { readonly kind: "unreadable"; readonly name: string; readonly bytes: Uint8Array; readonly problem: Problem };
 
+export type ReadableReceipt = Exclude<ReadReceipt, { kind: "unreadable" }>;
+
 /** First byte of a tagged COSE_Sign1; JSON begins with a brace. */
 const COSE_TAG = 0xd2;
 

@@ -7,7 +7,9 @@
 
 import type { Seqno } from "../../../shared/tx_id.ts";
 import type { LedgerApi, ServiceFacts } from "../../ledger/protocol.ts";
-import type { DrawnPath, JudgedReceipt, ReceiptStep } from "./judge_receipt.ts";
+import type { JudgedReceipt } from "./judge_receipt.ts";
+import type { DrawnPath } from "./receipt_path.ts";
+import type { ReceiptStep } from "./receipt_steps.ts";
 
 export type AskedLedger = Pick<LedgerApi, "transaction" | "proof">;
 

@@ -14,7 +14,8 @@ import { KIND_OF_RESULT, Verdict } from "../../parts/verdict.tsx";
 import { linkTo } from "../../routes.ts";
 import { connection, ledgerState } from "../../service/session.ts";
 import { type CheckedReceipt, VERDICT_LOOK } from "./checked_receipt.ts";
-import type { JudgedReceipt, ReceiptStep } from "./judge_receipt.ts";
+import type { JudgedReceipt } from "./judge_receipt.ts";
+import type { ReceiptStep } from "./receipt_steps.ts";
 import { receiptForLink } from "./read_receipts.ts";
 import { findInLedger } from "./receipt_in_ledger.ts";
 

@@ -19,7 +19,7 @@ import {
   silence,
   withoutEntry,
 } from "./lying_node.ts";
-import { connectByRelay, goTo, isFollowing, look, type Stage, stageTest } from "./stage.ts";
+import { connectByRelay, goTo, isFollowing, look, RunningRelay, type Stage, stageTest } from "./stage.ts";
 
 /** Stands in the open proposal; another name of the same length is put in. */
 const NAME = "Ursula";
@@ -37,15 +37,19 @@ const LEDGER_SCREENS = [
   "#/apps",
 ];
 
-async function lyingPage(stage: Stage): Promise<{ page: Page; node: LyingNode }> {
+async function lyingPage(stage: Stage, relay = stage.relay): Promise<{ page: Page; node: LyingNode }> {
   let node: LyingNode | undefined;
-  const page = await stage.page({ prepare: async (context) => node = await LyingNode.between(context) });
+  const page = await stage.page({ prepare: async (context) => node = await LyingNode.between(context) }, relay);
   return { page, node: node! };
 }
 
 /** Connects to a node that tells this lie from the beginning. */
-async function connectedToLie(stage: Stage, lie: Lie): Promise<{ page: Page; node: LyingNode }> {
-  const { page, node } = await lyingPage(stage);
+async function connectedToLie(
+  stage: Stage,
+  lie: Lie,
+  relay = stage.relay,
+): Promise<{ page: Page; node: LyingNode }> {
+  const { page, node } = await lyingPage(stage, relay);
   await page.getByRole("button", { name: /^Connect to https:/ }).waitFor();
   node.tell(lie);
   await page.getByRole("button", { name: /^Connect to https:/ }).click();
@@ -65,20 +69,20 @@ async function isStopped(page: Page, node: LyingNode, forbidden: string): Promis
   }
 }
 
-stageTest("the page catches a node that lies about its ledger", ["--nodes", "3"], async (stage, t) => {
+stageTest("the page catches a node that lies about its ledger", ["--nodes", "3"], async (stage, step) => {
   const cert = await Deno.readTextFile(stage.credential("user0_cert.pem"));
   const open = await stage.propose("member0", { name: "set_user", args: { cert, user_data: { name: NAME } } });
   await stage.member("member1", "vote", open, "--no");
   const { page, node } = await lyingPage(stage);
   await connectByRelay(page);
 
-  await t.step("told the truth, the proposal is there, and the node's word is the ledger's", async () => {
+  await step("told the truth, the proposal is there, and the node's word is the ledger's", async () => {
     await goTo(page, `#/proposal/${open}`);
     await page.getByText(NAME).first().waitFor();
     await page.getByText("The node shows others the same text and ballots").waitFor();
   });
 
-  await t.step("the API shows another text of a proposal", async () => {
+  await step("the API shows another text of a proposal", async () => {
     node.tell(at(/^\/gov\//, instead(NAME, OTHER_NAME)));
     await goTo(page, "#/proposals");
     await goTo(page, `#/proposal/${open}`);
@@ -88,7 +92,7 @@ stageTest("the page catches a node that lies about its ledger", ["--nodes", "3"]
     await look(page, "lie_api_proposal_text");
   });
 
-  await t.step("the API shows another ballot", async () => {
+  await step("the API shows another ballot", async () => {
     node.tell(at(/^\/gov\/.*\/ballots\//, instead("false", "true ")));
     await goTo(page, "#/proposals");
     await goTo(page, `#/proposal/${open}`);
@@ -96,7 +100,7 @@ stageTest("the page catches a node that lies about its ledger", ["--nodes", "3"]
     node.assertTold();
   });
 
-  await t.step("the API holds a ballot back", async () => {
+  await step("the API holds a ballot back", async () => {
     node.tell(at(/^\/gov\/.*\/ballots\//, nonsense("{}", "application/json", 404)));
     await goTo(page, "#/proposals");
     await goTo(page, `#/proposal/${open}`);
@@ -104,7 +108,7 @@ stageTest("the page catches a node that lies about its ledger", ["--nodes", "3"]
     node.assertTold();
   });
 
-  await t.step("the API holds a proposal back", async () => {
+  await step("the API holds a proposal back", async () => {
     node.tell(at(/^\/gov\/members\/proposals\?/, otherJson(() => ({ value: [] }))));
     await goTo(page, "#/overview");
     await goTo(page, "#/proposals");
@@ -114,7 +118,7 @@ stageTest("the page catches a node that lies about its ledger", ["--nodes", "3"]
     await look(page, "lie_api_proposal_withheld");
   });
 
-  await t.step("the API says that a proposal was accepted", async () => {
+  await step("the API says that a proposal was accepted", async () => {
     const accepted = (told: { value: { proposalState: string }[] }) =>
       told.value.forEach((each) => each.proposalState = "Accepted");
     node.tell(at(/^\/gov\/members\/proposals\?/, otherJson(accepted)));
@@ -124,18 +128,18 @@ stageTest("the page catches a node that lies about its ledger", ["--nodes", "3"]
     node.assertTold();
   });
 
-  await t.step("an entry has another text of a proposal", async () => {
+  await step("an entry has another text of a proposal", async () => {
     const { page, node } = await connectedToLie(stage, at(/entries/, instead(NAME, OTHER_NAME)));
     await isStopped(page, node, OTHER_NAME);
     await look(page, "lie_entry_changed");
   });
 
-  await t.step("an entry has another value of a table, and so has the API", async () => {
+  await step("an entry has another value of a table, and so has the API", async () => {
     const { page, node } = await connectedToLie(stage, instead("member0", "member9"));
     await isStopped(page, node, "member9");
   });
 
-  await t.step("an entry is left out", async () => {
+  await step("an entry is left out", async () => {
     const { page, node } = await connectedToLie(stage, withoutEntry(12));
     await page.getByRole("banner").getByText(/^Stopped: (LedgerRefused|NodeNonsense)$/).waitFor();
     node.assertTold();
@@ -145,9 +149,11 @@ stageTest("the page catches a node that lies about its ledger", ["--nodes", "3"]
 stageTest(
   "the page remembers what it verified, and stops at an older state or another branch",
   [],
-  async (stage, t) => {
+  async (stage, step) => {
     const [first, second] = branches();
-    const { page, node } = await connectedToLie(stage, otherLedger(first));
+    // This one was given no certificate of the service: only what the page remembers speaks against the node.
+    await using relay = await RunningRelay.start("--node", stage.sandbox.webUrl);
+    const { page, node } = await connectedToLie(stage, otherLedger(first), relay);
     await isFollowing(page);
     await page.getByLabel("Name", { exact: true }).fill("The consortium");
     await page.getByRole("button", { name: "Pin this service" }).click();
@@ -159,7 +165,7 @@ stageTest(
       await goTo(page, "#/connect");
       await page.getByRole("button", { name: /^Connect to https:/ }).click();
     };
-    await t.step("last week's state", async () => {
+    await step("last week's state", async () => {
       await reconnected(otherLedger(first.slice(0, -2)));
       await page.getByRole("heading", { level: 1, name: /^Stop:/ }).waitFor();
       await problem(page, "LedgerOlderThanPinned").waitFor();
@@ -167,17 +173,35 @@ stageTest(
       await page.getByRole("heading", { level: 1, name: /^Stop:/ }).waitFor();
       await look(page, "lie_older_state");
     });
-    await t.step("another branch", async () => {
+    await step("another branch", async () => {
       await reconnected(otherLedger(second));
       await problem(page, "LedgerForked").waitFor();
       await look(page, "lie_other_branch");
     });
-    await t.step("another service", async () => {
+    await step("another service", async () => {
       await reconnected(otherLedger(branches("another")[0]));
       await problem(page, "IdentityChanged").waitFor();
       await look(page, "lie_other_service");
     });
-    await t.step("what was verified, and more", async () => {
+    await step("another branch, for somebody who imports the pin of the first", async () => {
+      const saved = page.waitForEvent("download");
+      await goTo(page, "#/connect");
+      await page.getByRole("button", { name: "Export the pin of The consortium" }).click();
+      const pin = await (await saved).path();
+      const { page: hers, node: said } = await lyingPage(stage, relay);
+      const chooser = hers.waitForEvent("filechooser");
+      await hers.getByRole("button", { name: "Import a pin file" }).click();
+      await (await chooser).setFiles(pin);
+      await hers.getByText("What is opened next must continue the signature").waitFor();
+      said.tell(otherLedger(second));
+      await hers.getByRole("button", { name: /^Connect to https:/ }).click();
+      await problem(hers, "LedgerForked").waitFor();
+    });
+    await step("another service than that of the certificate which the relay was given", async () => {
+      const { page } = await connectedToLie(stage, otherLedger(first));
+      await problem(page, "IdentityChanged").waitFor();
+    });
+    await step("what was verified, and more", async () => {
       await reconnected(otherLedger(first));
       await isFollowing(page);
       await page.getByText("Pinned as “The consortium”").waitFor();
@@ -195,17 +219,17 @@ function branches(seed = "two branches"): readonly [readonly Uint8Array[], reado
   return [make("one user"), make("another user")];
 }
 
-stageTest("a node that says nothing, or nonsense, is told for what it does", [], async (stage, t) => {
+stageTest("a node that says nothing, or nonsense, is told for what it does", [], async (stage, step) => {
   // It takes a while until a page may say that nobody answers.
   const silent = await connectedToLie(stage, silence);
-  await t.step("nonsense for a ledger", async () => {
+  await step("nonsense for a ledger", async () => {
     const { page, node } = await connectedToLie(stage, at(/entries/, nonsense("<h1>It works!</h1>")));
     await page.getByRole("banner").getByText("Stopped: NodeNonsense").waitFor();
     node.assertTold();
     await goTo(page, "#/settings");
     await page.getByRole("heading", { level: 1 }).waitFor();
   });
-  await t.step("nonsense for everything else", async () => {
+  await step("nonsense for everything else", async () => {
     const { page, node } = await lyingPage(stage);
     await connectByRelay(page);
     node.tell(at(/^(?!\/node\/(commit|ledger))/, nonsense("[[[[", "application/json")));
@@ -214,7 +238,7 @@ stageTest("a node that says nothing, or nonsense, is told for what it does", [],
       assert.equal(await page.getByText("This screen failed").count(), 0, fragment);
     }
   });
-  await t.step("silence", async () => {
+  await step("silence", async () => {
     const { page, node } = silent;
     await page.getByText("NodeSilent").first().waitFor();
     node.assertTold();

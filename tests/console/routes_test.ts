@@ -37,11 +37,11 @@ async function lookAtEach(page: Page, state: string, routes: readonly (readonly 
 
 const BARE = PAGE_LIST.map(([name]) => [name, `#/${name}`] as const);
 
-stageTest("every screen is whole, with nothing open and with a service", ["--nodes", "1"], async (stage, t) => {
+stageTest("every screen is whole, with nothing open and with a service", ["--nodes", "1"], async (stage, step) => {
   const page = await stage.page();
-  await t.step("nothing is open", () => lookAtEach(page, "empty", BARE));
+  await step("nothing is open", () => lookAtEach(page, "empty", BARE));
 
-  await t.step("a service is open", async () => {
+  await step("a service is open", async () => {
     const open = await stage.propose("member0", { name: "set_user", args: await aCertificate(stage) });
     const decided = await stage.propose("member1", { name: "set_recovery_threshold", args: { recovery_threshold: 1 } });
     await stage.member("member0", "vote", decided, "--yes");

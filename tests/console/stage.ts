@@ -87,8 +87,8 @@ export class Stage implements AsyncDisposable {
   }
 
   /** The page in a new profile, from the relay, which its user trusts. */
-  async page(options: PageOptions = {}): Promise<Page> {
-    return await openPage(this.browser, this.relay.url, this.problems, options);
+  async page(options: PageOptions = {}, relay = this.relay): Promise<Page> {
+    return await openPage(this.browser, relay.url, this.problems, options);
   }
 
   /** From the node that it judges. Whoever goes there has told the browser to take the certificate. */
@@ -230,16 +230,21 @@ export function browserTest(name: string, test: (t: Deno.TestContext) => Promise
   });
 }
 
+/** A part of a test's story: when it fails, what would have come after it is left out. */
+export type Step = (name: string, part: () => Promise<void>) => Promise<void>;
+
 /** The same with a stage of its own, on which nothing may happen that must not. */
 export function stageTest(
   name: string,
   options: readonly string[],
-  test: (stage: Stage, t: Deno.TestContext) => Promise<void>,
+  test: (stage: Stage, step: Step) => Promise<void>,
 ): void {
   browserTest(name, async (t) => {
     await using stage = await Stage.open(...options);
     try {
-      await test(stage, t);
+      await test(stage, async (part, body) => {
+        if (!await t.step(part, body)) throw new Error(`The story ended at "${part}"`);
+      });
     } catch (error) {
       await lookAtFailure(stage, name);
       throw error;
@@ -286,19 +291,4 @@ export async function violationsOf(page: Page, where: string): Promise<readonly 
 /** How far the page can be scrolled sideways: nothing may stand out. */
 export async function overflowOf(page: Page): Promise<number> {
   return await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
-}
-
-/** Presses Tab until what has this name, or text, has the focus: for tests that only use the keyboard. */
-export async function focusByTab(page: Page, name: string | RegExp, maxStops = 200): Promise<void> {
-  for (let i = 0; i < maxStops; i++) {
-    await page.keyboard.press("Tab");
-    const label = await page.evaluate(() => {
-      const element = document.activeElement as HTMLElement | null;
-      const labels = (element as HTMLInputElement | null)?.labels;
-      return (element?.getAttribute("aria-label") ?? (labels?.length ? labels[0]!.textContent : element?.textContent) ??
-        "").replaceAll(/\s+/g, " ").trim();
-    });
-    if (typeof name === "string" ? label === name : name.test(label)) return;
-  }
-  throw new Error(`Cannot reach ${name} by ${maxStops} presses of Tab`);
 }

@@ -9,11 +9,16 @@
  */
 
 import { FormatError } from "../../../shared/assert.ts";
-import { toHex } from "../../../shared/bytes.ts";
+import { equalBytes, toHex } from "../../../shared/bytes.ts";
 import { parseLedgerSignatureHeader } from "../../../shared/crypto/cose_headers.ts";
 import { nodeIdOf } from "../../../shared/crypto/identifiers.ts";
 import type { Primitives } from "../../../shared/crypto/primitives.ts";
 import { type Certificate, isSignedBy, parseCertificatePem, publicKeyOf } from "../../../shared/crypto/x509.ts";
+import {
+  authorityKeyIdentifier,
+  keyIdentifierOf,
+  subjectKeyIdentifier,
+} from "../../../shared/crypto/x509_extensions.ts";
 import { verifyCoseReceipt } from "../../../shared/receipt/cose_receipt.ts";
 import type { Expected } from "../../../shared/receipt/expected.ts";
 import { verifyReceipt } from "../../../shared/receipt/verify_receipt.ts";
@@ -108,12 +113,20 @@ function serviceOfJson(
 ): Certified | undefined {
   const found = reading(() => {
     const signed = parseCertificatePem(receipt.serviceEndorsementsPem.at(-1) ?? receipt.certificatePem);
-    return services.find(({ certificate }) => {
-      const isIssuer = reading(() => isSignedBy(primitives, signed, publicKeyOf(certificate)));
-      return isIssuer === true;
-    });
+    const issuer = services.find(({ certificate }) =>
+      reading(() => isSignedBy(primitives, signed, publicKeyOf(certificate))) === true
+    );
+    // Also where it only says so: then it is a forged or damaged certificate of that service, and not one of another.
+    return issuer ?? services.find(({ certificate }) => namesAsIssuer(signed, certificate));
   });
   return found instanceof FormatError ? undefined : found;
+}
+
+/** By the key identifiers of both (RFC 5280 §4.2.1.1): every service has the same name. */
+function namesAsIssuer(signed: Certificate, service: Certificate): boolean {
+  const wanted = authorityKeyIdentifier(signed.extensions);
+  const own = subjectKeyIdentifier(service.extensions) ?? keyIdentifierOf(service.spki);
+  return wanted !== undefined && equalBytes(wanted, own);
 }
 
 /** The service whose key the receipt names. */

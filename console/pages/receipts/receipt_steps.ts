@@ -43,7 +43,7 @@ const MEANINGS: Readonly<Record<string, string>> = {
     "Something that leads to the root was changed, or the signature was: the receipt was tampered with or damaged",
   node: "The certificate was exchanged for that of another node",
   endorsement: "A certificate in the chain was exchanged; nodes may not vouch for nodes",
-  service: "It is a receipt of another service",
+  service: "The certificate says that the service issued it, and the service did not: it was altered or forged",
   key: "It is a receipt of another service",
   claims:
     "The receipt is genuine, and is for other claims than those that were given: they were changed, or it is the receipt of another request",
@@ -52,6 +52,7 @@ const MEANINGS: Readonly<Record<string, string>> = {
 
 /** Details of `shared/receipt` that say what should be, said as it is. */
 const FAILED_DETAILS: Readonly<Record<string, string>> = {
+  service: "the service's key did not sign the certificate that names it",
   signature: "the root that the leaf and the path lead to is not what this key signed",
   endorsement: "the next certificate is not that of an authority which signed it",
   algorithm: "the receipt names another algorithm than that of the service's key",

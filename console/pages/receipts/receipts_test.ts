@@ -112,6 +112,16 @@ teamTest("judgeReceipt() refuses a tampered receipt at the right step, and reach
         leaf.commit_evidence = leaf.commit_evidence!.replace("ce:2.16:", "ce:2.17:");
       }),
     ],
+    // The last bytes of a certificate are its signature by the service.
+    [
+      "service",
+      changed((json) => {
+        const lines = (json.cert as string).trimEnd().split("\n");
+        const last = lines.at(-2)!;
+        lines[lines.length - 2] = last.slice(0, 4) + (last[4] === "A" ? "B" : "A") + last.slice(5);
+        json.cert = lines.join("\n") + "\n";
+      }),
+    ],
     ["node", changed((json) => json.node_id = flipped(json.node_id as string))],
     [
       "leaf",

@@ -49,7 +49,7 @@ export function MerklePath({ leaf, leafParts = [], path, root, signedBy, isSigne
             </Verdict>
           )}
       </p>
-      <div class="scroll" tabIndex={0} role="region" aria-label="Drawing of the path">
+      <div class="scroll" tabindex={0} role="region" aria-label="Drawing of the path">
         <Drawing hashes={hashes} path={path.slice(0, hashes.length - 1)} isRoot={reached === root} />
       </div>
       <details open={path.length <= 4}>
@@ -155,7 +155,7 @@ function Node({ x, y, look, word, hash }: {
   readonly hash: string;
 }) {
   return (
-    <g class={look} tabIndex={0} role="img" aria-label={`${word}: ${hash}`}>
+    <g class={look} tabindex={0} role="img" aria-label={`${word}: ${hash}`}>
       <title>{`${word}: ${hash}`}</title>
       <rect
         class="path-box"

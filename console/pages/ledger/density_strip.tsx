@@ -31,12 +31,13 @@ export function DensityStrip(
   const now = Math.max(0, here ?? 0);
   return (
     <div class="stack-tight">
+      {/* In SVG the name of an attribute is taken as it is written: tabindex, not tabIndex. */}
       <svg
         class="strip"
         viewBox={`0 0 ${parts.length} ${HEIGHT}`}
         preserveAspectRatio="none"
         role="slider"
-        tabIndex={0}
+        tabindex={0}
         aria-label="Place in the ledger"
         aria-valuemin={1}
         aria-valuemax={parts.length}

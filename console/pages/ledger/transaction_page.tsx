@@ -10,7 +10,7 @@ import { ForeignText } from "../../parts/foreign_text.tsx";
 import { Hash } from "../../parts/hash.tsx";
 import { HexView } from "../../parts/hex_view.tsx";
 import { Icon } from "../../parts/icon.tsx";
-import { sizeText } from "../../parts/invisible.ts";
+import { sizeText, visibleText } from "../../parts/invisible.ts";
 import { MerklePath } from "../../parts/merkle_path.tsx";
 import { Facts, Page, Section } from "../../parts/page.tsx";
 import { Party, useNames } from "../../parts/party.tsx";
@@ -352,6 +352,7 @@ function Write({ write: { table, key, before, after, beforeSeqno }, seqno, isOpe
           <a href={linkTo("ledger", undefined, { q: keyFilterText(table, key) })}>All writes of this key</a>
           <button type="button" class="button" aria-expanded={isShown} onClick={() => setIsShown(!isShown)}>
             {isShown ? "Hide value" : "Show value"}
+            <span class="sr-only">of {visibleText(keyText(key).slice(0, 60))}</span>
           </button>
         </span>
       </div>
@@ -360,7 +361,7 @@ function Write({ write: { table, key, before, after, beforeSeqno }, seqno, isOpe
           before={before}
           after={after}
           table={table}
-          what={`${shortName(table)} ${keyText(key).slice(0, 40)}`}
+          what={visibleText(`${shortName(table)} ${keyText(key).slice(0, 40)}`)}
         />
       )}
     </div>

@@ -11,7 +11,7 @@ import { parseCoseSign1 } from "../../../shared/crypto/cose.ts";
 import { readMemberRequest, type ReadRequest } from "../../../shared/governance/member_request.ts";
 import { proposalWords } from "../../../shared/governance/proposal_words.ts";
 import { plainVote, shortId } from "../../../shared/governance/request_words.ts";
-import { NODES_INFO, PROPOSALS, SERVICE_INFO } from "../../../shared/governance/tables.ts";
+import { NODES_INFO, PROPOSALS, SERVICE_INFO, SIGNATURES } from "../../../shared/governance/tables.ts";
 import type { TransactionDetail } from "../../ledger/protocol.ts";
 
 export type NameOf = (id: string) => string;
@@ -44,14 +44,21 @@ export function summaryOf(
   if (request !== undefined) return requestSummary(request, nameOf);
   switch (transaction.kind) {
     case "signature":
-      return `A signature over everything before it${
-        transaction.proofSteps === undefined ? "" : `, covered in turn by ${transaction.proofSteps.signature.txId}`
-      }`;
+      return signatureSummary(transaction, nameOf);
     case "snapshot evidence":
       return "Evidence that a snapshot was made";
     default:
       return nodeSummary(transaction, nameOf) ?? serviceSummary(transaction) ?? writesSummary(transaction);
   }
+}
+
+function signatureSummary({ writes, proofSteps }: TransactionDetail, nameOf: NameOf): string {
+  const after = writes.find(({ table }) => table === SIGNATURES.name)?.after;
+  const node = after && memberOf(after, "node");
+  const by = node === undefined ? "" : ` by node ${nameOf(node)}`;
+  return `A signature${by} over everything before it${
+    proofSteps === undefined ? "" : `, covered in turn by ${proofSteps.signature.txId}`
+  }`;
 }
 
 function requestSummary({ request, signer }: ReadRequest, nameOf: NameOf): string {

@@ -105,3 +105,8 @@ Deno.test("a request that is none is left to the writes", () => {
   });
   assert.equal(line(odd), "Wrote 1 key of public:a");
 });
+
+Deno.test("a signature is told by the node that made it", () => {
+  const writes = [write("public:ccf.internal.signatures", "x", '{"node":"1234ff","seqno":14}')];
+  assert.equal(line(transaction({ kind: "signature", writes })), "A signature by node 1234 over everything before it");
+});

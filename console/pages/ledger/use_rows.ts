@@ -23,7 +23,7 @@ export interface Rows<T> {
 /**
  * @param ask rows from the `offset`th on; no rows where only the total is wanted
  * @param list what list it is: another one is loaded afresh
- * @param version grows as rows are added at the end
+ * @param version another one: rows may have been added, or be others. What is in view stays until the new rows are here
  */
 export function useRows<T>(
   ask: (offset: number, count: number) => Promise<{ readonly total: number; readonly rows: readonly T[] }>,
@@ -35,21 +35,33 @@ export function useRows<T>(
     list: string;
     total: number | undefined;
     blocks: Map<number, readonly T[]>;
-    wanted: Set<number>;
+    /** Block → the version that is on its way. */
+    wanted: Map<number, number | string>;
+    version: number | string;
     problem: Problem | undefined;
     range: readonly [number, number];
   }>(undefined as never);
   if (state.current?.list !== list) {
-    state.current = { list, total: undefined, blocks: new Map(), wanted: new Set(), problem: undefined, range: [0, 0] };
+    state.current = {
+      list,
+      total: undefined,
+      blocks: new Map(),
+      wanted: new Map(),
+      version,
+      problem: undefined,
+      range: [0, 0],
+    };
   }
   const latestAsk = useRef(ask);
   latestAsk.current = ask;
 
   const load = useCallback((block: number) => {
     const here = state.current;
-    if (here.wanted.has(block)) return;
-    here.wanted.add(block);
+    const { version } = here;
+    if (here.wanted.get(block) === version) return;
+    here.wanted.set(block, version);
     latestAsk.current(block * BLOCK_ROWS, BLOCK_ROWS).then(({ total, rows }) => {
+      if (here.version !== version) return;
       here.total = total;
       here.problem = undefined;
       here.blocks.delete(block);
@@ -59,9 +71,9 @@ export function useRows<T>(
         here.blocks.delete(old);
       }
     }, (error) => {
-      here.problem = problemOf(error);
+      if (here.version === version) here.problem = problemOf(error);
     }).finally(() => {
-      here.wanted.delete(block);
+      if (here.wanted.get(block) === version) here.wanted.delete(block);
       if (state.current === here) redraw((n) => n + 1);
     });
   }, []);
@@ -79,12 +91,11 @@ export function useRows<T>(
 
   useEffect(() => {
     const here = state.current;
-    const end = Math.floor((here.total ?? 0) / BLOCK_ROWS);
-    // What was at the end may be longer now, and what is in view may be proved now.
-    load(end);
-    for (let block = Math.floor(here.range[0] / BLOCK_ROWS); block <= Math.floor(here.range[1] / BLOCK_ROWS); block++) {
-      load(block);
-    }
+    here.version = version;
+    const [first, last] = here.range.map((row) => Math.floor(row / BLOCK_ROWS)) as [number, number];
+    for (const block of here.blocks.keys()) if (block < first || block > last) here.blocks.delete(block);
+    load(Math.floor((here.total ?? 0) / BLOCK_ROWS));
+    for (let block = first; block <= last; block++) load(block);
   }, [list, version]);
 
   const here = state.current;

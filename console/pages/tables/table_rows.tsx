@@ -3,6 +3,7 @@
 import { useState } from "preact/hooks";
 import { linkTo } from "../../routes.ts";
 import { ForeignText } from "../../parts/foreign_text.tsx";
+import { headOf, visibleText } from "../../parts/invisible.ts";
 import { Section } from "../../parts/page.tsx";
 import { Empty, Loading, ProblemNote } from "../../parts/states.tsx";
 import { keyText, valueLine } from "../../parts/value_forms.ts";
@@ -15,14 +16,15 @@ import { keyLink } from "./table_links.ts";
 export function TableRows({ table, at }: { readonly table: string; readonly at: number }) {
   const { total, row, onRange, problem } = useRows(
     (offset, count) => ledger().table(table, { at, offset, count }),
-    `${table} ${at}`,
-    0,
+    table,
+    at,
   );
   const [chosen, setChosen] = useState<number | undefined>(undefined);
+  const name = visibleText(headOf(table, 120));
   const shown = chosen === undefined ? undefined : row(chosen);
   return (
     <Section
-      title={`${table.slice(0, 120)}`}
+      title={name}
       actions={<a class="button" href={linkTo("tables", undefined, { at })}>All tables</a>}
     >
       {problem !== undefined && <ProblemNote problem={problem} />}
@@ -36,7 +38,7 @@ export function TableRows({ table, at }: { readonly table: string; readonly at: 
         <>
           <p role="status">{total.toLocaleString()} {total === 1 ? "key" : "keys"} as of seqno {at}</p>
           <VirtualList
-            label={`Rows of ${table.slice(0, 120)}`}
+            label={`Rows of ${name}`}
             columns={[
               { label: "Key", width: "minmax(0, 2fr)" },
               { label: "Value", width: "minmax(0, 3fr)" },

@@ -8,6 +8,7 @@ import { useMemo, useState } from "preact/hooks";
 import { fromHex } from "../../../shared/bytes.ts";
 import { useLedger } from "../../hooks.ts";
 import type { ProofState, TableSummary } from "../../ledger/protocol.ts";
+import { CopyButton } from "../../parts/copy.tsx";
 import { ForeignText } from "../../parts/foreign_text.tsx";
 import { Icon } from "../../parts/icon.tsx";
 import { Page, Section } from "../../parts/page.tsx";
@@ -66,6 +67,7 @@ function Machine({ query, first, last }: {
     <Page
       title="Time machine"
       lead="Public tables as of any seqno, folded here from entries whose signatures were verified here."
+      actions={<CopyButton text={permalink(query, at)} what="a link to this moment" />}
     >
       <Section title="Moment">
         <MomentPicker
@@ -108,6 +110,11 @@ function Machine({ query, first, last }: {
       />
     </Page>
   );
+}
+
+/** Names the moment, also where the address follows the last one. */
+function permalink(query: URLSearchParams, at: number): string {
+  return `${location.href.split("#")[0]}${linkTo("tables", undefined, { ...Object.fromEntries(query), at })}`;
 }
 
 function keyOf(hex: string | null): Uint8Array | undefined {

@@ -28,7 +28,18 @@ export function rungsOf(rungs: readonly Rung[], only?: readonly RungName[]): rea
     title: RUNG_TITLES[rung.name],
     question: RUNG_QUESTIONS[rung.name],
     ...shownRung(rung),
-    ...(rung.verdict !== "not checked" && { details: <Steps rung={rung} /> }),
+    ...(rung.verdict !== "not checked" && {
+      details: (
+        <>
+          <Steps rung={rung} />
+          {rung.name === "network" && (
+            <p>
+              <a href={linkTo("audit")}>Decide again what members asked for</a>
+            </p>
+          )}
+        </>
+      ),
+    }),
   }));
 }
 

@@ -172,7 +172,8 @@ export function PinnedServices({ marked }: { readonly marked?: string | undefine
         ? <Empty>No service is pinned in this browser for this address of the page.</Empty>
         : services.map((service) => (
           <Remembered
-            key={service.genesisIdentity}
+            // Asked about by a link, it is shown anew, with the question open.
+            key={`${service.genesisIdentity} ${marked}`}
             service={service}
             isMarked={marked === service.genesisIdentity}
           />

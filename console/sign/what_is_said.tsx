@@ -8,6 +8,7 @@ import { CodeView } from "../parts/code_view.tsx";
 import { CopyButton } from "../parts/copy.tsx";
 import { ForeignText } from "../parts/foreign_text.tsx";
 import { Icon } from "../parts/icon.tsx";
+import { ShowAll } from "../parts/show_all.tsx";
 import type { Mismatch, Said, Signed } from "./said_and_signed.ts";
 
 const KIND_WORDS: Readonly<Record<MemberRequest["kind"], string>> = {
@@ -62,14 +63,14 @@ export function FormSays({ said, memberName }: { readonly said: Said; readonly m
         <CodeView text={request.ballot} language="javascript" label="Ballot, as the form has it" />
       )}
       {actions !== undefined && (
-        <ol class="stack-tight">
-          {actions.map(({ name, args }, i) => (
-            <li key={i} class="foreign">
+        <ShowAll of={actions} what="actions" wrap={(items) => <ol class="stack-tight">{items}</ol>}>
+          {({ name, args }) => (
+            <li class="foreign">
               <strong>{name}</strong>
               {args !== undefined && <p class="small">{valueWords(args)}</p>}
             </li>
-          ))}
-        </ol>
+          )}
+        </ShowAll>
       )}
       {actions === undefined && "proposal" in request && (
         <CodeView text={fromUtf8Lenient(request.proposal)} language="json" label="Proposal, as the form has it" />
@@ -100,9 +101,9 @@ export function BytesSay({ signed }: { readonly signed: Signed | undefined }) {
             ])}
           </dl>
           {signed.actions !== undefined && (
-            <ol class="stack-tight">
-              {signed.actions.map(({ name, args }, i) => (
-                <li key={i} class="foreign">
+            <ShowAll of={signed.actions} what="actions" wrap={(items) => <ol class="stack-tight">{items}</ol>}>
+              {({ name, args }) => (
+                <li class="foreign">
                   <strong>{name}</strong>
                   {args.length > 0 && (
                     <ul class="small">
@@ -115,8 +116,8 @@ export function BytesSay({ signed }: { readonly signed: Signed | undefined }) {
                     </ul>
                   )}
                 </li>
-              ))}
-            </ol>
+              )}
+            </ShowAll>
           )}
           {signed.text !== undefined && (
             <details>

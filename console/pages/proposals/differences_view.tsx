@@ -4,6 +4,7 @@ import { fromUtf8Lenient } from "../../../shared/bytes.ts";
 import { differencesOf } from "../../governance/differences.ts";
 import { useLedger } from "../../hooks.ts";
 import { DiffView } from "../../parts/diff_view.tsx";
+import { ShowAll } from "../../parts/show_all.tsx";
 import { Empty, Region } from "../../parts/states.tsx";
 import { readDraft } from "../compose/draft.ts";
 
@@ -31,16 +32,18 @@ export function DifferencesView({ text, at }: {
           : (
             <div class="stack">
               <p class="soft">Folded from the ledger, not asked of a node.</p>
-              {found.map(({ what, before, after }) => (
-                <div key={what} class="stack-tight">
-                  <h3 class="foreign">
-                    {what}
-                    {before === undefined && " (new)"}
-                    {after === undefined && " (removed)"}
-                  </h3>
-                  <DiffView before={before ?? ""} after={after ?? ""} label={`Changes of ${what}`} />
-                </div>
-              ))}
+              <ShowAll of={found} what="changes" wrap={(items) => items}>
+                {({ what, before, after }) => (
+                  <div class="stack-tight">
+                    <h3 class="foreign">
+                      {what}
+                      {before === undefined && " (new)"}
+                      {after === undefined && " (removed)"}
+                    </h3>
+                    <DiffView before={before ?? ""} after={after ?? ""} label={`Changes of ${what}`} />
+                  </div>
+                )}
+              </ShowAll>
             </div>
           )}
     </Region>

@@ -8,6 +8,7 @@ import { valueWords } from "../../../shared/governance/proposal_words.ts";
 import { type DryRunAnswer, simulationRows } from "../../governance/dry_run.ts";
 import { CodeView } from "../../parts/code_view.tsx";
 import { Facts } from "../../parts/page.tsx";
+import { ShowAll } from "../../parts/show_all.tsx";
 import { Empty } from "../../parts/states.tsx";
 import { Verdict } from "../../parts/verdict.tsx";
 import { linkTo } from "../../routes.ts";
@@ -141,34 +142,40 @@ function Changes({ answer: { changes, changesLeftOut, apply } }: { readonly answ
   }
   return (
     <>
-      <div class="scroll" tabIndex={0} role="region" aria-label="Table of changes">
-        <table class="change-table">
-          <thead>
-            <tr>
-              <th scope="col">Table and key</th>
-              <th scope="col">Before</th>
-              <th scope="col">After</th>
-            </tr>
-          </thead>
-          <tbody>
-            {changes.map(({ table, key, before, after }) => (
-              <tr key={`${table} ${key}`}>
-                <th scope="row" class="foreign">
-                  <a href={linkTo("tables", undefined, { table })}>{table}</a>
-                  <br />
-                  <code>{key}</code>
-                </th>
-                <td>
-                  <Value value={before} label={`${table} ${key} before`} />
-                </td>
-                <td>
-                  <Value value={after} label={`${table} ${key} after`} />
-                </td>
-              </tr>
-            ))}
-          </tbody>
-        </table>
-      </div>
+      <ShowAll
+        of={changes}
+        what="changes"
+        wrap={(rows) => (
+          <div class="scroll" tabIndex={0} role="region" aria-label="Table of changes">
+            <table class="change-table">
+              <thead>
+                <tr>
+                  <th scope="col">Table and key</th>
+                  <th scope="col">Before</th>
+                  <th scope="col">After</th>
+                </tr>
+              </thead>
+              <tbody>{rows}</tbody>
+            </table>
+          </div>
+        )}
+      >
+        {({ table, key, before, after }) => (
+          <tr>
+            <th scope="row" class="foreign">
+              <a href={linkTo("tables", undefined, { table })}>{table}</a>
+              <br />
+              <code>{key}</code>
+            </th>
+            <td>
+              <Value value={before} label={`${table} ${key} before`} />
+            </td>
+            <td>
+              <Value value={after} label={`${table} ${key} after`} />
+            </td>
+          </tr>
+        )}
+      </ShowAll>
       {changesLeftOut > 0 && <p class="soft">{changesLeftOut.toLocaleString()} more changes are not listed.</p>}
     </>
   );

@@ -12,6 +12,7 @@ import { Hash } from "../../parts/hash.tsx";
 import { Facts, Page, Section } from "../../parts/page.tsx";
 import { Party, useNames } from "../../parts/party.tsx";
 import { saveFile } from "../../parts/save_file.ts";
+import { ShowAll } from "../../parts/show_all.tsx";
 import { Empty, Region } from "../../parts/states.tsx";
 import { Tabs } from "../../parts/tabs.tsx";
 import { Time } from "../../parts/time.tsx";
@@ -200,9 +201,9 @@ function Actions({ record }: { readonly record: ProposalRecord }) {
           : words.actions.length === 0
           ? <p>No action at all.</p>
           : (
-            <ol class="stack-tight">
-              {words.actions.map(({ name, args }, i) => (
-                <li key={i}>
+            <ShowAll of={words.actions} what="actions" wrap={(items) => <ol class="stack-tight">{items}</ol>}>
+              {({ name, args }) => (
+                <li>
                   <strong class="foreign">{name}</strong>
                   {args.length === 0 ? <p class="soft">without arguments</p> : (
                     <dl class="facts action-words">
@@ -213,8 +214,8 @@ function Actions({ record }: { readonly record: ProposalRecord }) {
                     </dl>
                   )}
                 </li>
-              ))}
-            </ol>
+              )}
+            </ShowAll>
           )}
       </Section>
       {codes.map(({ what, source }) => (

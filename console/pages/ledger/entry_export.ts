@@ -6,6 +6,7 @@
  */
 
 import { formatChunkName, serialiseChunk } from "../../../shared/ledger/chunk.ts";
+import { FORCE_CHUNK_AFTER, FORCE_CHUNK_BEFORE, parseFrame } from "../../../shared/ledger/entry.ts";
 import type { EntryRow } from "../../ledger/protocol.ts";
 
 export type RowFormat = "csv" | "json" | "ndjson";
@@ -26,14 +27,31 @@ export function rowsFile(
   }
 }
 
-/** @param entries neighbouring entries, whole, from seqno `first` on */
-export function ledgerSlice(
-  first: number,
-  entries: readonly Uint8Array[],
-): { readonly name: string; readonly bytes: Uint8Array } {
-  const last = first + entries.length - 1;
-  const name = formatChunkName({ first, last, committed: true, recovery: false, ignored: false });
-  return { name, bytes: serialiseChunk(entries, true) };
+export interface LedgerFile {
+  readonly name: string;
+  readonly bytes: Uint8Array;
+}
+
+/**
+ * Entries may say that a file ends behind them, or begins with them, and verifying holds files to it: where they do, the
+ * range becomes several files.
+ *
+ * @param entries neighbouring entries, whole, from seqno `first` on
+ */
+export function ledgerSlice(first: number, entries: readonly Uint8Array[]): LedgerFile[] {
+  const files: LedgerFile[] = [];
+  let start = 0;
+  for (let i = 0; i < entries.length; i++) {
+    const next = entries[i + 1];
+    const isEnd = next === undefined || (parseFrame(entries[i]!).flags & FORCE_CHUNK_AFTER) !== 0 ||
+      (parseFrame(next).flags & FORCE_CHUNK_BEFORE) !== 0;
+    if (!isEnd) continue;
+    const range = { first: first + start, last: first + i };
+    const name = formatChunkName({ ...range, committed: true, recovery: false, ignored: false });
+    files.push({ name, bytes: serialiseChunk(entries.slice(start, i + 1), true) });
+    start = i + 1;
+  }
+  return files;
 }
 
 function plainRow({ timeMs, ...row }: EntryRow): Readonly<Record<string, unknown>> {

@@ -73,7 +73,9 @@ export function ExportDialog({ filter, total, onClose }: {
           <>
             <p>
               Every entry of the range, byte for byte, whatever is filtered. It opens here and with{" "}
-              <code>ledger verify</code> next to the files before it.
+              <code>ledger verify</code>{" "}
+              next to the files before it. Where an entry says that a file ends, another one begins, as in the ledger
+              itself.
             </p>
             <div class="row">
               <label class="field">
@@ -169,6 +171,5 @@ async function saveSlice(
     }
     onProgress(entries.length);
   }
-  const { name, bytes } = ledgerSlice(from, entries);
-  saveFile(name, bytes);
+  for (const { name, bytes } of ledgerSlice(from, entries)) saveFile(name, bytes);
 }

@@ -6,12 +6,13 @@
  */
 
 import { useEffect, useState } from "preact/hooks";
+import { anything, listOf, object, text } from "../../shared/json_shape.ts";
 import { parseCertificatePem } from "../../shared/crypto/x509.ts";
 import type { TrustReport } from "../../shared/trust/report.ts";
 import { useNode } from "../hooks.ts";
 import type { NodeEvidence } from "../ledger/protocol.ts";
 import { type Loaded, type Problem, ProblemError, problemOf } from "../problem.ts";
-import { jsonOf, type NodeApi, refusalOf } from "./node_api.ts";
+import { jsonOf, type NodeApi, refusalOf, shaped } from "./node_api.ts";
 import { connection, ledger, ledgerState, relayApi } from "./session.ts";
 
 /** What `GET /node/quotes` answers of each node, as far as it is looked at here: the rest is for the worker. */
@@ -21,6 +22,27 @@ export interface QuoteAnswer {
   readonly raw?: string;
   readonly endorsements?: string;
   readonly uvm_endorsements?: string;
+}
+
+/** Members that it does not know stay: the worker judges the answer as it came. */
+const quoteShape = object({}, {
+  node_id: text,
+  format: text,
+  raw: text,
+  endorsements: text,
+  uvm_endorsements: text,
+});
+
+/** @throws FormatError */
+function quoteAnswer(answer: unknown): QuoteAnswer {
+  return quoteShape(answer, "");
+}
+
+const quotesShape = object({ quotes: listOf(anything) });
+
+/** @throws FormatError */
+function quoteAnswers(answer: unknown): readonly QuoteAnswer[] {
+  return quotesShape(answer, "").quotes.map(quoteAnswer);
 }
 
 /** What `GET /relay/peer` answers: what the relay saw of its connection to the node. */
@@ -47,7 +69,7 @@ async function fetchOwn(api: NodeApi, signal: AbortSignal): Promise<NodeEvidence
   for (let tries = 1;; tries++) {
     const said = await api.ask(path, { signal });
     if (said.status !== 200) throw new ProblemError(refusalOf(said, api.name, path));
-    const answer = jsonOf(said, api.name, path) as QuoteAnswer;
+    const answer = shaped(jsonOf(said, api.name, path), api.name, path, quoteAnswer);
     const peer = await fetchPeer(signal);
     const shownBy = said.headers.get("x-quorate-relay-peer");
     if (shownBy !== null && peer?.node_id !== undefined && peer.node_id !== shownBy && tries < MAX_PEER_TRIES) continue;
@@ -64,8 +86,8 @@ async function fetchOwn(api: NodeApi, signal: AbortSignal): Promise<NodeEvidence
 async function fetchOf(api: NodeApi, nodeId: string, signal: AbortSignal): Promise<NodeEvidence | undefined> {
   const own = await fetchOwn(api, signal);
   if ((own.answer as QuoteAnswer).node_id === nodeId) return own;
-  const { quotes } = await api.get<{ readonly quotes?: readonly QuoteAnswer[] }>("/node/quotes", { signal });
-  const answer = quotes?.find(({ node_id }) => node_id === nodeId);
+  const quotes = await api.getAs("/node/quotes", quoteAnswers, { signal });
+  const answer = quotes.find(({ node_id }) => node_id === nodeId);
   return answer && { format: String(answer.format), answer, nowMs: Date.now() };
 }
 

@@ -70,19 +70,23 @@ export class NodeApi {
 
   /** The same, read by a shape. @throws ProblemError also for what has another form */
   async getAs<T>(path: string, parse: (answer: unknown) => T, options: AskOptions = {}): Promise<T> {
-    const answer = await this.get(path, options);
-    try {
-      return parse(answer);
-    } catch (error) {
-      if (!(error instanceof FormatError)) throw error;
-      throw new ProblemError({
-        code: "NodeNonsense",
-        what: `${this.name} answered ${path} with something of another form`,
-        why: error.message,
-        todo: "It may be of a version that this page does not know, or not be a node: check the address",
-        details: JSON.stringify(answer).slice(0, 4000),
-      });
-    }
+    return shaped(await this.get(path, options), this.name, path, parse);
+  }
+}
+
+/** JSON that has the form it should have. @throws ProblemError */
+export function shaped<T>(json: unknown, name: string, path: string, parse: (answer: unknown) => T): T {
+  try {
+    return parse(json);
+  } catch (error) {
+    if (!(error instanceof FormatError)) throw error;
+    throw new ProblemError({
+      code: "NodeNonsense",
+      what: `${name} answered ${path} with something of another form`,
+      why: error.message,
+      todo: "It may be of a version that this page does not know, or not be a node: check the address",
+      details: JSON.stringify(json).slice(0, 4000),
+    });
   }
 }
 

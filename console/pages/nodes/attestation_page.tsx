@@ -8,6 +8,7 @@ import { nameIn } from "../../folded.ts";
 import { announce } from "../../parts/announce.tsx";
 import { CopyButton } from "../../parts/copy.tsx";
 import { Hash } from "../../parts/hash.tsx";
+import { visibleText } from "../../parts/invisible.ts";
 import { Facts, Page, Section } from "../../parts/page.tsx";
 import { saveFile } from "../../parts/save_file.ts";
 import { Empty, ProblemNote, Region } from "../../parts/states.tsx";
@@ -55,7 +56,7 @@ function OfNode({ nodeId }: { readonly nodeId: string }) {
   const climbed = useClimb(evidence);
   return (
     <Page
-      title={`Attestation of ${name ?? `${nodeId.slice(0, 12)}…`}`}
+      title={`Attestation of ${name === undefined ? `${nodeId.slice(0, 12)}…` : visibleText(name)}`}
       lead="From the hardware's signature to the members' votes. Every rung is checked in this page."
       actions={<button type="button" class="button" onClick={() => setTurn((n) => n + 1)}>Recompute</button>}
     >

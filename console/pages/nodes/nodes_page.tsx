@@ -168,7 +168,7 @@ function Word({ nodes, said, consensus }: {
     <Section title="What the node says">
       <Region of={consensus} loading="what the node says">
         {({ view, primaryId, role, members }) => (
-          <p>
+          <p class="foreign">
             It says that it is{" "}
             {role === "Leader" ? "the primary" : role === undefined ? "of no role" : `a ${role.toLowerCase()}`} in view
             {" "}

@@ -1,6 +1,7 @@
 /** The nodes of a service drawn: who leads, who follows, who is silent. The table beside it says the same. */
 
 import { useId } from "preact/hooks";
+import { visibleText } from "../../parts/invisible.ts";
 import { linkTo } from "../../routes.ts";
 import { isSilent, type NodeFacts, type SaidConsensus } from "./node_facts.ts";
 
@@ -78,7 +79,7 @@ function NodeBox({ node, x, y, word, isPrimary = false }: {
   readonly word: string;
   readonly isPrimary?: boolean;
 }) {
-  const called = node.name ?? `${node.id.slice(0, 10)}…`;
+  const called = node.name === undefined ? `${node.id.slice(0, 10)}…` : visibleText(node.name);
   return (
     <a href={linkTo("attestation", node.id)}>
       <rect

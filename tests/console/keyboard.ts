@@ -51,6 +51,14 @@ export class Keyboard {
     await this.type(text);
   }
 
+  /** The same from the clipboard, as nobody types a receipt. */
+  async paste(name: Name, text: string): Promise<void> {
+    await this.page.getByLabel(name).first().waitFor();
+    await this.reach(name);
+    await this.press("Control+A");
+    await this.page.keyboard.insertText(text);
+  }
+
   /** Chooses a button's file; the dialog for it is the browser's own. */
   async chooseFiles(name: Name, ...paths: string[]): Promise<void> {
     const chooser: Promise<FileChooser> = this.page.waitForEvent("filechooser");

@@ -33,8 +33,8 @@ export interface LedgerFile {
 }
 
 /**
- * Entries may say that a file ends behind them, or begins with them, and verifying holds files to it: where they do, the
- * range becomes several files.
+ * Entries say where a file ends, and verifying holds files to it: the range becomes as many files, and what is left behind
+ * the last such place an open one, without a last seqno in its name, as the newest file of a node is.
  *
  * @param entries neighbouring entries, whole, from seqno `first` on
  */
@@ -43,12 +43,12 @@ export function ledgerSlice(first: number, entries: readonly Uint8Array[]): Ledg
   let start = 0;
   for (let i = 0; i < entries.length; i++) {
     const next = entries[i + 1];
-    const isEnd = next === undefined || (parseFrame(entries[i]!).flags & FORCE_CHUNK_AFTER) !== 0 ||
-      (parseFrame(next).flags & FORCE_CHUNK_BEFORE) !== 0;
-    if (!isEnd) continue;
-    const range = { first: first + start, last: first + i };
-    const name = formatChunkName({ ...range, committed: true, recovery: false, ignored: false });
-    files.push({ name, bytes: serialiseChunk(entries.slice(start, i + 1), true) });
+    const committed = (parseFrame(entries[i]!).flags & FORCE_CHUNK_AFTER) !== 0 ||
+      (next !== undefined && (parseFrame(next).flags & FORCE_CHUNK_BEFORE) !== 0);
+    if (!committed && next !== undefined) continue;
+    const last = committed ? first + i : undefined;
+    const name = formatChunkName({ first: first + start, last, committed, recovery: false, ignored: false });
+    files.push({ name, bytes: serialiseChunk(entries.slice(start, i + 1), committed) });
     start = i + 1;
   }
   return files;

@@ -17,7 +17,7 @@ const FORMATS: readonly (readonly [Format, string])[] = [
   ["csv", "Rows as CSV"],
   ["json", "Rows as JSON"],
   ["ndjson", "Rows as lines of JSON (NDJSON)"],
-  ["committed", "The entries themselves, as a ledger file (.committed)"],
+  ["committed", "The entries themselves, as ledger files (.committed)"],
 ];
 
 export function ExportDialog({ filter, total, onClose }: {
@@ -74,8 +74,8 @@ export function ExportDialog({ filter, total, onClose }: {
             <p>
               Every entry of the range, byte for byte, whatever is filtered. It opens here and with{" "}
               <code>ledger verify</code>{" "}
-              next to the files before it. Where an entry says that a file ends, another one begins, as in the ledger
-              itself.
+              next to the files before it. It becomes as many files as the entries themselves say; behind the last such
+              place, an open one.
             </p>
             <div class="row">
               <label class="field">

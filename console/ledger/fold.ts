@@ -31,8 +31,11 @@ export interface Fold {
   readonly identities: readonly ServiceIdentity[];
   /** The whole ledger, where it was read from its first entry. */
   readonly trust: TrustFold | undefined;
-  /** @returns false once the ledger is refused */
-  add(bytes: Uint8Array): boolean;
+  /**
+   * Adds an entry, with a rest after each that is verified: a signature may cover thousands. Until it is through, `tables`
+   * and `trust` are not yet signed. Nothing is added after a failure.
+   */
+  addInSteps(bytes: Uint8Array): Generator<void, void>;
   /** Tables as of the last signature. */
   tables(): Transaction;
 }
@@ -58,8 +61,8 @@ export class WholeFold implements Fold {
     return this.trust.identities;
   }
 
-  add(bytes: Uint8Array): boolean {
-    return this.trust.add(bytes);
+  addInSteps(bytes: Uint8Array): Generator<void, void> {
+    return this.trust.addInSteps(bytes);
   }
 
   tables(): Transaction {
@@ -98,7 +101,7 @@ export class SnapshotFold implements Fold {
     return this.#verifier.tree;
   }
 
-  add(bytes: Uint8Array): boolean {
+  *addInSteps(bytes: Uint8Array): Generator<void, void> {
     this.#unsigned.push(bytes);
     if (!endsRun(bytes)) {
       if (this.#unsigned.length > MAX_UNSIGNED_TRANSACTIONS + 1) {
@@ -107,16 +110,16 @@ export class SnapshotFold implements Fold {
           reason: `More than ${MAX_UNSIGNED_TRANSACTIONS} transactions in a row are not signed`,
         };
       }
-      return this.#failure === undefined;
+      return;
     }
     const covered = this.#unsigned;
     this.#unsigned = [];
     for (const entry of covered) {
       this.#note(this.#verifier.add(entry));
-      if (this.#failure !== undefined) return false;
+      if (this.#failure !== undefined) return;
       this.#onEntry(entry, this.#verifier.tree);
+      yield;
     }
-    return true;
   }
 
   tables(): Transaction {

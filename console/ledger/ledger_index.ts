@@ -191,27 +191,25 @@ export class LedgerIndex {
     const { table, keyHex, kinds, view, hasPrivate, hasClaims } = filter;
     const from = Math.max(this.first, filter.fromSeqno ?? 0, this.#startOf(filter.fromMs));
     const to = Math.min(this.last, filter.toSeqno ?? Infinity, this.#endOf(filter.toMs));
-    const kindSet = kinds && new Set(kinds.map((kind) => KINDS.indexOf(kind)));
-    const sets = table === undefined
-      ? undefined
-      : new Set(this.#sets.flatMap((names, id) => names.includes(table) ? [id] : []));
+    const kindMask = kinds && KINDS.map((kind) => kinds.includes(kind));
+    const setMask = table === undefined ? undefined : this.#sets.map((names) => names.includes(table));
     const wanted = keyHex === undefined || table === undefined ? undefined : this.#writesOf(table, keyHex);
-    const found: number[] = [];
     const matches = (seqno: Seqno): boolean => {
       const at = seqno - this.first;
       const flags = this.#flags[at]!;
-      return (kindSet === undefined || kindSet.has(this.#kinds[at]!)) &&
-        (sets === undefined || sets.has(this.#tableSets[at]!)) &&
+      return (kindMask === undefined || kindMask[this.#kinds[at]!]!) &&
+        (setMask === undefined || setMask[this.#tableSets[at]!]!) &&
         (view === undefined || this.#views[at] === view) &&
         (hasPrivate === undefined || ((flags & HAS_PRIVATE) !== 0) === hasPrivate) &&
         (hasClaims === undefined || ((flags & HAS_CLAIMS) !== 0) === hasClaims);
     };
     if (wanted !== undefined) {
-      for (const seqno of wanted) if (seqno >= from && seqno <= to && matches(seqno)) found.push(seqno);
-    } else {
-      for (let seqno = from; seqno <= to; seqno++) if (matches(seqno)) found.push(seqno);
+      return Uint32Array.from(wanted.filter((seqno) => seqno >= from && seqno <= to && matches(seqno)));
     }
-    return Uint32Array.from(found);
+    const found = new Uint32Array(Math.max(0, to - from + 1));
+    let count = 0;
+    for (let seqno = from; seqno <= to; seqno++) if (matches(seqno)) found[count++] = seqno;
+    return found.slice(0, count);
   }
 
   #writesOf(table: string, keyHex: string): number[] {

@@ -49,6 +49,8 @@ export class OpenLedger {
   readonly index: LedgerIndex;
   /** The last entry that was read, whether a signature covers it or not. */
   readSeqno: Seqno;
+  /** While entries pass through the fold whose signature is not verified yet: settles once it is, or is refused. */
+  through: Promise<void> | undefined;
   readonly #primitives: Primitives;
   /** Values of the snapshot that it began with, by table and key. */
   readonly #base = new Map<string, Map<ByteString, Uint8Array>>();

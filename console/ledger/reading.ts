@@ -175,12 +175,24 @@ export class LedgerReading implements LedgerApi {
     let turn = this.#nowMs();
     for await (const bytes of ledger.source.read(ledger.readSeqno + 1)) {
       if (closed.signal.aborted) return;
-      if (!ledger.fold.add(bytes)) return;
+      const through = Promise.withResolvers<void>();
+      ledger.through = through.promise;
+      for (const _entry of ledger.fold.addInSteps(bytes)) {
+        if (this.#nowMs() - turn < PAGE_TURN_MS) continue;
+        await nextTurn();
+        turn = this.#nowMs();
+        if (closed.signal.aborted) break;
+      }
+      ledger.through = undefined;
+      through.resolve();
+      if (closed.signal.aborted || ledger.fold.failure !== undefined) return;
       ledger.readSeqno++;
+      if (this.#nowMs() - this.#told >= STATE_EVERY_MS) {
+        // What contradicts a pin is not read on.
+        if (pinContradiction(ledger) !== undefined) return;
+        this.#tell(this.#facts(opened));
+      }
       if (this.#nowMs() - turn < PAGE_TURN_MS) continue;
-      // What contradicts a pin is not read on.
-      if (pinContradiction(ledger) !== undefined) return;
-      if (this.#nowMs() - this.#told >= STATE_EVERY_MS) this.#tell(this.#facts(opened));
       await nextTurn();
       turn = this.#nowMs();
     }
@@ -270,15 +282,18 @@ export class LedgerReading implements LedgerApi {
   // ---- Trust ----
 
   climb(evidence: NodeEvidence): Promise<TrustReport> {
-    const ledger = this.#ledger();
+    return this.#whenSigned((ledger) => this.#climb(ledger, evidence));
+  }
+
+  #climb(ledger: OpenLedger, evidence: NodeEvidence): TrustReport {
     // What was decided since then nobody has decided again.
     const since = this.#redecided && ledger.index.find({ ...DECIDING, fromSeqno: this.#redecided.upTo + 1 });
     const redecided = since?.length === 0 ? this.#redecided?.requests : undefined;
-    return Promise.resolve(climbOver(ledger, evidence, redecided, this.#primitives));
+    return climbOver(ledger, evidence, redecided, this.#primitives);
   }
 
   trustHistory(): Promise<TrustHistory | undefined> {
-    return Promise.resolve(trustHistoryOf(this.#ledger()));
+    return this.#whenSigned(trustHistoryOf);
   }
 
   async evidenceBundle(evidence: NodeEvidence): Promise<string> {
@@ -335,6 +350,13 @@ export class LedgerReading implements LedgerApi {
       turn = this.#nowMs();
     }
     this.#options.onAudit?.({ done: last, of: last });
+  }
+
+  /** Answers while nothing stands in the fold that is not signed. @throws ProblemError where none is open */
+  async #whenSigned<T>(answer: (ledger: OpenLedger) => T): Promise<T> {
+    const ledger = this.#ledger();
+    while (ledger.through !== undefined) await ledger.through;
+    return answer(ledger);
   }
 
   /** @throws ProblemError where none is open */

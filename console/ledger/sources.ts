@@ -211,9 +211,12 @@ export class FileEntries implements EntrySource {
   readonly warnings: string[] = [];
   last: Seqno = 0;
   readonly #files: readonly LedgerFile[];
-  /** Where each entry is, from `#firstSeqno` on. */
-  #places: { readonly file: File; readonly start: number; readonly end: number }[] = [];
+  /** Where each entry is in its file, from `#firstSeqno` on. */
+  readonly #starts: number[] = [];
+  readonly #ends: number[] = [];
   #firstSeqno: Seqno = 1;
+  /** Files that entries were taken from, in order. */
+  readonly #taken: { readonly file: File; readonly from: Seqno }[] = [];
 
   private constructor(
     files: readonly LedgerFile[],
@@ -275,7 +278,7 @@ export class FileEntries implements EntrySource {
   }
 
   async *read(from: Seqno): AsyncGenerator<Uint8Array> {
-    if (this.#places.length > 0) return;
+    if (this.#starts.length > 0) return;
     this.#firstSeqno = from;
     let next = from;
     for (const [i, { file, first, last }] of this.#files.entries()) {
@@ -291,7 +294,9 @@ export class FileEntries implements EntrySource {
           const slice = new Uint8Array(await file.slice(at, at + PAGE_FILE_SLICE_BYTES).arrayBuffer());
           for (const { offset, bytes } of scanner.feed(slice)) {
             if (seqno++ < next) continue;
-            this.#places.push({ file, start: offset, end: offset + bytes.length });
+            if (this.#taken.at(-1)?.file !== file) this.#taken.push({ file, from: next });
+            this.#starts.push(offset);
+            this.#ends.push(offset + bytes.length);
             next++;
             yield bytes;
           }
@@ -312,8 +317,9 @@ export class FileEntries implements EntrySource {
   }
 
   async entry(seqno: Seqno): Promise<Uint8Array> {
-    const { file, start, end } = this.#places[seqno - this.#firstSeqno]!;
-    return new Uint8Array(await file.slice(start, end).arrayBuffer());
+    const { file } = this.#taken.findLast(({ from }) => from <= seqno)!;
+    const at = seqno - this.#firstSeqno;
+    return new Uint8Array(await file.slice(this.#starts[at]!, this.#ends[at]!).arrayBuffer());
   }
 }
 

@@ -60,7 +60,8 @@ export async function bundleFor(ledger: OpenLedger, evidence: NodeEvidence): Pro
   const { index, fold, source } = ledger;
   const entries: Uint8Array[] = [];
   if (fold.trust !== undefined && index.bytes <= MAX_BUNDLE_LEDGER_BYTES) {
-    for (let seqno = index.first; seqno <= index.last; seqno++) entries.push((await ledger.entry(seqno)).bytes);
+    const last = index.signatures.at(-1)?.seqno ?? 0;
+    for (let seqno = index.first; seqno <= last; seqno++) entries.push((await ledger.entry(seqno)).bytes);
   }
   return serialiseBundle({
     ...bundleOf(evidence),

@@ -184,18 +184,29 @@ export class TrustFold {
    * @returns false once the ledger is refused; then nothing more is to be added
    */
   add(bytes: Uint8Array): boolean {
+    for (const _entry of this.addInSteps(bytes)) { /* at once */ }
+    return this.#failure === undefined;
+  }
+
+  /**
+   * The same, with a rest after each entry that is looked at: thousands may lie between two signatures. Between rests
+   * nothing else is to be added, and what is read from here is not yet signed.
+   */
+  *addInSteps(bytes: Uint8Array): Generator<void, void> {
     assert(this.#failure === undefined, "Nothing is folded after a failure");
     const entryChanges = this.#readChanges(bytes);
     this.#unsigned.push({ bytes, changes: entryChanges });
     if (entryChanges !== undefined && changes(entryChanges.tables, SIGNATURES.name)) {
       const covered = this.#unsigned;
       this.#unsigned = [];
-      for (const entry of covered) if (!this.#take(entry.bytes, entry.changes)) return false;
+      for (const entry of covered) {
+        if (!this.#take(entry.bytes, entry.changes)) return;
+        yield;
+      }
     } else if (this.#unsigned.length > MAX_UNSIGNED_TRANSACTIONS + 1) {
       const reason = `More than ${MAX_UNSIGNED_TRANSACTIONS} transactions in a row are not signed`;
       this.#failure = { seqno: this.last.seqno + 1, reason };
     }
-    return this.#failure === undefined;
   }
 
   #take(bytes: Uint8Array, entry: Changes | undefined): boolean {

@@ -18,6 +18,7 @@ import { ExportDialog } from "./export_dialog.tsx";
 import { FilterBar } from "./filter_bar.tsx";
 import { parseFilter } from "./filter_query.ts";
 import { parseJump } from "./jump.ts";
+import { refusedAt } from "./refusal.ts";
 import { ReadingBar } from "./reading_bar.tsx";
 import { useRows } from "./use_rows.ts";
 import "./ledger.css";
@@ -198,7 +199,9 @@ function cellsOf(row: EntryRow | undefined, index: number) {
         </span>
       )
       : "",
-    PROOF[row.proof],
+    row.proof === "unsigned" && refusedAt(ledgerState.value) !== undefined
+      ? <Verdict kind="failed">Refused</Verdict>
+      : PROOF[row.proof],
     row.timeMs === undefined ? <span class="soft">no time</span> : <Time ms={row.timeMs} />,
   ];
 }

@@ -4,6 +4,7 @@ import { ProblemNote } from "../../parts/states.tsx";
 import { Time } from "../../parts/time.tsx";
 import { Verdict } from "../../parts/verdict.tsx";
 import { ledgerState } from "../../service/session.ts";
+import { refusedAt } from "./refusal.ts";
 
 export function ReadingBar() {
   const {
@@ -20,6 +21,7 @@ export function ReadingBar() {
   } = ledgerState.value;
   const behind = Math.max(0, sourceSeqno - readSeqno);
   const unproved = Math.max(0, readSeqno - (signed?.seqno ?? 0));
+  const refused = refusedAt(ledgerState.value);
   return (
     <div class="stack-tight">
       {status === "reading" && (
@@ -51,7 +53,8 @@ export function ReadingBar() {
             </Verdict>
             {unproved > 0 && (
               <span class="soft">
-                ; {unproved} {unproved === 1 ? "entry" : "entries"} after it wait for a signature
+                ; {unproved} {unproved === 1 ? "entry" : "entries"} after it{" "}
+                {refused === undefined ? "wait for a signature" : "were read, and are proved by nothing"}
               </span>
             )}
           </p>

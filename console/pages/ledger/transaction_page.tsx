@@ -23,6 +23,7 @@ import { linkTo, type PageProps } from "../../routes.ts";
 import { connection, ledgerState } from "../../service/session.ts";
 import { keyFilterText } from "./filter_query.ts";
 import { parseJump } from "./jump.ts";
+import { refusedAt } from "./refusal.ts";
 import { ReceiptSection } from "./receipt_section.tsx";
 import { proposalIdOf, requestOf, summaryOf } from "./transaction_words.ts";
 import "./ledger.css";
@@ -105,11 +106,19 @@ function Missing({ answer, seqno, view }: {
   readonly view: number | undefined;
 }) {
   const { firstSeqno, signed } = ledgerState.value;
-  const { title, text } = WHY[answer.why];
+  const refused = refusedAt(ledgerState.value);
+  const isRefused = answer.why === "pending" && refused !== undefined;
+  const { title, text } = isRefused
+    ? {
+      title: "Not read: the ledger was refused before it",
+      text:
+        `Reading stopped at seqno ${refused}, where the ledger does not hold. What comes after cannot be proved by this source.`,
+    }
+    : WHY[answer.why];
   const last = signed?.seqno ?? 0;
   return (
     <NotFound title={title}>
-      {text} <ForeignText text={`${answer.detail}.`} />
+      {text} {!isRefused && <ForeignText text={`${answer.detail}.`} />}
       <p>
         <strong>Where one may look next:</strong> {answer.why === "invalid" && (
           <>
@@ -248,6 +257,14 @@ function ProofLine({ transaction: { proof, proofSteps } }: { readonly transactio
         </Verdict>
       );
     case "unsigned":
+      if (refusedAt(ledgerState.value) !== undefined) {
+        return (
+          <Verdict kind="failed">
+            Failed: the ledger does not hold behind this entry, at seqno{" "}
+            {refusedAt(ledgerState.value)}, so that no signature proves it
+          </Verdict>
+        );
+      }
       return <Verdict kind="unchecked">Not checked yet: no signature covers it so far</Verdict>;
     case "unproved":
       return <Verdict kind="cannot">Cannot be checked: it was before the snapshot that reading began with</Verdict>;

@@ -5,8 +5,11 @@
  * The node is believed in nothing: a receipt that is good but of another transaction, or of another tree, fails.
  */
 
+import { FormatError } from "../../../shared/assert.ts";
 import { fromHex, fromUtf8Lenient, toHex, toUtf8 } from "../../../shared/bytes.ts";
 import { noblePrimitives } from "../../../shared/crypto/primitives.ts";
+import { parseNodeSignature } from "../../../shared/ledger/signature.ts";
+import { SIGNATURES } from "../../../shared/ledger/table_names.ts";
 import { leafOf } from "../../../shared/merkle/leaf.ts";
 import { foldPath } from "../../../shared/merkle/path.ts";
 import { parseReceipt } from "../../../shared/receipt/receipt.ts";
@@ -46,7 +49,8 @@ function notInTime(name: string, txId: string): Problem {
 /** @throws FormatError where the receipt or the certificate cannot be read */
 export function checkReceipt(json: string, transaction: TransactionDetail, serviceCertificatePem: string): Step[] {
   const receipt = parseReceipt(json);
-  const isSignature = receipt.leaf.kind === "digest";
+  // What the entry is tells which receipt it must have: a node could answer with that of any signature, which names none.
+  const isSignature = transaction.kind === "signature";
   const verdict = verifyReceipt(noblePrimitives, receipt, serviceCertificatePem, {
     // The receipt of a signature is of its root, and names no transaction.
     ...(!isSignature && { txId: parseTxId(transaction.txId) }),
@@ -54,6 +58,22 @@ export function checkReceipt(json: string, transaction: TransactionDetail, servi
   });
   const steps = [...verdict.steps];
   const { leaf } = receipt;
+  if (isSignature !== (leaf.kind === "digest")) {
+    steps.push({
+      name: "kind",
+      result: "failed",
+      detail: isSignature
+        ? "the entry is a signature, and the receipt that of another transaction"
+        : "the receipt is that of a signature, which is of its root alone, and the entry is none",
+    });
+  } else if (leaf.kind === "digest") {
+    const root = rootSignedIn(transaction);
+    steps.push({
+      name: "root in the ledger",
+      result: toHex(leaf.digest) === root ? "verified" : "failed",
+      detail: `the root of the receipt is ${toHex(leaf.digest)}, the one that the entry read here signs ${root}`,
+    });
+  }
   if (leaf.kind === "components") {
     const digest = toHex(leafOf(noblePrimitives, {
       writeSetDigest: leaf.writeSetDigest,
@@ -76,4 +96,11 @@ export function checkReceipt(json: string, transaction: TransactionDetail, servi
     });
   }
   return steps;
+}
+
+/** Hex; of a signature transaction. @throws FormatError where it is none */
+function rootSignedIn({ writes }: TransactionDetail): string {
+  const written = writes.find(({ table }) => table === SIGNATURES)?.after;
+  if (written === undefined) throw new FormatError("The entry signs no root");
+  return toHex(parseNodeSignature(written).root);
 }

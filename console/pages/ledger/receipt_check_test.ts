@@ -1,12 +1,12 @@
 import { strict as assert } from "node:assert";
-import { fromHex, fromUtf8, toHex } from "../../../shared/bytes.ts";
+import { fromByteString, fromHex, fromUtf8, toHex, toUtf8 } from "../../../shared/bytes.ts";
 import { noblePrimitives as primitives } from "../../../shared/crypto/primitives.ts";
 import { SERVICE_INFO } from "../../../shared/governance/tables.ts";
 import { LedgerEntry } from "../../../shared/ledger/entry.ts";
 import { isSignature, parseSignatureTables } from "../../../shared/ledger/signature.ts";
 import { LedgerSecret } from "../../../shared/ledger/secrets.ts";
 import { buildReceipt } from "../../../shared/receipt/build_receipt.ts";
-import { serialiseReceipt } from "../../../shared/receipt/receipt.ts";
+import { type Receipt, serialiseReceipt } from "../../../shared/receipt/receipt.ts";
 import { formatTxId } from "../../../shared/tx_id.ts";
 import { ledgerDirectories, readEntries, readLedgerSecrets } from "../../../tests/services.ts";
 import { teamTest } from "../../../tests/team_data.ts";
@@ -39,8 +39,23 @@ function sample() {
     claimsDigest: toHex(entry.claimsDigest!),
     proofSteps: { root: toHex(nodeSignature.root) },
   } as TransactionDetail;
-  return { json: serialiseReceipt(receipt), transaction, servicePem };
+  const signature = {
+    kind: "signature",
+    txId: formatTxId(signatureEntry.txId),
+    leaf: toHex(signatureEntry.leaf(primitives)),
+    writes: signatureEntry.publicTables().flatMap(({ name, writes }) =>
+      writes.map(([key, after]) => ({ table: name, key: fromByteString(key), after }))
+    ),
+  } as unknown as TransactionDetail;
+  const ofSignature = buildReceipt(primitives, {
+    entry: signatureEntry,
+    signatureEntry,
+    commitEvidence: undefined,
+  });
+  return { json: serialiseReceipt(receipt), transaction, servicePem, signature, ofSignature };
 }
+
+const rootOf = ({ leaf }: Receipt) => leaf.kind === "digest" ? toHex(leaf.digest) : "";
 
 const failed = (steps: ReturnType<typeof checkReceipt>) =>
   steps.filter(({ result }) => result === "failed").map(({ name }) => name);
@@ -78,3 +93,18 @@ teamTest(
     assert.equal(checkReceipt(json, unsigned as TransactionDetail, servicePem).at(-1)!.result, "cannot be checked");
   },
 );
+
+teamTest("the receipt of a signature names no transaction, and is taken for that signature alone", () => {
+  const { json, transaction, servicePem, signature, ofSignature } = sample();
+  const signed = serialiseReceipt(ofSignature);
+  assert.deepEqual(failed(checkReceipt(signed, signature, servicePem)), []);
+  assert.equal(checkReceipt(signed, signature, servicePem).at(-1)!.name, "root in the ledger");
+  assert.deepEqual(failed(checkReceipt(signed, transaction, servicePem)), ["kind"]);
+  assert.equal(failed(checkReceipt(json, signature, servicePem))[0], "kind");
+  const writes = signature.writes.map((write) =>
+    write.table === "public:ccf.internal.signatures"
+      ? { ...write, after: toUtf8(fromUtf8(write.after!).replace(rootOf(ofSignature), "ab".repeat(32))) }
+      : write
+  );
+  assert.deepEqual(failed(checkReceipt(signed, { ...signature, writes }, servicePem)), ["root in the ledger"]);
+});

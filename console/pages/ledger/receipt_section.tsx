@@ -83,12 +83,15 @@ function check(json: string, transaction: TransactionDetail, servicePem: string)
 
 function Outcome({ checked: { json, steps }, txId }: { readonly checked: Checked; readonly txId: string }) {
   const failed = steps.find(({ result }) => result === "failed");
+  const open = steps.find(({ result }) => result === "cannot be checked");
   return (
     <div class="stack-tight">
       <p role="status">
-        {failed === undefined
-          ? <Verdict kind="verified">The receipt is good, and is of this transaction</Verdict>
-          : <Verdict kind="failed">The receipt is refused, at the step "{failed.name}": do not pass it on</Verdict>}
+        {failed !== undefined
+          ? <Verdict kind="failed">The receipt is refused, at the step "{failed.name}": do not pass it on</Verdict>
+          : open !== undefined
+          ? <Verdict kind="cannot">Nothing of the receipt is wrong, and "{open.name}" cannot be checked yet</Verdict>
+          : <Verdict kind="verified">The receipt is good, and is of this transaction</Verdict>}
       </p>
       <ol class="path-list">
         {steps.map(({ name, result, detail }, i) => (

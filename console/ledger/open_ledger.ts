@@ -399,9 +399,11 @@ export class OpenLedger {
     return Math.max(index.first - 1, Math.min(at ?? signed, index.last));
   }
 
+  /** What a snapshot brought is proved once its evidence is signed, behind it. */
   #proofAt(at: Seqno): ProofState {
-    const { index } = this;
-    if (at < index.first) return "unproved";
+    const { index, source: { snapshot } } = this;
+    const signed = index.signatures.at(-1)?.seqno ?? 0;
+    if (at < index.first || (snapshot !== undefined && signed < snapshot.name.evidenceSeqno)) return "unproved";
     return index.coveringSignature(at) === undefined ? "unsigned" : "verified";
   }
 }

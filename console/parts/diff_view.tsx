@@ -1,6 +1,7 @@
 /** What changed between two texts or values: lines with the words "added" and "removed", colour being the least of it. */
 
 import { useMemo, useState } from "preact/hooks";
+import { equalBytes } from "../../shared/bytes.ts";
 import { ForeignText } from "./foreign_text.tsx";
 import { sizeText } from "./invisible.ts";
 import { type DiffLine, type DiffPart, diffWords, foldedDiff, lineDiff } from "./line_diff.ts";
@@ -59,6 +60,16 @@ export function ValueDiff({ before, after, table, what }: {
   readonly table: string;
   readonly what: string;
 }) {
+  if (before !== undefined && after !== undefined && equalBytes(before, after)) {
+    return (
+      <div class="stack-tight">
+        <p class="small">
+          <strong>Written again</strong>: the value is the same
+        </p>
+        <ValueView bytes={after} table={table} what={what} />
+      </div>
+    );
+  }
   if (before !== undefined && after !== undefined) {
     const texts = [comparableText(before, table), comparableText(after, table)] as const;
     return (

@@ -1,6 +1,7 @@
 /** One transaction: what it did, what it wrote, who asked for it, and how that is proved. */
 
 import { useState } from "preact/hooks";
+import { equalBytes } from "../../../shared/bytes.ts";
 import { requestLines, shortId, utcTime } from "../../../shared/governance/request_words.ts";
 import { parseCoseSign1 } from "../../../shared/crypto/cose.ts";
 import { useLedger } from "../../hooks.ts";
@@ -219,7 +220,7 @@ function Transaction({ transaction }: { readonly transaction: TransactionDetail 
               <Verdict kind={proof === "unproved" ? "cannot" : "unchecked"}>
                 {proof === "unproved"
                   ? "No path: the tree of what was read does not reach back to this entry"
-                  : "No signature covers this entry yet, so there is no signed root to lead to"}
+                  : "No signature that holds covers this entry, so there is no signed root to lead to"}
               </Verdict>
             </p>
           )
@@ -349,7 +350,13 @@ function Write({ write: { table, key, before, after, beforeSeqno }, seqno, isOpe
   readonly isOpen: boolean;
 }) {
   const [isShown, setIsShown] = useState(isOpen);
-  const word = after === undefined ? "Removed" : before === undefined ? "Added" : "Changed";
+  const word = after === undefined
+    ? "Removed"
+    : before === undefined
+    ? "Added"
+    : equalBytes(before, after)
+    ? "Written again"
+    : "Changed";
   return (
     <div class="write stack-tight">
       <h3 class="anywhere">

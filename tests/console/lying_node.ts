@@ -23,9 +23,10 @@ export interface Said {
 /**
  * What becomes of an answer. The path is the node's own, with its query, whichever way it was asked.
  *
- * @returns what is said instead; undefined where this is no occasion to lie; "silence" for never answering
+ * @returns what is said instead; undefined where this is no occasion to lie; "silence" for never answering, "hang up" for
+ *          ending the connection
  */
-export type Lie = (path: string, truth: () => Promise<Said>) => Promise<Said | "silence" | undefined>;
+export type Lie = (path: string, truth: () => Promise<Said>) => Promise<Said | "silence" | "hang up" | undefined>;
 
 export class LyingNode {
   /** Answers that were changed since the last lie was chosen. */
@@ -67,6 +68,7 @@ export class LyingNode {
       if (said === undefined) return await route.fallback();
       this.told++;
       if (said === "silence") return;
+      if (said === "hang up") return await route.abort();
       await route.fulfill({
         status: said.status,
         // Pages from disk and from other nodes are told by CORS whether they may read it.
@@ -102,6 +104,7 @@ export function either(...lies: Lie[]): Lie {
 }
 
 export const silence: Lie = () => Promise.resolve("silence");
+export const hangUp: Lie = () => Promise.resolve("hang up");
 
 /** Something that no node answers. */
 export function nonsense(body: string | Uint8Array, contentType = "text/html", status = 200): Lie {

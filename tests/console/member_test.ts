@@ -4,9 +4,8 @@
  */
 
 import { strict as assert } from "node:assert";
-import type { Page } from "playwright-core";
 import { Keyboard } from "./keyboard.ts";
-import { at, LyingNode, silence } from "./lying_node.ts";
+import { at, hangUp, LyingNode } from "./lying_node.ts";
 import { connectByRelay, goTo, isFollowing, look, type Stage, stageTest, violationsOf } from "./stage.ts";
 
 const TITLE = "Add or replace a user";
@@ -117,5 +116,53 @@ stageTest("a member verifies, reads, tries out and votes, by keyboard alone", ["
     await page.locator("[data-verdict=verified]").waitFor();
     await page.getByText("Which code that node runs, and who voted for it").waitFor();
     await look(page, "member_7_receipt");
+  });
+});
+
+stageTest("what a member wrote or signed survives a reload, and a node that hangs up", [], async (stage, step) => {
+  const proposal = await proposeUser(stage);
+  let node: LyingNode | undefined;
+  const page = await stage.page({ prepare: async (context) => node = await LyingNode.between(context) });
+  const keys = new Keyboard(page);
+  await connectByRelay(page);
+
+  await step("a draft is there again after a reload", async () => {
+    await goTo(page, "#/compose?action=set_recovery_threshold");
+    await keys.fill("Recovery threshold", "2");
+    await page.getByText('"recovery_threshold": 2').or(page.getByText('"recovery_threshold":2')).first().waitFor();
+    await goTo(page, "#/keys");
+    await page.reload();
+    await goTo(page, "#/compose");
+    await page.getByText("recovery_threshold").first().waitFor();
+    assert.equal(
+      await page.locator("main").getByLabel("Recovery threshold", { exact: true }).and(page.locator("input"))
+        .inputValue(),
+      "2",
+    );
+    await look(page, "member_8_draft");
+  });
+
+  await step("a ballot that was signed and not answered is kept, and sent as it is", async () => {
+    // The page goes on where it was.
+    await isFollowing(page);
+    await goTo(page, `#/proposal/${proposal}`);
+    await keys.activate("Vote against");
+    await page.getByRole("dialog").waitFor();
+    await chooseKeyFile(keys, stage.credential("member1_privk.pem"), "member1");
+    node!.tell(at(/\/ballots\//, hangUp));
+    await keys.activate("Sign and send");
+    await page.locator("[data-outcome=lost]").waitFor();
+    node!.assertTold();
+    await look(page, "member_9_lost");
+    node!.tell(undefined);
+    await page.reload();
+    // The page goes on where it was.
+    await isFollowing(page);
+    await goTo(page, "#/keys");
+    await keys.activate("Retry: send the same bytes");
+    await page.getByText("Receipt verified here, and kept").or(page.getByText(/^A ballot on proposal/)).first()
+      .waitFor();
+    await goTo(page, `#/proposal/${proposal}`);
+    await page.getByRole("tab", { name: "Votes (1)" }).waitFor();
   });
 });

@@ -14,6 +14,7 @@ import { ballotWord, laneOf, matches, mayVote, voteCount } from "./lanes.ts";
 import { comparableAt, compareTold, parseTold } from "./node_word.ts";
 import { type ProposalRecord, proposalRecords, recordCheck } from "./proposals.ts";
 import { liveProposals, readProposal, readProposals } from "./read_proposals.ts";
+import { constitutionLines } from "./stack_lines.ts";
 
 const openRecorded = () => readLedger({ kind: "files", files: filesOf(ledgerDirectory("recorded_governance")) });
 
@@ -182,4 +183,15 @@ Deno.test("A dry run is told as rows, fewest votes first, and is stale once some
   assert.equal(staleBecause("2.30", 30, 12), undefined);
   assert.match(staleBecause("2.30", 31, 12)!, /^The constitution changed at seqno 31/);
   assert.match(staleBecause("2.30", 1, 40)!, /^The proposal changed at seqno 40/);
+});
+
+Deno.test("constitutionLines() finds the lines of an error, and none where it names none", () => {
+  const error =
+    "Error: cert must be an X.509 certificate in PEM format\n    at must (public:ccf.gov.constitution[0]:27)\n" +
+    "    at checkCertificate (public:ccf.gov.constitution[0]:68:9)\n    at <anonymous> (native)\n";
+  assert.deepEqual(constitutionLines(error), [
+    { functionName: "must", line: 27 },
+    { functionName: "checkCertificate", line: 68 },
+  ]);
+  assert.deepEqual(constitutionLines("no such action"), []);
 });

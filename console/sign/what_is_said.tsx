@@ -9,6 +9,7 @@ import { CopyButton } from "../parts/copy.tsx";
 import { ForeignText } from "../parts/foreign_text.tsx";
 import { Icon } from "../parts/icon.tsx";
 import { ShowAll } from "../parts/show_all.tsx";
+import { Time } from "../parts/time.tsx";
 import type { Mismatch, Said, Signed } from "./said_and_signed.ts";
 
 const KIND_WORDS: Readonly<Record<MemberRequest["kind"], string>> = {
@@ -55,9 +56,14 @@ export function FormSays({ said, memberName }: { readonly said: Said; readonly m
           </>
         )}
         <dt>As</dt>
-        <dd class="foreign">{memberName}</dd>
+        <dd class="foreign">
+          {memberName} <span class="small mono anywhere">{said.memberId}</span>
+        </dd>
         <dt>Time</dt>
-        <dd>{new Date(said.createdAtSeconds * 1000).toLocaleString()}</dd>
+        <dd>
+          <Time ms={said.createdAtSeconds * 1000} />{" "}
+          <span class="small">{new Date(said.createdAtSeconds * 1000).toISOString().replace(".000Z", "Z")}</span>
+        </dd>
       </dl>
       {request.kind === "ballot" && request.ballot !== PLAIN_BALLOTS.yes && request.ballot !== PLAIN_BALLOTS.no && (
         <CodeView text={request.ballot} language="javascript" label="Ballot, as the form has it" />

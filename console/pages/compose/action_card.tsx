@@ -166,6 +166,7 @@ function RawArguments({ action, onArgs }: {
   const shown = action.args === undefined ? "" : JSON.stringify(action.args, null, 2);
   return (
     <>
+      <strong>Arguments</strong>
       <CodeEditor
         text={shown}
         language="json"

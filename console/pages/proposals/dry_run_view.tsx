@@ -12,6 +12,7 @@ import { ShowAll } from "../../parts/show_all.tsx";
 import { Empty } from "../../parts/states.tsx";
 import { Verdict } from "../../parts/verdict.tsx";
 import { linkTo } from "../../routes.ts";
+import { ConstitutionLines } from "./constitution_lines.tsx";
 
 /** Longer values are shown as code. */
 const MAX_WORDS = 300;
@@ -47,6 +48,7 @@ export function DryRunView({ answer, stale, names }: {
           <div class="notice notice-bad stack-tight" data-problem="ProposalFailedToValidate">
             <Verdict kind="failed">The constitution refuses it</Verdict>
             <pre class="foreign">{validation.description}</pre>
+            <ConstitutionLines error={validation.description ?? ""} />
             <p>
               Change what it names, or read why in the <a href={linkTo("constitution")}>constitution</a>.
             </p>
@@ -62,7 +64,15 @@ export function DryRunView({ answer, stale, names }: {
         of={[
           ["With the votes so far", outcome === undefined ? "not decided: it is not valid" : outcome.state],
           ["Carried out", apply === undefined ? "not tried" : apply.state],
-          ...(apply?.failure === undefined ? [] : [["Why not", <pre>{apply.failure.reason}</pre>] as const]),
+          ...(apply?.failure === undefined ? [] : [
+            [
+              "Why not",
+              <>
+                <pre>{apply.failure.reason}</pre>
+                <ConstitutionLines error={apply.failure.trace ?? ""} />
+              </>,
+            ] as const,
+          ]),
           ["Cost", `${Math.round(elapsedMs)} ms of the node's time`],
         ]}
       />

@@ -13,18 +13,26 @@ export type PageOrigin = "relay" | "served" | "file" | "host";
 
 const TOKEN_KEY = "quorate.relay_token";
 
+/**
+ * Whether the relay can have served a page: it listens on this machine alone, and without TLS. Anybody can write a link with
+ * a token in it; a page from elsewhere, or from disk, would say then that it came from this computer.
+ */
+export function isRelayPlace({ protocol, hostname }: Pick<URL, "protocol" | "hostname">): boolean {
+  return protocol === "http:" && (hostname === "127.0.0.1" || hostname === "localhost");
+}
+
 /** The relay's token, from the printed URL or from earlier in this tab. It is taken out of the address at once. */
 export function takeRelayToken(): string | undefined {
+  const isRelays = isRelayPlace(location);
   const route = parseRoute(location.hash);
   const token = route?.query.get("relay");
   if (token) {
-    sessionStorage.setItem(TOKEN_KEY, token);
+    if (isRelays) sessionStorage.setItem(TOKEN_KEY, token);
     route!.query.delete("relay");
     const query = route!.query.size === 0 ? "" : `?${route!.query}`;
     history.replaceState(null, "", `#/${route!.page}${query}`);
-    return token;
   }
-  return location.protocol === "file:" ? undefined : sessionStorage.getItem(TOKEN_KEY) ?? undefined;
+  return isRelays ? sessionStorage.getItem(TOKEN_KEY) ?? undefined : undefined;
 }
 
 export function pageOrigin(relayToken: string | undefined): PageOrigin {
@@ -51,7 +59,9 @@ export const ORIGIN_WORDS: Readonly<Record<PageOrigin, { readonly short: string;
       "so it keeps no keys.",
   },
   host: {
-    short: location.host,
-    long: `The page was served by ${location.host}. What it says is worth as much as that server.`,
+    short: globalThis.location?.host ?? "a web server",
+    long: `The page was served by ${
+      globalThis.location?.host ?? "a web server"
+    }. What it says is worth as much as that server.`,
   },
 };

@@ -33,7 +33,7 @@ export function DiffView({ before, after, label = "Differences" }: {
   return (
     <div class="stack-tight">
       <p class="small soft">{diffWords(lines)}</p>
-      <div class="diff" tabIndex={0} role="region" aria-label={label}>
+      <div class="diff" tabIndex={0} role="group" aria-label={label}>
         <table>
           <caption class="sr-only">{label}: line before, line after, change, text</caption>
           <tbody>

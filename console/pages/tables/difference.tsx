@@ -5,6 +5,7 @@ import { useLedger } from "../../hooks.ts";
 import type { TableDifference } from "../../ledger/protocol.ts";
 import { ValueDiff } from "../../parts/diff_view.tsx";
 import { ForeignText } from "../../parts/foreign_text.tsx";
+import { visibleText } from "../../parts/invisible.ts";
 import { Section } from "../../parts/page.tsx";
 import { Empty, Region } from "../../parts/states.tsx";
 import { keyText } from "../../parts/value_forms.ts";
@@ -117,7 +118,12 @@ function Change({ table, keyBytes, before, after, at }: {
         </button>
       </div>
       {isShown && (
-        <ValueDiff before={before} after={after} table={table} what={`Value of ${keyText(keyBytes).slice(0, 40)}`} />
+        <ValueDiff
+          before={before}
+          after={after}
+          table={table}
+          what={visibleText(`${table.slice(0, 80)} ${keyText(keyBytes).slice(0, 40)}`)}
+        />
       )}
     </div>
   );

@@ -215,6 +215,8 @@ function Editor({ text, known, onChange, onSign }: {
             <p role="status">
               {wrong === 0
                 ? "The shape of every argument is right, as far as this page knows. The constitution has the last word."
+                : wrong === 1
+                ? "One argument is missing or wrong; it is marked above."
                 : `${wrong} arguments are missing or wrong; they are marked above.`}
             </p>
             <div>

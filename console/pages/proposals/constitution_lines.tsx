@@ -15,7 +15,7 @@ export function ConstitutionLines({ error }: { readonly error: string }) {
   return (
     <div class="stack-tight">
       <p>
-        In the <a href={linkTo("constitution")}>constitution</a>, where it was found first:
+        In the <a href={linkTo("constitution")}>constitution</a>, the innermost line first:
       </p>
       <ol class="small">
         {frames.map(({ functionName, line }, i) => (

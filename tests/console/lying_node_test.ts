@@ -37,6 +37,20 @@ const LEDGER_SCREENS = [
   "#/apps",
 ];
 
+interface QuoteAnswer {
+  raw: string;
+}
+
+/** What a virtual node says about itself, told otherwise, and the rung that does not hold. */
+const OTHER_EVIDENCE: readonly (readonly [
+  what: string,
+  change: (attestation: Record<string, string>) => object,
+  rung: string,
+])[] = [
+  ["is for another key", (told) => ({ ...told, report_data: btoa("k".repeat(32)) }), "Key bound"],
+  ["is of other code", (told) => ({ ...told, measurement: "Other code" }), "Node of the service"],
+];
+
 async function lyingPage(stage: Stage, relay = stage.relay): Promise<{ page: Page; node: LyingNode }> {
   let node: LyingNode | undefined;
   const page = await stage.page({ prepare: async (context) => node = await LyingNode.between(context) }, relay);
@@ -126,6 +140,46 @@ stageTest("the page catches a node that lies about its ledger", ["--nodes", "3"]
     await goTo(page, "#/proposals");
     await problem(page, "NodeContradictsLedger").getByText("the node says Accepted").first().waitFor();
     node.assertTold();
+  });
+
+  const [first, second] = stage.sandbox.description.nodes;
+  for (const [what, change, rung] of OTHER_EVIDENCE) {
+    await step(`the evidence ${what}`, async () => {
+      node.tell(at(
+        /^\/node\/quotes/,
+        otherJson((told: QuoteAnswer | { quotes: QuoteAnswer[] }) => {
+          for (const quote of "quotes" in told ? told.quotes : [told]) {
+            quote.raw = btoa(JSON.stringify(change(JSON.parse(atob(quote.raw)))));
+          }
+        }),
+      ));
+      await goTo(page, "#/connect");
+      await page.getByRole("button", { name: "Check again" }).click();
+      await page.locator(`[data-rung="${rung}"][data-state=failed]`).waitFor();
+      node.assertTold();
+      for (const { id } of [first!, second!]) {
+        await goTo(page, `#/attestation/${id}`);
+        await page.locator("[data-verdict=refused]").waitFor();
+      }
+      await look(page, `lie_evidence_${rung.replaceAll(" ", "_")}`);
+    });
+  }
+
+  await step("a node is left out, and another is said to be retired", async () => {
+    node.tell(at(
+      /^\/node\/network\/nodes/,
+      otherJson((told: { nodes: { node_id: string; status: string }[] }) => ({
+        nodes: told.nodes.filter(({ node_id }) => node_id !== second!.id).map((each) => ({
+          ...each,
+          status: "Retired",
+        })),
+      })),
+    ));
+    await goTo(page, "#/nodes");
+    await page.getByText("The node leaves out node1, which is Trusted in the ledger").waitFor();
+    await page.getByText("The node says that node0 is Retired, and it is Trusted in the ledger").waitFor();
+    node.assertTold();
+    await look(page, "lie_nodes");
   });
 
   await step("an entry has another text of a proposal", async () => {

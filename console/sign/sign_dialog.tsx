@@ -44,6 +44,8 @@ export interface SignAsk {
   readonly request: MemberRequest;
   /** Of a proposal that was put together in a form. */
   readonly actions?: NonNullable<Said["actions"]>;
+  /** What it is about where the bytes name it by an ID alone: the proposal of a ballot, as the ledger has it. */
+  readonly about?: ComponentChildren;
   /** Of a dry run: the open proposal whose text the request has. */
   readonly openProposalId?: string;
 }
@@ -84,6 +86,7 @@ export function SignDialog({ ask, onClose, onAccepted, after }: SignDialogProps)
           <a href={linkTo("connect")}>connect</a>.
         </p>
       )}
+      {signed === undefined && ask.about}
       {signed === undefined
         ? (
           <Region of={members} loading="members">

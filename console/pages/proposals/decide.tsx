@@ -8,11 +8,13 @@ import type { ProposalRecord } from "../../governance/proposals.ts";
 import { CodeEditor } from "../../parts/code_view.tsx";
 import { Dialog } from "../../parts/dialog.tsx";
 import { ProblemNote } from "../../parts/states.tsx";
+import { Hash } from "../../parts/hash.tsx";
 import { Verdict } from "../../parts/verdict.tsx";
 import { type Problem, problemOf } from "../../problem.ts";
 import { api } from "../../service/session.ts";
 import { Drafts } from "../../sign/outbox.ts";
 import { type SignAsk, SignDialog } from "../../sign/sign_dialog.tsx";
+import { ActionsInWords } from "./actions_in_words.tsx";
 import type { Voters } from "./use_proposals.ts";
 
 const BALLOT_START = `export function vote(proposal, proposerId) {
@@ -26,7 +28,11 @@ export function Decide({ record, voters, names }: DecideProps) {
   const [isWriting, setIsWriting] = useState(false);
   const { id, state } = record;
   const vote = (title: string, ballot: string) =>
-    setAsk({ title, request: { kind: "ballot", proposalId: id, ballot } });
+    setAsk({
+      title,
+      request: { kind: "ballot", proposalId: id, ballot },
+      about: <About record={record} names={names} />,
+    });
   return (
     <>
       {state === "Open" && (
@@ -36,7 +42,12 @@ export function Decide({ record, voters, names }: DecideProps) {
           names={names}
           onVote={vote}
           onWrite={() => setIsWriting(true)}
-          onWithdraw={() => setAsk({ title: "Withdraw the proposal", request: { kind: "withdrawal", proposalId: id } })}
+          onWithdraw={() =>
+            setAsk({
+              title: "Withdraw the proposal",
+              request: { kind: "withdrawal", proposalId: id },
+              about: <About record={record} names={names} />,
+            })}
         />
       )}
       {isWriting && (
@@ -58,6 +69,22 @@ export function Decide({ record, voters, names }: DecideProps) {
         />
       )}
     </>
+  );
+}
+
+/** A ballot names its proposal by the ID alone: nobody should have to trust the page behind the dialog for the rest. */
+function About({ record: { id, text, proposerId }, names }: {
+  readonly record: ProposalRecord;
+  readonly names: ReadonlyMap<string, string>;
+}) {
+  return (
+    <section class="card stack-tight" aria-label="The proposal">
+      <h3>
+        The proposal <Hash value={id} of="ID of the proposal" />
+      </h3>
+      <p class="foreign">Proposed by {names.get(proposerId) ?? proposerId}; its text, as the ledger has it:</p>
+      {text === undefined ? <p>Its text is not known here.</p> : <ActionsInWords text={text} />}
+    </section>
   );
 }
 

@@ -2,7 +2,7 @@
 
 import "./proposals.css";
 import { fromUtf8Lenient } from "../../../shared/bytes.ts";
-import { mayVote, wordsOf } from "../../governance/lanes.ts";
+import { mayVote } from "../../governance/lanes.ts";
 import type { ProposalRecord } from "../../governance/proposals.ts";
 import { CheckVerdict } from "../../parts/check_verdict.tsx";
 import { CodeView } from "../../parts/code_view.tsx";
@@ -12,13 +12,12 @@ import { Hash } from "../../parts/hash.tsx";
 import { Facts, Page, Section } from "../../parts/page.tsx";
 import { Party, useNames } from "../../parts/party.tsx";
 import { saveFile } from "../../parts/save_file.ts";
-import { ShowAll } from "../../parts/show_all.tsx";
 import { Empty, Region } from "../../parts/states.tsx";
 import { Tabs } from "../../parts/tabs.tsx";
 import { Time } from "../../parts/time.tsx";
-import { Verdict } from "../../parts/verdict.tsx";
 import { linkTo, type PageProps, replaceQuery } from "../../routes.ts";
 import { ledgerState } from "../../service/session.ts";
+import { ActionsInWords } from "./actions_in_words.tsx";
 import { Decide } from "./decide.tsx";
 import { DifferencesView } from "./differences_view.tsx";
 import { DryRunSection } from "./dry_run_section.tsx";
@@ -188,35 +187,12 @@ function Actions({ record }: { readonly record: ProposalRecord }) {
       </Empty>
     );
   }
-  const words = wordsOf(record.text);
   const text = fromUtf8Lenient(record.text);
   const codes = sourcesIn(text);
   return (
     <div class="stack">
       <Section title="In words">
-        {words === undefined
-          ? <Verdict kind="cannot">It is not JSON: what it does depends on the constitution alone</Verdict>
-          : words.actions === undefined
-          ? <p class="foreign">No list of actions: {words.text}</p>
-          : words.actions.length === 0
-          ? <p>No action at all.</p>
-          : (
-            <ShowAll of={words.actions} what="actions" wrap={(items) => <ol class="stack-tight">{items}</ol>}>
-              {({ name, args }) => (
-                <li>
-                  <strong class="foreign">{name}</strong>
-                  {args.length === 0 ? <p class="soft">without arguments</p> : (
-                    <dl class="facts action-words">
-                      {args.flatMap(([arg, value], j) => [
-                        <dt key={`${j} name`} class="foreign">{arg === "" ? "arguments" : arg}</dt>,
-                        <dd key={j} class="foreign">{value}</dd>,
-                      ])}
-                    </dl>
-                  )}
-                </li>
-              )}
-            </ShowAll>
-          )}
+        <ActionsInWords text={record.text} />
       </Section>
       {codes.map(({ what, source }) => (
         <Section key={what} title={what} actions={<CopyButton text={source} what={what} />}>

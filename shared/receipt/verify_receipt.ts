@@ -78,8 +78,14 @@ function leafBytes(primitives: Primitives, leaf: ReceiptLeaf): Uint8Array {
   });
 }
 
+/** Bytes that are no signature at all sign nothing: the step that looks at them fails, and not the reading. */
 function isRootSigned(primitives: Primitives, key: EcPublicKey, root: Uint8Array, signature: Uint8Array): boolean {
-  return ecdsaVerifyDigest(primitives, key, root, parseDerSignature(key.curve, signature));
+  try {
+    return ecdsaVerifyDigest(primitives, key, root, parseDerSignature(key.curve, signature));
+  } catch (error) {
+    if (!(error instanceof FormatError)) throw error;
+    return false;
+  }
 }
 
 /** The node's certificate is signed by the service, or by an older key that a chain of endorsements leads to. */

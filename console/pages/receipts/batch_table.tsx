@@ -4,18 +4,17 @@ import { formatTxId } from "../../../shared/tx_id.ts";
 import { Section } from "../../parts/page.tsx";
 import { Verdict } from "../../parts/verdict.tsx";
 import { type CheckedReceipt, VERDICT_LOOK } from "./checked_receipt.ts";
+import type { JudgedReceipt } from "./judge_receipt.ts";
 
 export function BatchTable({ checked, shown, onShow }: {
   readonly checked: readonly CheckedReceipt[];
   readonly shown: number;
   readonly onShow: (index: number) => void;
 }) {
-  const refused = checked.filter(({ judged }) => judged === undefined || judged.verdict === "refused").length;
-  const verified = checked.filter(({ judged }) => judged?.verdict === "verified").length;
   return (
     <Section title="All of them">
       <p role="status">
-        {checked.length} receipts: {verified} verified, {refused} refused, {checked.length - verified - refused} others
+        {checked.length} receipts: {countWords(checked.map(({ judged }) => judged?.verdict))}
       </p>
       <div class="scroll receipt-batch" tabIndex={0} role="region" aria-label="Table of receipts">
         <table>
@@ -58,4 +57,21 @@ export function BatchTable({ checked, shown, onShow }: {
       </div>
     </Section>
   );
+}
+
+const COUNT_WORDS = [
+  ["verified", "verified"],
+  ["not pinned", "valid for a service that is not pinned"],
+  ["cannot be checked", "cannot be checked"],
+  ["refused", "refused"],
+  [undefined, "cannot be read"],
+] as const;
+
+/** How many came out how: "1 verified, 2 refused". */
+function countWords(verdicts: readonly (JudgedReceipt["verdict"] | undefined)[]): string {
+  return COUNT_WORDS
+    .map(([verdict, words]) => [verdicts.filter((other) => other === verdict).length, words] as const)
+    .filter(([count]) => count > 0)
+    .map(([count, words]) => `${count} ${words}`)
+    .join(", ");
 }

@@ -509,8 +509,6 @@ export function emptyAction(form: ActionForm): { readonly name: string; readonly
 
 function startOf(field: Field): unknown {
   switch (field.kind) {
-    case "integer":
-      return field.min ?? 0;
     case "boolean":
       return false;
     case "json":
@@ -526,6 +524,7 @@ function startOf(field: Field): unknown {
     case "source":
     case "id":
     case "hex":
+    case "integer": // The least that may be given is no harmless start: a lower threshold is a proposal of its own.
       return "";
   }
 }

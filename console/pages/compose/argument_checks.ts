@@ -56,7 +56,7 @@ function problemOf(field: Field, value: unknown, isGiven: boolean): string | und
     case "public key":
       return asText(value) ?? pemProblem(value as string, "PUBLIC KEY");
     case "id":
-      return asText(value) ?? (/^[0-9a-fA-F]{64}$/.test(value as string) ? undefined : "It has not 64 hex digits");
+      return asText(value) ?? (/^[0-9a-fA-F]{64}$/.test(value as string) ? undefined : "It is not 64 hex digits");
     case "hex":
       return asText(value) ?? hexProblem(value as string, field.digits);
     case "integer":
@@ -98,7 +98,7 @@ function pemProblem(text: string, label: string): string | undefined {
 
 function hexProblem(text: string, digits: number): string | undefined {
   if (/^[0-9a-f]*$/.test(text) && text.length === digits) return undefined;
-  return `It has not ${digits} hex digits in lower case, but ${text.length} characters`;
+  return `It is not ${digits} hex digits in lower case, but ${text.length} characters`;
 }
 
 function integerProblem(value: unknown, min = -Infinity, max = Infinity): string | undefined {

@@ -56,10 +56,14 @@ export default function ComposePage({ route }: PageProps) {
     setText(next);
     keepDraft(next).catch((error) => setProblem(problemOf(error)));
   };
-  const startAnew = () => {
-    change(EMPTY_PROPOSAL);
-    void forgetDraft();
-    announce("The draft was deleted");
+  const startAnew = async () => {
+    try {
+      await putDraftAside();
+      setText(EMPTY_PROPOSAL);
+      announce("The draft was put aside: it is on Keys");
+    } catch (error) {
+      setProblem(problemOf(error));
+    }
   };
   return (
     <Page
@@ -75,7 +79,14 @@ export default function ComposePage({ route }: PageProps) {
           >
             Save as a file
           </button>
-          <button type="button" class="button" disabled={text === undefined} onClick={startAnew}>Start anew</button>
+          <button
+            type="button"
+            class="button"
+            disabled={text === undefined || text === EMPTY_PROPOSAL}
+            onClick={startAnew}
+          >
+            Start anew
+          </button>
         </>
       }
     >
@@ -277,7 +288,10 @@ function Start({ onText }: { readonly onText: (text: string) => void }) {
         ))}
       </ul>
       <FileDrop label="Import a proposal file" accept=".json,application/json" onFiles={take}>
-        <p>A file as `deno task run member propose` takes it. Its bytes stay as they are until a form changes them.</p>
+        <p>
+          A file as <code>deno task run member propose</code>{" "}
+          takes it. Its bytes stay as they are until a form changes them.
+        </p>
         {problem !== undefined && <p class="field-problem foreign">{problem}</p>}
       </FileDrop>
     </Section>

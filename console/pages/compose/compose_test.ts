@@ -58,7 +58,7 @@ Deno.test("argumentProblems() finds missing, mistyped and unknown arguments", ()
   }]);
   assert.deepEqual(problems("remove_member", { member_id: id }), []);
   assert.deepEqual(problems("remove_member", { member_id: "ab" }), [
-    { field: "member_id", message: "It has not 64 hex digits" },
+    { field: "member_id", message: "It is not 64 hex digits" },
   ]);
   assert.deepEqual(problems("remove_member", { member_id: id, why: 1 }), [
     { field: undefined, message: "why is no argument of this action that this page knows" },
@@ -111,4 +111,11 @@ Deno.test("Every template is a list of actions that have forms", () => {
     assert(reading.kind === "actions" && reading.actions.every(({ name }) => actionForm(name) !== undefined));
   }
   assert.deepEqual(emptyAction(actionForm("trigger_ledger_rekey")!), { name: "trigger_ledger_rekey" });
+});
+
+Deno.test("no number is proposed that nobody has typed: the least that may be given would be one", () => {
+  const action = emptyAction(actionForm("set_recovery_threshold")!);
+  assert.deepEqual(action.args, { recovery_threshold: "" });
+  const text = withAction(EMPTY_PROPOSAL, "set_recovery_threshold");
+  assert.equal(checkDraft(text, readDraft(text)).problems.flat().length, 1);
 });

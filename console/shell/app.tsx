@@ -1,9 +1,9 @@
 /** The frame around every screen: skip link, origin banner, trust bar, rail, the page, palette, shortcuts, stop page. */
 
-import { signal } from "@preact/signals";
 import type { ComponentType } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { Announcer } from "../parts/announce.tsx";
+import { Page } from "../parts/page.tsx";
 import { Loading, ProblemNote } from "../parts/states.tsx";
 import { type Problem, problemOf } from "../problem.ts";
 import { fragment, type PageName, type PageProps, PAGES, parseRoute, type Route } from "../routes.ts";
@@ -12,22 +12,22 @@ import { ORIGIN_WORDS } from "../service/origin.ts";
 import { Fault } from "./fault.tsx";
 import { listenForKeys } from "./keyboard.ts";
 import { isPaletteOpen, Palette } from "./palette.tsx";
-import { Rail } from "./rail.tsx";
+import { isRailOpen, Rail } from "./rail.tsx";
 import { areShortcutsOpen, Shortcuts } from "./shortcuts.tsx";
 import { StopPage } from "./stop_page.tsx";
 import { TrustBar } from "./trust_bar.tsx";
 
-export const isRailOpen = signal(false);
-
 const HOME: Route = { page: "connect", id: undefined, query: new URLSearchParams() };
 
-/** Where a page goes that names no address, or one that is not there. */
-function routeOf(text: string): Route {
-  return parseRoute(text) ?? { ...HOME, page: connection.peek() === undefined ? "connect" : "overview" };
+/** Where a page goes that names no address. */
+function homeRoute(): Route {
+  return { ...HOME, page: connection.peek() === undefined ? "connect" : "overview" };
 }
 
 export function App() {
-  const route = routeOf(fragment.value);
+  const named = parseRoute(fragment.value);
+  const route = named ?? homeRoute();
+  const isUnknown = named === undefined && !/^#?\/?$/.test(fragment.value);
   const main = useRef<HTMLElement>(null);
   const isFirst = useRef(true);
   useEffect(() => listenForKeys(), []);
@@ -65,6 +65,8 @@ export function App() {
         <main ref={main} class="main" tabIndex={-1}>
           {alarm.value !== undefined && route.page !== "connect" && route.page !== "settings"
             ? <StopPage {...alarm.value} />
+            : isUnknown
+            ? <NoSuchPage address={fragment.value} />
             : <Screen key={`${route.page}/${route.id ?? ""}`} route={route} />}
         </main>
       </div>
@@ -75,6 +77,24 @@ export function App() {
   );
 }
 
+/** A link that was cut or misspelt: another page in its place would look as if it were what was asked for. */
+function NoSuchPage({ address }: { readonly address: string }) {
+  return (
+    <Page title="There is no such page">
+      <ProblemNote
+        problem={{
+          code: "NoSuchPage",
+          what: "The address names none of this console's pages",
+          why: "The link was cut or misspelt, or is of another version",
+          todo: "Go on by the list of pages, or ask for the link again",
+          details: address.slice(0, MAX_SHOWN_ADDRESS),
+        }}
+      />
+    </Page>
+  );
+}
+
+const MAX_SHOWN_ADDRESS = 200;
 const loaded = new Map<PageName, ComponentType<PageProps>>();
 
 /** Loads a page's code when it is first shown. */

@@ -1,7 +1,10 @@
 /** The left rail: every page that stands on its own. */
 
+import { signal } from "@preact/signals";
 import { linkTo, PAGE_LIST, type PageName } from "../routes.ts";
-import { isRailOpen } from "./app.tsx";
+
+/** Where the window is narrow; the trust bar has the button. */
+export const isRailOpen = signal(false);
 
 const HEADINGS = ["Look", "Govern", "Prove", "This console"] as const;
 

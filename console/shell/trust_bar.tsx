@@ -10,8 +10,8 @@ import { agoText, Time } from "../parts/time.tsx";
 import { Verdict, type VerdictKind } from "../parts/verdict.tsx";
 import { ORIGIN_WORDS } from "../service/origin.ts";
 import { alarm, api, connection, ledgerState, origin, pinned } from "../service/session.ts";
-import { isRailOpen } from "./app.tsx";
 import { isPaletteOpen } from "./palette.tsx";
+import { isRailOpen } from "./rail.tsx";
 
 const POLL_MS = 3000;
 

@@ -38,7 +38,7 @@ export function handOverFiles({ prepared, toBeSigned }: PreparedEnvelope): HandO
   return [
     {
       name: `${name}.json`,
-      what: "The prepared request, for `member finish` and for reading: words, digest and bytes",
+      what: "The prepared request, for member finish and for reading: words, digest and bytes",
       content: serialisePrepared(prepared),
     },
     {

@@ -51,7 +51,6 @@ export interface OverviewFacts {
     readonly proposer: string;
     readonly voted: readonly string[];
   }[];
-  readonly proposals: number;
   /** All certificates that can be read, first those that end first. */
   readonly certificates: readonly ExpiringCertificate[];
   readonly recovery: {
@@ -110,7 +109,6 @@ export async function overviewFacts(ledger: LedgerApi): Promise<OverviewFacts> {
       proposer: value.proposer_id,
       voted: Object.keys(value.ballots),
     })),
-    proposals: proposals.total,
     certificates: certificates.sort((a, b) => a.notAfterMs - b.notAfterMs),
     recovery: {
       threshold: config?.value.recovery_threshold,

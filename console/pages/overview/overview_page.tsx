@@ -105,7 +105,7 @@ function Cards({ facts }: { readonly facts: OverviewFacts }) {
         title="Open proposals"
         figure={facts.openProposals.length}
         href={linkTo("proposals")}
-        link={`All ${facts.proposals} proposals`}
+        link="All proposals"
       >
         {facts.openProposals.slice(0, 3).map(({ id, proposer, voted }) => (
           <p key={id} class="small">

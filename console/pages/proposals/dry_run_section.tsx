@@ -28,7 +28,7 @@ export function DryRunSection({ text, openId, changedAt, voters }: {
   const names = useNames();
   const key = useMemo(() => openId ?? (text === undefined ? "" : toHex(sha256(text))), [openId, text]);
   const [answer, setAnswer] = useState<DryRunAnswer | undefined>(kept.get(key));
-  const [triedKey, setTriedKey] = useState(key);
+  const [tried, setTried] = useState({ key, openId });
   const [problem, setProblem] = useState<Problem | undefined>();
   const [ask, setAsk] = useState<SignAsk | undefined>();
   if (text === undefined) {
@@ -41,8 +41,10 @@ export function DryRunSection({ text, openId, changedAt, voters }: {
   if (api.value === undefined) return <Unknown why="Only a node can try a proposal, and none is open" />;
   const stale = answer === undefined
     ? undefined
-    : triedKey !== key
-    ? "The proposal was changed here since"
+    : tried.key !== key
+    ? tried.openId !== undefined && openId === undefined
+      ? "The proposal was decided since"
+      : "The proposal was changed here since"
     : staleBecause(answer.asOf, voters.constitutionSince, changedAt);
   return (
     <div class="stack">
@@ -76,7 +78,7 @@ export function DryRunSection({ text, openId, changedAt, voters }: {
               if (kept.size >= MAX_KEPT) kept.clear();
               kept.set(key, read);
               setAnswer(read);
-              setTriedKey(key);
+              setTried({ key, openId });
               setProblem(undefined);
             } catch (error) {
               if (!(error instanceof FormatError)) throw error;

@@ -65,7 +65,7 @@ function Lanes({ list, voters, query }: {
       <Filters list={list} voters={voters} names={names} query={query} />
       <p class="small soft" role="status">
         {found.length === proposals.length
-          ? `${proposals.length} proposals`
+          ? `${proposals.length} ${proposals.length === 1 ? "proposal" : "proposals"}`
           : `${found.length} of ${proposals.length} proposals`}
         {ledgerState.value.signed !== undefined && `, proved up to seqno ${ledgerState.value.signed.seqno}`}
       </p>

@@ -399,11 +399,20 @@ export class OpenLedger {
     return Math.max(index.first - 1, Math.min(at ?? signed, index.last));
   }
 
-  /** What a snapshot brought is proved once its evidence is signed, behind it. */
+  /**
+   * What a snapshot brought is proved once its evidence is signed, behind it, by the service that it is of: a recovery in
+   * between proves nothing, since whoever has the public ledger can write one, and the evidence with it.
+   */
+  get isBaseProved(): boolean {
+    const { index, fold: { identities }, source: { snapshot } } = this;
+    if (snapshot === undefined) return true;
+    const covering = index.coveringSignature(snapshot.name.evidenceSeqno);
+    return covering !== undefined && identities.findLast(({ from }) => from <= covering.seqno) === identities[0];
+  }
+
   #proofAt(at: Seqno): ProofState {
-    const { index, source: { snapshot } } = this;
-    const signed = index.signatures.at(-1)?.seqno ?? 0;
-    if (at < index.first || (snapshot !== undefined && signed < snapshot.name.evidenceSeqno)) return "unproved";
+    const { index } = this;
+    if (at < index.first || !this.isBaseProved) return "unproved";
     return index.coveringSignature(at) === undefined ? "unsigned" : "verified";
   }
 }

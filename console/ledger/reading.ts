@@ -233,10 +233,7 @@ export class LedgerReading implements LedgerApi {
       ...(service !== undefined && { service }),
       ...(pin !== undefined && { pin }),
       ...(snapshot !== undefined && {
-        fromSnapshot: {
-          seqno: snapshot.name.seqno,
-          evidenceVerified: (signed?.seqno ?? 0) >= snapshot.name.evidenceSeqno,
-        },
+        fromSnapshot: { seqno: snapshot.name.seqno, evidenceVerified: ledger.isBaseProved },
       }),
     };
   }

@@ -17,7 +17,10 @@ export interface Outcome {
 }
 
 /** Folders whose tests run several at once. */
-export const UNIT_FOLDERS = ["shared", "enclave", "node", "getting_started", "tests/tools"];
+export const UNIT_FOLDERS = ["shared", "enclave", "node", "console", "getting_started", "tests/tools"];
+
+/** Tests of the page in a real browser: what drives it looks below /proc, which Deno allows with everything alone. */
+export const BROWSER_FOLDER = "tests/console";
 
 /** Other files that do. */
 export const UNIT_FILES = [
@@ -33,6 +36,8 @@ export const UNIT_FILES = [
  * commit does not wait for them.
  */
 export const LONG_TESTS = [
+  "console/ledger/audit_test.ts",
+  "console/ledger/reading_test.ts",
   "enclave/audit/governance_audit_forged_test.ts",
   "enclave/audit/governance_audit_test.ts",
   "enclave/channels/hostile_peer_test.ts",
@@ -63,7 +68,6 @@ const VARIABLES = ["CI", "QUORATE_TEAM_FOLDER", "QUORATE_TEST_CONSTITUTION", "PA
 
 // 192.0.2.1 is nobody's address (RFC 5737).
 const permissions = () => [
-  "--no-prompt",
   "--allow-read",
   `--allow-write=${tmpdir()}`,
   "--allow-net=127.0.0.1,localhost,192.0.2.1,no-such-host.invalid",
@@ -112,9 +116,10 @@ export function testsIn(folder: string): string[] {
   }).sort();
 }
 
+/** @param args permissions and files */
 async function runDenoTest(...args: string[]): Promise<Outcome> {
   const command = new Deno.Command("deno", {
-    args: ["test", ...permissions(), ...args],
+    args: ["test", "--no-prompt", ...args],
     stdout: "piped",
     stderr: "inherit",
   });
@@ -135,12 +140,13 @@ if (import.meta.main) {
   });
   // `deno check` has gone before the short ones.
   const checking = isUnit ? ["--no-check"] : [];
-  const outcomes = [await runDenoTest("--parallel", "--allow-run=openssl", ...checking, ...several)];
+  const outcomes = [await runDenoTest(...permissions(), "--parallel", "--allow-run=openssl", ...checking, ...several)];
   if (!isUnit) {
     // What starts nodes and other processes runs one file after the other, so that nothing waits for a busy machine.
-    const others = `--ignore=${[...UNIT_FOLDERS, ...UNIT_FILES].filter((path) => path.startsWith("tests/")).join(",")}`;
+    const apart = [...UNIT_FOLDERS, ...UNIT_FILES, BROWSER_FOLDER].filter((path) => path.startsWith("tests/"));
     // To stop a node by the ID it wrote down takes the whole permission to run; a list of programs is not enough.
-    outcomes.push(await runDenoTest("--allow-run", others, "tests"));
+    outcomes.push(await runDenoTest(...permissions(), "--allow-run", `--ignore=${apart.join(",")}`, "tests"));
+    outcomes.push(await runDenoTest("--allow-all", BROWSER_FOLDER));
   }
   const { lines, succeeded } = summaryOf(outcomes);
   console.log(lines.join("\n"));

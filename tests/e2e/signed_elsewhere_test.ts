@@ -1,0 +1,78 @@
+import { strict as assert } from "node:assert";
+import { join } from "node:path";
+import { reviewBytes } from "../../console/sign/said_and_signed.ts";
+import { equalBytes, fromUtf8, toUtf8 } from "../../shared/bytes.ts";
+import { generateEcPrivateKey } from "../../shared/crypto/ecdsa.ts";
+import { memberIdOf } from "../../shared/crypto/identifiers.ts";
+import { serialiseCertificatePem } from "../../shared/crypto/x509.ts";
+import { memberCertificate, randomSerial, signCertificate, validityOfDays } from "../../shared/crypto/x509_build.ts";
+import { nameFromText } from "../../shared/crypto/x509_name.ts";
+import {
+  type MemberRequest,
+  PLAIN_BALLOTS,
+  prepareMemberRequest,
+  requestToBeSigned,
+} from "../../shared/governance/member_request.ts";
+import { fromFileUrl } from "../paths.ts";
+
+const PROPOSAL = "cd".repeat(32);
+const TIME = 1_800_000_000;
+
+const text = JSON.stringify({ actions: [{ name: "set_user", args: { cert: "x", user_data: { group: "bank" } } }] });
+const REQUESTS: readonly MemberRequest[] = [
+  { kind: "proposal", proposal: toUtf8(text) },
+  { kind: "proposal_dry_run", proposal: toUtf8(text) },
+  { kind: "ballot", proposalId: PROPOSAL, ballot: PLAIN_BALLOTS.yes },
+  { kind: "ballot", proposalId: PROPOSAL, ballot: "export function vote(p, id) {\n  return id === 'x';\n}\n" },
+  { kind: "withdrawal", proposalId: PROPOSAL },
+  { kind: "state_digest" },
+  { kind: "ack", stateDigest: "12".repeat(32) },
+  { kind: "recovery_share", share: new Uint8Array(44).fill(7) },
+];
+
+/** What people would type: the command that is shown, in a folder with the files that it names. */
+async function run(folder: string, command: string): Promise<string> {
+  const main = fromFileUrl(new URL("../../node/main.ts", import.meta.url));
+  const line = command.replace("deno task run", `'${Deno.execPath()}' run --no-prompt -A '${main}'`);
+  const { success, stdout, stderr } = await new Deno.Command("sh", { args: ["-c", line], cwd: folder }).output();
+  assert(success, `${command}: ${fromUtf8(stderr)}`);
+  return fromUtf8(stdout);
+}
+
+Deno.test("another machine makes the same digests, from the words alone, by the commands that are shown", async () => {
+  const key = generateEcPrivateKey("P-384", (length) => crypto.getRandomValues(new Uint8Array(length)));
+  const certificate = signCertificate(
+    memberCertificate({
+      key: key.publicKey,
+      subject: nameFromText("CN=member"),
+      validity: validityOfDays(TIME * 1000, 30),
+      serial: randomSerial((length) => crypto.getRandomValues(new Uint8Array(length))),
+    }),
+    key,
+  );
+  const member = { memberId: memberIdOf(certificate), curve: "P-384" } as const;
+  const prepared = await Promise.all(REQUESTS.map(async (request) => {
+    const folder = await Deno.makeTempDir({ prefix: "quorate_digest_" });
+    try {
+      const bytes = requestToBeSigned(prepareMemberRequest(request, member, TIME));
+      const { signed } = reviewBytes(bytes, { request, ...member, createdAtSeconds: TIME });
+      if (signed!.again === undefined) return request.kind;
+      await Deno.writeTextFile(join(folder, "member_cert.pem"), serialiseCertificatePem(certificate));
+      if (signed!.text !== undefined) {
+        await Deno.writeTextFile(join(folder, "payload.json"), signed!.text.join("\n"));
+        await Deno.writeTextFile(join(folder, "ballot.js"), signed!.text.join("\n"));
+      }
+      await run(folder, signed!.again);
+      assert(equalBytes(await Deno.readFile(join(folder, "again.tbs")), bytes), request.kind);
+      for (const { command, hex } of signed!.digests) {
+        if (command !== undefined) assert((await run(folder, command)).trim().endsWith(`= ${hex}`), command);
+      }
+      const file = await Deno.readTextFile(join(folder, "again.json"));
+      assert(file.includes(signed!.digests[0]!.hex), "the file for a device has the first digest");
+      return undefined;
+    } finally {
+      await Deno.remove(folder, { recursive: true });
+    }
+  }));
+  assert.deepEqual(prepared.filter((kind) => kind !== undefined), ["proposal_dry_run", "recovery_share"]);
+});

@@ -247,8 +247,9 @@ function wordsOf(read: Read, toBeSigned: Uint8Array): Signed {
       label: "Made at",
       value: `${utcTime(read.createdAtSeconds * 1000)} (${read.createdAtSeconds})`,
       header: "ccf.gov.msg.created_at",
-      explained:
-        "Keeps an old proposal from being sent again: a service refuses those older than half of the recent ones",
+      explained: kind === "proposal" || kind === "proposal_dry_run"
+        ? "Keeps an old proposal from being sent again: a service refuses those older than half of the recent ones"
+        : "By the clock of whoever signs; a service holds proposals alone to it",
     },
     {
       label: "Algorithm",

@@ -11,6 +11,8 @@ export interface ChartPoint {
 /** More rows help nobody. */
 const MAX_TABLE_ROWS = 60;
 const HEIGHT_PX = 180;
+/** What a label of the time axis takes, such as 21:35:24, with room beside it. */
+const LABEL_PX = 60;
 
 export function Chart({ title, unit, points }: {
   /** What is drawn: "Transactions per second". */
@@ -42,10 +44,10 @@ export function Chart({ title, unit, points }: {
           height: HEIGHT_PX,
           legend: { show: false },
           cursor: { show: false },
-          axes: [{ ...axis, size: 32, values: (_, splits) => splits.map((at) => clock(at, splits)) }, {
-            ...axis,
-            size: 60,
-          }],
+          axes: [
+            { ...axis, size: 32, space: LABEL_PX, values: (_, splits) => clocks(splits) },
+            { ...axis, size: 60 },
+          ],
           series: [{}, { stroke: resolved(element, "--accent"), width: 2, points: { show: points.length < 30 } }],
         },
         [points.map(({ timeMs }) => timeMs / 1000), points.map(({ value }) => value)],
@@ -97,6 +99,12 @@ export function Chart({ title, unit, points }: {
       )}
     </figure>
   );
+}
+
+/** Labels of the time axis: where lines are less than a second apart, one label for each second. */
+function clocks(splits: readonly number[]): string[] {
+  const labels = splits.map((at) => clock(at, splits));
+  return labels.map((label, i) => label === labels[i - 1] ? "" : label);
 }
 
 /** Seconds since 1970 as a label: as short as tells neighbours apart. */

@@ -20,7 +20,7 @@ export type PinJudgement =
   | { readonly kind: "compare"; readonly with: PinnedService }
   /** Another service was remembered at this address. */
   | { readonly kind: "changed"; readonly from: PinnedService; readonly problem: Problem }
-  /** It continues what is remembered, which the fold has not reached yet. */
+  /** It is the one that is remembered, and the fold has not come to that place, or began with a snapshot: no pin moves. */
   | { readonly kind: "behind"; readonly of: PinnedService }
   /** It continues what is remembered; `next` is what to remember from now on, where that is more. */
   | { readonly kind: "continues"; readonly of: PinnedService; readonly next?: PinnedService }
@@ -32,7 +32,7 @@ export type PinJudgement =
  * @param opened the service whose pin the worker was given
  */
 export function judgePins(
-  { service, signed, pin, fromSnapshot }: LedgerState,
+  { service, signed, pin, fromSnapshot, firstSeqno }: LedgerState,
   all: readonly PinnedService[],
   url: string | undefined,
   opened: PinnedService | undefined,
@@ -50,15 +50,13 @@ export function judgePins(
   }
   if (known === undefined) return { kind: "unknown" };
   if (opened?.genesisIdentity !== known.genesisIdentity) return { kind: "compare", with: known };
+  const pinnedAt = parseTxId(known.pin.lastSigned).seqno;
   // What was before a snapshot was not compared with the pin, so that nothing is made of it.
-  if (parseTxId(known.pin.lastSigned).seqno >= signed.seqno || genesis === undefined) {
-    return { kind: "behind", of: known };
-  }
+  if (pinnedAt >= signed.seqno || pinnedAt < firstSeqno) return { kind: "behind", of: known };
   const next = { ...known, pin, certificatePem: service.certificatePem, verifiedAtMs: nowMs };
   // Whoever has the public ledger can write a recovery behind it, under a key of his own: no pin moves over one by itself.
-  return pin.serviceIdentity === known.pin.serviceIdentity
-    ? { kind: "continues", of: known, next }
-    : { kind: "recovered", of: known, next };
+  if (pin.serviceIdentity !== known.pin.serviceIdentity) return { kind: "recovered", of: known, next };
+  return genesis === undefined ? { kind: "behind", of: known } : { kind: "continues", of: known, next };
 }
 
 function changedProblem({ name, genesisIdentity }: PinnedService, genesis: string, url: string | undefined): Problem {

@@ -89,3 +89,18 @@ Deno.test("judgePins() makes nothing of a fold that began with a snapshot", () =
   const other = { ...folded("2.90", "z"), fromSnapshot: { seqno: 80, evidenceVerified: true } };
   assert.deepEqual(judgePins(other, [known], undefined, undefined, NOW_MS), { kind: "unknown" });
 });
+
+Deno.test("judgePins() tells of a recovery behind a snapshot too: whoever has the ledger can write both", () => {
+  const known = pinned("a", "2.85");
+  const state = {
+    ...folded("4.90", "a", "b"),
+    firstSeqno: 81,
+    fromSnapshot: { seqno: 80, evidenceVerified: true },
+  };
+  const judged = judgePins(state, [known], undefined, known, NOW_MS);
+  assert(judged.kind === "recovered");
+  assert.equal(judged.next.pin.serviceIdentity, "b");
+  assert.equal(judgePins({ ...state, firstSeqno: 86 }, [known], undefined, known, NOW_MS).kind, "behind");
+  const same = { ...folded("2.90", "a"), firstSeqno: 81, fromSnapshot: state.fromSnapshot };
+  assert.equal(judgePins(same, [known], undefined, known, NOW_MS).kind, "behind");
+});

@@ -229,10 +229,10 @@ export function watchPins(): void {
   });
 }
 
-/** The pin follows the service over its recovery, as a person decided. */
+/** The pin follows the service over its recovery, as a person decided: by a whole ledger alone, as pins are made. */
 export async function acceptRecovery(): Promise<void> {
   const next = recoveredSince.value?.next;
-  if (next === undefined) return;
+  if (next === undefined || ledgerState.peek().fromSnapshot !== undefined) return;
   recoveredSince.value = undefined;
   openedWith = pinned.value = next;
   await remember(next);

@@ -8,8 +8,9 @@ import { Hash } from "../parts/hash.tsx";
 import { Icon } from "../parts/icon.tsx";
 import { agoText, Time } from "../parts/time.tsx";
 import { Verdict, type VerdictKind } from "../parts/verdict.tsx";
+import { linkTo } from "../routes.ts";
 import { ORIGIN_WORDS } from "../service/origin.ts";
-import { alarm, api, connection, ledgerState, origin, pinned } from "../service/session.ts";
+import { alarm, api, connection, ledgerState, origin, pinned, recoveredSince } from "../service/session.ts";
 import { isPaletteOpen } from "./palette.tsx";
 import { isRailOpen } from "./rail.tsx";
 
@@ -96,6 +97,14 @@ function Standing() {
     return <Verdict kind="unchecked">Reading, entry {readSeqno}{of}</Verdict>;
   }
   if (signed === undefined) return <Verdict kind="unchecked">No signature yet</Verdict>;
+  // Whoever has the public ledger can write a recovery behind it: on no screen may it look like what was pinned.
+  if (recoveredSince.value !== undefined) {
+    return (
+      <Verdict kind="cannot">
+        Recovered since it was pinned, under another key: <a href={linkTo("connect")}>decide whether to go on</a>
+      </Verdict>
+    );
+  }
   const kind: VerdictKind = fromSnapshot !== undefined && !fromSnapshot.evidenceVerified ? "cannot" : "verified";
   return (
     <Verdict kind={kind}>

@@ -61,9 +61,18 @@ export function ThisService() {
       {pin !== undefined
         ? (
           <p>
-            <Verdict kind="verified">
-              Pinned as “{pin.name}”; it continues what was verified at {pin.pin.lastSigned}
-            </Verdict>
+            {isRead
+              ? (
+                <Verdict kind="verified">
+                  Pinned as “{pin.name}”; it continues what was verified at {pin.pin.lastSigned}
+                </Verdict>
+              )
+              : (
+                <Verdict kind="unchecked">
+                  Pinned as “{pin.name}”; whether it continues what was verified at {pin.pin.lastSigned}{" "}
+                  is known when the ledger is read to its end
+                </Verdict>
+              )}
           </p>
         )
         : fromSnapshot !== undefined
@@ -114,7 +123,8 @@ export function ThisService() {
 /** The identity changed by a recovery, which the ledger shows. */
 function Recovered() {
   const { of, next } = recoveredSince.value!;
-  const lives = ledgerState.value.service?.identities ?? [];
+  const { service, fromSnapshot } = ledgerState.value;
+  const lives = service?.identities ?? [];
   return (
     <div class="notice notice-warn stack-tight" role="group" aria-label="The service was recovered">
       <p>
@@ -130,11 +140,15 @@ function Recovered() {
           ["Its lives", lives.map(({ fromSeqno }, i) => i === 0 ? "started" : `recovered at ${fromSeqno}`).join(", ")],
         ]}
       />
-      <div>
-        <button type="button" class="button" onClick={() => void acceptRecovery()}>
-          Move the pin to the new identity
-        </button>
-      </div>
+      {fromSnapshot !== undefined
+        ? <p>The pin moves by the whole ledger alone: open its files from the first one on, or connect to a node.</p>
+        : (
+          <div>
+            <button type="button" class="button" onClick={() => void acceptRecovery()}>
+              Move the pin to the new identity
+            </button>
+          </div>
+        )}
     </div>
   );
 }

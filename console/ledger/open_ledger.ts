@@ -15,6 +15,7 @@ import { isSignature, parseSignatureTables } from "../../shared/ledger/signature
 import {
   MAX_PAGE_KEPT_BYTES,
   MAX_PAGE_KEY_VERSIONS,
+  MAX_PAGE_QUESTIONS_AT_ONCE,
   MAX_PAGE_TABLE_ROWS,
   MAX_PAGE_WRITES_WITH_BEFORE,
 } from "../../shared/limits.ts";
@@ -311,13 +312,16 @@ export class OpenLedger {
       const version = this.index.versionAt(name, key, at);
       return version === undefined ? [] : [{ key, version }];
     });
+    const wanted = here.slice(offset, offset + count);
     const rows: TableRow[] = [];
-    for (const { key, version } of here.slice(offset, offset + count)) {
-      rows.push({
+    // One after the other would cost a turn of the reading, or a node's answer, for each.
+    for (let i = 0; i < wanted.length; i += MAX_PAGE_QUESTIONS_AT_ONCE) {
+      const some = wanted.slice(i, i + MAX_PAGE_QUESTIONS_AT_ONCE).map(async ({ key, version }) => ({
         key: fromByteString(key),
         value: await this.#valueAt(name, key, version),
         writtenAt: version,
-      });
+      }));
+      rows.push(...await Promise.all(some));
     }
     return { total: here.length, rows, proof: this.#proofAt(at) };
   }

@@ -59,6 +59,8 @@ const STATE_EVERY_MS = 100;
 /** How often a live source is asked for more. */
 const FOLLOW_EVERY_MS = 2000;
 const MAX_RETRY_MS = 15_000;
+/** So long reading stands still for answers at most, before it goes on for a turn. */
+const MAX_PAUSE_MS = 100;
 
 /** What would not get better by asking again. */
 const FINAL_CODES = new Set(["NodeNonsense", "LedgerNotHandedOut", "AnswerTooLarge", "FileDamaged"]);
@@ -96,6 +98,8 @@ export class LedgerReading implements LedgerApi {
   #state: LedgerState = IDLE_STATE;
   #told = 0;
   #wake: () => void = () => {};
+  /** Questions whose answers are on their way. */
+  #answering = 0;
   /** What came of the last audit, and up to where it went. */
   #redecided: { readonly upTo: Seqno; readonly requests: RedecidedRequests } | undefined;
   #auditStop: AbortController | undefined;
@@ -179,7 +183,7 @@ export class LedgerReading implements LedgerApi {
       ledger.through = through.promise;
       for (const _entry of ledger.fold.addInSteps(bytes)) {
         if (this.#nowMs() - turn < PAGE_TURN_MS) continue;
-        await nextTurn();
+        await this.#pause();
         turn = this.#nowMs();
         if (closed.signal.aborted) break;
       }
@@ -193,8 +197,24 @@ export class LedgerReading implements LedgerApi {
         this.#tell(this.#facts(opened));
       }
       if (this.#nowMs() - turn < PAGE_TURN_MS) continue;
-      await nextTurn();
+      await this.#pause();
       turn = this.#nowMs();
+    }
+  }
+
+  /** Lets questions in, and their answers out: somebody waits for these, and nobody for the next entry. */
+  async #pause(): Promise<void> {
+    await nextTurn();
+    for (const until = this.#nowMs() + MAX_PAUSE_MS; this.#answering > 0 && this.#nowMs() < until;) await nextTurn();
+  }
+
+  /** An answer that needs entries to be read again. */
+  async #whileReading<T>(answer: Promise<T>): Promise<T> {
+    this.#answering++;
+    try {
+      return await answer;
+    } finally {
+      this.#answering--;
     }
   }
 
@@ -268,13 +288,13 @@ export class LedgerReading implements LedgerApi {
   readonly density: Answers["density"] = (...args) => this.#ledger().density(...args);
   readonly growth: Answers["growth"] = (...args) => this.#ledger().growth(...args);
   readonly seqnoAt: Answers["seqnoAt"] = (...args) => this.#ledger().seqnoAt(...args);
-  readonly transaction: Answers["transaction"] = (...args) => this.#ledger().transaction(...args);
+  readonly transaction: Answers["transaction"] = (...args) => this.#whileReading(this.#ledger().transaction(...args));
   readonly proof: Answers["proof"] = (...args) => this.#ledger().proof(...args);
   readonly tables: Answers["tables"] = (...args) => this.#ledger().tables(...args);
-  readonly table: Answers["table"] = (...args) => this.#ledger().table(...args);
-  readonly value: Answers["value"] = (...args) => this.#ledger().value(...args);
-  readonly history: Answers["history"] = (...args) => this.#ledger().history(...args);
-  readonly difference: Answers["difference"] = (...args) => this.#ledger().difference(...args);
+  readonly table: Answers["table"] = (...args) => this.#whileReading(this.#ledger().table(...args));
+  readonly value: Answers["value"] = (...args) => this.#whileReading(this.#ledger().value(...args));
+  readonly history: Answers["history"] = (...args) => this.#whileReading(this.#ledger().history(...args));
+  readonly difference: Answers["difference"] = (...args) => this.#whileReading(this.#ledger().difference(...args));
 
   // ---- Trust ----
 

@@ -4,7 +4,7 @@ import { toByteString, toHex } from "../../shared/bytes.ts";
 import { noblePrimitives } from "../../shared/crypto/primitives.ts";
 import { serialiseChunk } from "../../shared/ledger/chunk.ts";
 import { LedgerVerifier } from "../../shared/ledger/replay.ts";
-import { PAGE_TURN_MS } from "../../shared/limits.ts";
+import { MAX_PAGE_QUESTIONS_AT_ONCE, PAGE_TURN_MS } from "../../shared/limits.ts";
 import { foldPath } from "../../shared/merkle/path.ts";
 import { filesOf, MadeUpNode, readLedger } from "../../tests/console_ledger.ts";
 import { ledgerDirectories, ledgerDirectory, readEntries, readSnapshotFiles } from "../../tests/services.ts";
@@ -433,6 +433,37 @@ teamTest(
     await reading.close();
   },
 );
+
+/** Whoever reads a part of it gets it later than what was asked afterwards; how many parts are awaited is counted. */
+class SlowFile extends File {
+  static awaited = 0;
+  static most = 0;
+  #parts = 1000;
+
+  override slice(start?: number, end?: number): Blob {
+    const part = super.slice(start, end);
+    const read = part.arrayBuffer.bind(part);
+    part.arrayBuffer = async () => {
+      SlowFile.most = Math.max(SlowFile.most, ++SlowFile.awaited);
+      for (let i = this.#parts--; i > 0; i--) await Promise.resolve();
+      SlowFile.awaited--;
+      return await read();
+    };
+    return part;
+  }
+}
+
+teamTest("values of a table are read at once, not one by one, and come in the order of their keys", async () => {
+  const directory = ledgerDirectory("recorded_governance");
+  const files = await Promise.all(
+    filesOf(directory).map(async (file) => new SlowFile([await file.bytes()], file.name)),
+  );
+  const slow = await readLedger({ kind: "files", files }, LENIENT);
+  const quick = await readLedger({ kind: "files", files: filesOf(directory) }, LENIENT);
+  SlowFile.most = 0;
+  for (const { name } of await quick.tables()) assert.deepEqual(await slow.table(name), await quick.table(name));
+  assert.ok(SlowFile.most > 8 && SlowFile.most <= MAX_PAGE_QUESTIONS_AT_ONCE, String(SlowFile.most));
+});
 
 Deno.test("what is asked of nothing is refused with a problem", async () => {
   const reading = await readLedger(FILES).catch(() => undefined);

@@ -30,8 +30,10 @@ export function ForeignText(
     readonly what?: string;
   },
 ) {
-  const [isWhole, setIsWhole] = useState(false);
   const whole = useMemo(() => text ?? fromUtf8Lenient(bytes ?? new Uint8Array()), [text, bytes]);
+  // Of which text: in a long list the next row takes this one's place.
+  const [wholeOf, setWholeOf] = useState<string | undefined>();
+  const isWhole = wholeOf === whole;
   const isBroken = useMemo(() => bytes !== undefined && !isUtf8(bytes), [bytes]);
   const shown = isWhole ? whole : headOf(whole, maxCharacters);
   const pieces = useMemo(() => visiblePieces(shown, block), [shown, block]);
@@ -45,7 +47,7 @@ export function ForeignText(
     <button
       type="button"
       class="button no-print"
-      onClick={() => setIsWhole(true)}
+      onClick={() => setWholeOf(whole)}
     >
       Show all<span class="sr-only">of {visibleText(headOf(what, MAX_WHAT))}</span> ({whole.length.toLocaleString()}
       {" "}

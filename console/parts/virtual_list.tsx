@@ -143,6 +143,8 @@ export function VirtualList(
   };
 
   const shown = rows === 0 ? [] : Array.from({ length: last - first + 1 }, (_, i) => first + i);
+  // A row that has left the view lends its elements to one that has come: making them anew costs most of a frame.
+  const slots = Math.ceil(size.viewHeight / size.rowHeight) + 2;
   const isActiveShown = at !== undefined && at >= first && at <= last;
   const hide = (i: number) => columns[i]?.wide ? "vlist-wide" : undefined;
   return (
@@ -177,7 +179,7 @@ export function VirtualList(
           <div class="vlist-body" style={{ height: `${size.viewHeight}px` }}>
             {shown.map((row) => (
               <div
-                key={row}
+                key={row % slots}
                 id={`${id}-${row}`}
                 class="vlist-row"
                 role="row"

@@ -239,10 +239,10 @@ export class LedgerReading implements LedgerApi {
   #facts({ ledger, startedAtMs }: Opened): Partial<LedgerState> {
     const { index, source, fold, readSeqno } = ledger;
     const signed = index.signatures.at(-1);
-    const service = serviceFacts(fold);
     const seconds = Math.max(0.001, (this.#nowMs() - startedAtMs) / 1000);
-    const pin = signed && service && pinOf(signed, service);
     const snapshot = source.snapshot;
+    const service = serviceFacts(fold, Math.max(signed?.seqno ?? 0, snapshot?.name.seqno ?? 0));
+    const pin = signed && service && pinOf(signed, service);
     return {
       readSeqno,
       sourceSeqno: Math.max(source.last, readSeqno),
@@ -400,14 +400,16 @@ async function sourceOf(source: LedgerSource): Promise<EntrySource> {
   return source.kind === "node" ? new NodeEntries(source.url, source.headers) : await FileEntries.open(source.files);
 }
 
-function serviceFacts(fold: Fold): ServiceFacts | undefined {
-  const current = fold.identities.at(-1);
+/** @param upTo where proof ends: in a run of entries that was refused, anybody may have written any service */
+function serviceFacts(fold: Fold, upTo: Seqno): ServiceFacts | undefined {
+  const identities = fold.identities.filter(({ from }) => from <= upTo);
+  const current = identities.at(-1);
   if (current === undefined) return undefined;
   return {
     status: statusOf(fold),
     certificatePem: current.certificatePem,
     identity: current.certificate.nodeId,
-    identities: fold.identities.map(({ certificate, certificatePem, from }) => ({
+    identities: identities.map(({ certificate, certificatePem, from }) => ({
       identity: certificate.nodeId,
       certificatePem,
       fromSeqno: from,

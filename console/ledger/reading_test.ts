@@ -207,6 +207,30 @@ teamTest("the pin of a service from before its recovery goes on to hold", async 
   assert.equal(service!.identities[0]!.identity, pin.serviceIdentity);
 });
 
+teamTest(
+  "only a signature proves a service: neither the first nor a recovered one is shown where it was refused",
+  async () => {
+    const entries = readEntries(ledgerDirectory("recorded_recovery"));
+    const stateOf = async (had: readonly Uint8Array[]) => {
+      const reading = await readLedger(NODE, LENIENT, new MadeUpNode(had).options);
+      const { state } = reading;
+      await reading.close();
+      return state;
+    };
+    const [first, recovered] = (await stateOf(entries)).service!.identities;
+    // What signs the first entry of a service comes right behind it, and is what is changed.
+    const changedAfter = (seqno: number) =>
+      entries.map((entry, i) => i === seqno ? entry.with(-1, entry.at(-1)! ^ 1) : entry);
+    const unproved = await stateOf(changedAfter(first!.fromSeqno));
+    assert.equal(unproved.status, "stopped");
+    assert.equal(unproved.service, undefined);
+    const refused = await stateOf(changedAfter(recovered!.fromSeqno));
+    assert.equal(refused.status, "stopped");
+    assert.deepEqual(refused.service!.identities, [first]);
+    assert.equal(refused.pin!.serviceIdentity, first!.identity);
+  },
+);
+
 teamTest("files are read in any order; what is missing is a gap; a damaged one is named", async () => {
   const files = filesOf(ledgerDirectory("recorded_nodes/node0"));
   assert.ok(files.length >= 3);

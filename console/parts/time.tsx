@@ -1,12 +1,18 @@
-/** A moment: local time with UTC at hand. */
+/** A moment: local time, with UTC beside it or at hand. */
 
 const LOCAL = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
 
-export function Time({ ms }: { readonly ms: number }) {
+/** @param utc beside it, where there is room: what only a pointer finds is not there for everybody */
+export function Time({ ms, utc: isBeside = false }: { readonly ms: number; readonly utc?: boolean }) {
   const date = new Date(ms);
   if (Number.isNaN(date.getTime())) return <span>an impossible time</span>;
   const utc = date.toISOString().replace(/\.000Z$/, "Z");
-  return <time dateTime={date.toISOString()} title={`${utc} (UTC)`}>{LOCAL.format(date)}</time>;
+  return (
+    <time dateTime={date.toISOString()} title={`${utc} (UTC)`}>
+      {LOCAL.format(date)}
+      {isBeside && <span class="small soft">{` ${utc}`}</span>}
+    </time>
+  );
 }
 
 /** "3 minutes ago", "in 2 days". */

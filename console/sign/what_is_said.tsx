@@ -61,8 +61,7 @@ export function FormSays({ said, memberName }: { readonly said: Said; readonly m
         </dd>
         <dt>Time</dt>
         <dd>
-          <Time ms={said.createdAtSeconds * 1000} />{" "}
-          <span class="small">{new Date(said.createdAtSeconds * 1000).toISOString().replace(".000Z", "Z")}</span>
+          <Time ms={said.createdAtSeconds * 1000} utc />
         </dd>
       </dl>
       {request.kind === "ballot" && request.ballot !== PLAIN_BALLOTS.yes && request.ballot !== PLAIN_BALLOTS.no && (

@@ -65,7 +65,7 @@ function Versions({ facts, query }: { readonly facts: ConstitutionFacts; readonl
                   {i === 0 && " (in force)"}
                   {version.timeMs !== undefined && (
                     <>
-                      , <Time ms={version.timeMs} />
+                      , <Time ms={version.timeMs} utc />
                     </>
                   )}
                 </td>

@@ -47,7 +47,7 @@ export function ReadingBar() {
               Complete up to the signature at seqno {signed.seqno.toLocaleString()}
               {signed.timeMs !== undefined && (
                 <>
-                  {" "}of <Time ms={signed.timeMs} />
+                  {" "}of <Time ms={signed.timeMs} utc />
                 </>
               )}
             </Verdict>

@@ -192,7 +192,7 @@ function Transaction({ transaction }: { readonly transaction: TransactionDetail 
           of={[
             ["Proof", <ProofLine key="proof" transaction={transaction} />],
             ["Kind", transaction.kind],
-            ...timeMs === undefined ? [] : [["Signed at", <Time key="time" ms={timeMs} />] as const],
+            ...timeMs === undefined ? [] : [["Signed at", <Time key="time" ms={timeMs} utc />] as const],
             ["Size", sizeText(transaction.sizeBytes)],
             ...requestedBy === undefined ? [] : [
               ["Asked for by", <Party key="by" id={requestedBy.memberId} kind="member" names={names} />] as const,

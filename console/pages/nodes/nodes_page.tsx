@@ -93,8 +93,8 @@ function NodeTable({ nodes, consensus }: {
             <th scope="col">Acknowledged (it says)</th>
             <th scope="col">Platform</th>
             <th scope="col">Certificate</th>
-            <th scope="col">Addresses</th>
             <th scope="col">Attestation</th>
+            <th scope="col">Addresses</th>
           </tr>
         </thead>
         <tbody>
@@ -121,14 +121,14 @@ function NodeTable({ nodes, consensus }: {
               <td>
                 <Dates of={node.certificate} />
               </td>
-              <td class="foreign">
-                {node.nodeAddress !== undefined && <div>nodes: {node.nodeAddress}</div>}
-                {node.interfaces.map(({ name, address }) => <div key={name}>{name}: {address}</div>)}
-              </td>
               <td>
                 <a href={linkTo("attestation", node.id)} aria-label={`Attestation of ${node.name ?? node.id}`}>
                   Attestation
                 </a>
+              </td>
+              <td class="foreign">
+                {node.nodeAddress !== undefined && <div>nodes: {node.nodeAddress}</div>}
+                {node.interfaces.map(({ name, address }) => <div key={name}>{name}: {address}</div>)}
               </td>
             </tr>
           ))}
@@ -275,7 +275,7 @@ function History() {
                       <td>
                         <a href={linkTo("transaction", txId)}>{txId}</a>
                       </td>
-                      <td>{timeMs === undefined ? "no time" : <Time ms={timeMs} />}</td>
+                      <td>{timeMs === undefined ? "no time" : <Time ms={timeMs} utc />}</td>
                       <td>
                         <Party id={nodeId} kind="node" names={names} />
                       </td>

@@ -88,7 +88,7 @@ function Cards({ facts }: { readonly facts: OverviewFacts }) {
             Since seqno <a href={linkTo("transaction", String(since.seqno))}>{since.seqno}</a>
             {since.timeMs !== undefined && (
               <>
-                , <Time ms={since.timeMs} />
+                , <Time ms={since.timeMs} utc />
               </>
             )}
           </p>

@@ -141,7 +141,7 @@ function Standing({ record, voters, names }: {
         of={[
           ["State", STATE_WORDS[record.state]],
           ["Proposed by", <Party id={record.proposerId} kind="member" names={names} />],
-          ...(record.submittedMs === undefined ? [] : [["Since", <Time ms={record.submittedMs} />] as const]),
+          ...(record.submittedMs === undefined ? [] : [["Since", <Time ms={record.submittedMs} utc />] as const]),
           ["Its text", <CheckVerdict check={record.check}>Signed by its proposer</CheckVerdict>],
           ...(record.state === "Open"
             ? [

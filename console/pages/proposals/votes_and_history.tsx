@@ -65,8 +65,10 @@ function Ballot({ ballot, names, closedAt, isOpen }: {
           ...(txId === undefined
             ? []
             : [["In", <a href={linkTo("transaction", txId)}>transaction {txId}</a>] as const]),
-          ...(timeMs === undefined ? [] : [["Covered by a signature of", <Time ms={timeMs} />] as const]),
-          ...(signedAtMs === undefined ? [] : [["Signed, by the voter's clock", <Time ms={signedAtMs} />] as const]),
+          ...(timeMs === undefined ? [] : [["Covered by a signature of", <Time ms={timeMs} utc />] as const]),
+          ...(signedAtMs === undefined
+            ? []
+            : [["Signed, by the voter's clock", <Time ms={signedAtMs} utc />] as const]),
           [
             "Evaluated",
             counted !== undefined
@@ -124,7 +126,7 @@ export function History({ record, names }: {
               <strong>{EVENT_WORDS[kind]}</strong> in <a href={linkTo("transaction", txId)}>{txId}</a>
               {timeMs !== undefined && (
                 <>
-                  , signed <Time ms={timeMs} />
+                  , signed <Time ms={timeMs} utc />
                 </>
               )}
               {by !== undefined && (

@@ -57,8 +57,8 @@ function Look() {
       </label>
       <p class="small soft">
         Times are shown in{" "}
-        {Intl.DateTimeFormat().resolvedOptions().timeZone}, as this browser has it, with UTC beside them. Press{" "}
-        <kbd>?</kbd> for the keys.
+        {Intl.DateTimeFormat().resolvedOptions().timeZone}, as this browser has it, with UTC beside them where there is
+        room. Press <kbd>?</kbd> for the keys.
       </p>
     </Section>
   );

@@ -142,7 +142,7 @@ function MomentFacts({ at }: { readonly at: number }) {
           After transaction <a href={linkTo("transaction", entry.txId)}>{entry.txId}</a>
           {entry.timeMs !== undefined && (
             <>
-              , signed <Time ms={entry.timeMs} />
+              , signed <Time ms={entry.timeMs} utc />
             </>
           )}
         </span>

@@ -89,6 +89,38 @@ teamTest("a row that says something else than its author signed is found", async
   await reading.close();
 });
 
+teamTest(
+  "a text that is changed behind its submission is found, in the entry that does it and in the table",
+  async () => {
+    const reading = await openRecorded();
+    const { proposals } = await readProposals(reading, new Map());
+    const { id } = proposals.find(({ ballots, events }) => ballots.length > 0 && events.length > 1)!;
+    const entries = (await entriesOf(reading)).map(({ entry }) => entry);
+    const text = toUtf8('{"actions":[]}');
+    const later = entries.map((entry) => ({
+      ...entry,
+      changes: entry.changes.map((change) =>
+        change.id === id && change.before !== undefined && change.after !== undefined ? { ...change, text } : change
+      ),
+    }));
+    const checkOf = (records: readonly ProposalRecord[]) => records.find((other) => other.id === id)!.check;
+    assert.deepEqual(checkOf(proposalRecords(entries, [])), { kind: "verified" });
+    assert.deepEqual(checkOf(proposalRecords(later, [])), {
+      kind: "failed",
+      why: "its text was changed after it was submitted",
+    });
+    const { after: info } = entries.flatMap(({ changes }) => changes).findLast((change) =>
+      change.id === id && change.after !== undefined
+    )!;
+    const inTable = proposalRecords(entries, [{ id, info: info!, text, writtenAt: 1 }]);
+    assert.deepEqual(checkOf(inTable), {
+      kind: "failed",
+      why: "the text that would be carried out is not the one that was submitted",
+    });
+    await reading.close();
+  },
+);
+
 const ID = "ab".repeat(32);
 const ALICE = "a1".repeat(32);
 const BOB = "b0".repeat(32);

@@ -136,6 +136,9 @@ class Draft {
   add(entry: GovernanceEntry, { before, after, text: written }: Change): void {
     const { seqno, request } = entry;
     this.#changedAt = seqno;
+    // Nothing writes a proposal's text again; who could would have another one carried out than was voted on.
+    const isOther = written !== undefined && this.#text !== undefined && !equalBytes(written, this.#text);
+    if (isOther && before !== undefined) this.#textCheck = failed("its text was changed after it was submitted");
     if (written !== undefined) this.#text = written;
     if (after === undefined) {
       this.#isRemoved = true;
@@ -168,6 +171,9 @@ class Draft {
 
   standsAs({ info, text: written, writtenAt }: LiveProposal): void {
     this.#info = info;
+    if (written !== undefined && this.#text !== undefined && !equalBytes(written, this.#text)) {
+      this.#textCheck = failed("the text that would be carried out is not the one that was submitted");
+    }
     this.#text ??= written;
     this.#changedAt = Math.max(this.#changedAt, writtenAt);
     this.#isRemoved = false;

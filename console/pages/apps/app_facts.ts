@@ -112,5 +112,8 @@ export function fillPath(template: string, values: Readonly<Record<string, strin
   return template.replaceAll(/\{([^}]+)\}/g, (_, name: string) => encodeURIComponent(values[name] ?? ""));
 }
 
+/** One argument for a shell, whatever an app's path says: people copy the command. */
+export const shellQuoted = (text: string): string => `'${text.replaceAll("'", "'\\''")}'`;
+
 export const parametersOf = (template: string): string[] =>
   [...template.matchAll(/\{([^}]+)\}/g)].map((match) => match[1]!);

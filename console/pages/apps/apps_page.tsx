@@ -22,6 +22,7 @@ import {
   fillPath,
   parametersOf,
   policiesText,
+  shellQuoted,
 } from "./app_facts.ts";
 
 const MAX_SHOWN_BODY = 100_000;
@@ -169,7 +170,7 @@ function TryIt({ endpoint }: { readonly endpoint: AppEndpoint }) {
       {!isCallable && (
         <p>
           A page has no client certificate, and this endpoint asks for one, or for a signed request. From the command
-          line: <code class="anywhere">deno task run call "{path}" --as user0</code>
+          line: <code class="anywhere">deno task run call {shellQuoted(path)} --as user0</code>
         </p>
       )}
       {!canSend && <p>Pages may send GET, HEAD and POST to a node; use the command line for {endpoint.method}.</p>}

@@ -12,6 +12,7 @@ import { api, ledger, ledgerState, origin } from "../service/session.ts";
 import type { SignedEnvelope } from "./envelope.ts";
 import { KeptReceipts } from "./kept_receipts.ts";
 import { Outbox } from "./outbox.ts";
+import { findRequest, type RequestInLedger } from "./request_in_ledger.ts";
 import {
   type CommitOutcome,
   type Delivery,
@@ -155,6 +156,8 @@ function Follow({ envelope, txId, what, browserKeyId, onSettled, onAgain }: {
 }) {
   const [commit, setCommit] = useState<CommitOutcome | undefined>();
   const [receipt, setReceipt] = useState<ReceiptOutcome | undefined>();
+  const [inLedger, setInLedger] = useState<RequestInLedger | undefined>();
+  const [isKept, setIsKept] = useState(false);
   const [problem, setProblem] = useState<Problem | undefined>();
   const [turn, setTurn] = useState(0);
   useEffect(() => {
@@ -173,11 +176,16 @@ function Follow({ envelope, txId, what, browserKeyId, onSettled, onAgain }: {
       const proof = await fetchReceipt(delivery, txId, certificate);
       if (isOver) return;
       setReceipt(proof);
-      void ledger().refresh().catch(() => {});
-      if (proof.kind !== "verified") return;
+      const found = await findRequest(ledger(), envelope, txId, delivery.wait);
+      // Committed was the node's word: what it lied about can still be sent by another.
+      if (found.kind === "contradicted") await delivery.outbox.keep(envelope, delivery.service);
+      if (isOver) return;
+      setInLedger(found);
+      if (proof.kind !== "verified" || found.kind === "contradicted") return;
       const { memberId } = envelope;
       const kept = { txId, what, memberId, service: delivery.service ?? "", text: proof.text, atMs: Date.now() };
       await new KeptReceipts().keep(kept);
+      if (!isOver) setIsKept(true);
       announce("The receipt was verified and kept");
     };
     follow().catch((error) => !isOver && setProblem(problemOf(error))).finally(() => !isOver && onSettled());
@@ -214,7 +222,9 @@ function Follow({ envelope, txId, what, browserKeyId, onSettled, onAgain }: {
             : (
               <div class="stack-tight">
                 <Verdict kind={receipt.kind === "verified" ? "verified" : "failed"}>
-                  {receipt.kind === "verified" ? "Receipt verified here, and kept" : "The receipt does not verify"}
+                  {receipt.kind === "verified"
+                    ? `Receipt verified here${isKept ? ", and kept" : ""}`
+                    : "The receipt does not verify"}
                 </Verdict>
                 {receipt.kind === "refused" && (
                   <ul>
@@ -235,6 +245,17 @@ function Follow({ envelope, txId, what, browserKeyId, onSettled, onAgain }: {
                 </div>
               </div>
             )}
+        </li>
+      )}
+      {receipt !== undefined && (
+        <li data-in-ledger={inLedger?.kind ?? "waiting"}>
+          {inLedger === undefined
+            ? problem === undefined && <Loading of="your request in the ledger" />
+            : inLedger.kind === "contradicted"
+            ? <ProblemNote problem={inLedger.problem} />
+            : inLedger.kind === "held"
+            ? <Verdict kind="verified">The ledger, read here, has your signed request in this transaction</Verdict>
+            : <Verdict kind="cannot">Whether your request stands in it is not known here: {inLedger.why}</Verdict>}
         </li>
       )}
       {problem && (

@@ -176,7 +176,7 @@ Deno.test("every way in which there is no answer has a stage and a code of its o
   }
   await using refusing = new TestRelay(1);
   assert.equal(await refusing.problem("/relay/peer"), "502 tcp ConnectionRefused");
-  await using nameless = new TestRelay(1, { nodeUrl: new URL("https://quorate.invalid:1") });
+  await using nameless = new TestRelay(1, { nodeUrl: new URL("https://no-such-host.invalid:1") });
   assert.equal(await nameless.problem("/relay/peer"), "502 dns NameNotFound");
   await using page = await serve(answered("<html>"));
   await using unpinned = new TestRelay(page.port, { servicePem: undefined });

@@ -36,8 +36,13 @@ export const UNIT_FILES = [
  * commit does not wait for them.
  */
 export const LONG_TESTS = [
+  "console/governance/governance_test.ts",
   "console/ledger/audit_test.ts",
   "console/ledger/reading_test.ts",
+  "console/pages/constitution/constitution_facts_test.ts",
+  "console/pages/members/member_facts_test.ts",
+  "console/pages/overview/overview_facts_test.ts",
+  "console/pages/recovery/recovery_facts_test.ts",
   "enclave/audit/governance_audit_forged_test.ts",
   "enclave/audit/governance_audit_test.ts",
   "enclave/channels/hostile_peer_test.ts",
@@ -50,6 +55,7 @@ export const LONG_TESTS = [
   "enclave/node_rows_test.ts",
   "enclave/snapshotter_test.ts",
   "node/commands/ledger_verify_test.ts",
+  "node/console_relay_test.ts",
   "node/enclave_worker_test.ts",
   "node/ledger_audit_test.ts",
   "node/peer_faults_test.ts",

@@ -108,10 +108,17 @@ function target(source: Source, specifier: string): string | undefined {
 const roomOf = (path: string) => path.split("/")[0]!;
 const sharedFolderOf = (path: string) => path.split("/").length === 2 ? "" : path.split("/")[1]!;
 
+/** The screen whose folder a file of the console is in: what several screens show stands in none of them. */
+const screenOf = (path: string) => path.match(/^console\/pages\/(\w+)\//)?.[1];
+const isRoutes = (source: Source) => source.path === "console/routes.ts";
+
 function mayImport(source: Source, path: string): boolean {
   const [from, to] = [roomOf(source.path), roomOf(path)];
   if (source.isTest) return true;
   if (from !== to) return ROOMS[from]!.includes(to);
+  if (from === "console" && screenOf(path) !== undefined) {
+    return screenOf(source.path) === screenOf(path) || isRoutes(source);
+  }
   const [fromFolder, toFolder] = [sharedFolderOf(source.path), sharedFolderOf(path)];
   if (from !== "shared" || fromFolder === toFolder) return true;
   return (SHARED_ORDER[toFolder] ?? Infinity) < (SHARED_ORDER[fromFolder] ?? -1);

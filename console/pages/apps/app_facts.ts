@@ -15,8 +15,8 @@ import {
 import { MAX_APP_VERSIONS } from "../../../shared/limits.ts";
 import type { Seqno } from "../../../shared/tx_id.ts";
 import { foldedTable, foldedValue, type OddRow } from "../../folded.ts";
+import { type DecidedBy, deciderOf } from "../../governance/decider.ts";
 import type { LedgerApi } from "../../ledger/protocol.ts";
-import { type DecidedBy, deciderOf } from "../constitution/constitution_facts.ts";
 
 export interface AppEndpoint {
   readonly method: string;

@@ -7,7 +7,7 @@ import { Section } from "../../parts/page.tsx";
 import { Empty } from "../../parts/states.tsx";
 import { linkTo } from "../../routes.ts";
 import { ActionFields, type KnownIds } from "./action_fields.tsx";
-import { ACTION_FORMS, actionForm, type Theme } from "./action_forms.ts";
+import { ACTION_FORMS, actionForm, type Theme } from "../../governance/action_forms.ts";
 import {
   type checkDraft,
   type DraftAction,
@@ -15,7 +15,7 @@ import {
   withArgument,
   withArguments,
   withoutAction,
-} from "./draft.ts";
+} from "../../governance/draft.ts";
 
 const THEMES: readonly Theme[] = ["Members", "Users", "Nodes", "Trusted code", "App", "Service", "Tokens"];
 

@@ -5,8 +5,8 @@ import { fromUtf8Lenient } from "../../../shared/bytes.ts";
 import { MAX_MEMBER_INPUT_BYTES } from "../../../shared/limits.ts";
 import { CodeEditor } from "../../parts/code_view.tsx";
 import { FileDrop } from "../../parts/file_drop.tsx";
-import type { ActionForm, Field } from "./action_forms.ts";
-import type { ArgumentProblem } from "./argument_checks.ts";
+import type { ActionForm, Field } from "../../governance/action_forms.ts";
+import type { ArgumentProblem } from "../../governance/argument_checks.ts";
 
 /** Who is known, for fields that name somebody. */
 export interface KnownIds {

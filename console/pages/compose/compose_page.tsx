@@ -16,9 +16,9 @@ import { ProblemNote } from "../../parts/states.tsx";
 import { type Problem, problemOf } from "../../problem.ts";
 import { navigate, type PageProps, replaceQuery } from "../../routes.ts";
 import { SignDialog } from "../../sign/sign_dialog.tsx";
-import { DifferencesView } from "../proposals/differences_view.tsx";
-import { DryRunSection } from "../proposals/dry_run_section.tsx";
-import { useVoters } from "../proposals/use_proposals.ts";
+import { DifferencesView } from "../../proposals/differences_view.tsx";
+import { DryRunSection } from "../../proposals/dry_run_section.tsx";
+import { useVoters } from "../../proposals/use_proposals.ts";
 import { ActionCard, AddAction } from "./action_card.tsx";
 import type { KnownIds } from "./action_fields.tsx";
 import {
@@ -29,7 +29,7 @@ import {
   TEMPLATES,
   templateText,
   withAction,
-} from "./draft.ts";
+} from "../../governance/draft.ts";
 import { forgetDraft, keepDraft, keptDraft, putDraftAside, takeDraftUp } from "./kept_draft.ts";
 
 const NOBODY: KnownIds = { member: [], user: [], node: [] };

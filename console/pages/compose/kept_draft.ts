@@ -2,7 +2,7 @@
 
 import { MAX_DRAFT_CHARACTERS } from "../../../shared/limits.ts";
 import { Drafts } from "../../sign/outbox.ts";
-import { EMPTY_PROPOSAL, readDraft } from "./draft.ts";
+import { EMPTY_PROPOSAL, readDraft } from "../../governance/draft.ts";
 
 const ID = "compose";
 const drafts = new Drafts();

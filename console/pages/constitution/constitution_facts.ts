@@ -6,10 +6,11 @@
 
 import { FormatError } from "../../../shared/assert.ts";
 import { fromByteString, fromUtf8Lenient } from "../../../shared/bytes.ts";
-import { CONSTITUTION, PROPOSALS_INFO } from "../../../shared/governance/tables.ts";
+import { CONSTITUTION } from "../../../shared/governance/tables.ts";
 import { SINGLETON_KEY } from "../../../shared/kv/codecs.ts";
 import { MAX_CONSTITUTION_VERSIONS } from "../../../shared/limits.ts";
 import type { Seqno } from "../../../shared/tx_id.ts";
+import { type DecidedBy, deciderOf } from "../../governance/decider.ts";
 import type { LedgerApi } from "../../ledger/protocol.ts";
 
 export interface ConstitutionVersion {
@@ -20,13 +21,6 @@ export interface ConstitutionVersion {
   readonly isReadable: boolean;
   /** undefined: it came with the service's first transaction, or nothing in its transaction tells. */
   readonly decidedBy: DecidedBy | undefined;
-}
-
-export interface DecidedBy {
-  readonly proposalId: string;
-  readonly proposerId: string;
-  /** Member ID → what its ballot came to, where the row says so. */
-  readonly votes: Readonly<Record<string, boolean>>;
 }
 
 export interface ConstitutionFacts {
@@ -55,22 +49,4 @@ function textIn(value: Uint8Array): { readonly text: string; readonly isReadable
     if (error instanceof FormatError) return { text: fromUtf8Lenient(value), isReadable: false };
     throw error;
   }
-}
-
-/** The proposal that was accepted in a transaction. */
-export async function deciderOf(ledger: LedgerApi, seqno: Seqno): Promise<DecidedBy | undefined> {
-  const answer = await ledger.transaction(seqno);
-  if (!answer.found) return undefined;
-  for (const { table, key, after } of answer.transaction.writes) {
-    if (table !== PROPOSALS_INFO.name || after === undefined) continue;
-    try {
-      const { state, proposer_id, final_votes } = PROPOSALS_INFO.value.decode(after);
-      if (state === "Accepted") {
-        return { proposalId: fromUtf8Lenient(key), proposerId: proposer_id, votes: final_votes ?? {} };
-      }
-    } catch (error) {
-      if (!(error instanceof FormatError)) throw error;
-    }
-  }
-  return undefined;
 }

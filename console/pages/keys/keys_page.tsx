@@ -15,7 +15,7 @@ import { origin } from "../../service/session.ts";
 import { FinishPrepared } from "../../sign/finish_prepared.tsx";
 import type { MemberChoice } from "../../sign/key_choice.tsx";
 import { membersToSign, type SignAsk, SignDialog } from "../../sign/sign_dialog.tsx";
-import { MeSelect } from "../proposals/me_select.tsx";
+import { MeSelect } from "../../proposals/me_select.tsx";
 import { BrowserKeys } from "./browser_keys.tsx";
 import { DraftsSection, OutboxSection, ReceiptsSection } from "./kept_sections.tsx";
 

@@ -4,7 +4,7 @@ import { useEffect, useId, useState } from "preact/hooks";
 import { announce } from "../../parts/announce.tsx";
 import { ForeignText } from "../../parts/foreign_text.tsx";
 import { Icon } from "../../parts/icon.tsx";
-import { FILTER_HELP, KINDS, kindWord, type ParsedFilter, withoutWord, withWord } from "./filter_query.ts";
+import { FILTER_HELP, KINDS, kindWord, type ParsedFilter, withoutWord, withWord } from "../../ledger/filter_query.ts";
 import { removeView, savedViews, saveView } from "./saved_views.ts";
 
 export function FilterBar({ text, parsed, onChange }: {

@@ -4,7 +4,7 @@
  * In: what was typed. Out: which of the three it is; undefined where it is none.
  */
 
-import { parseMoment } from "./filter_query.ts";
+import { parseMoment } from "../../ledger/filter_query.ts";
 
 export type Jump =
   | { readonly kind: "transaction"; readonly view: number; readonly seqno: number }

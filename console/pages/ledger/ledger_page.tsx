@@ -16,11 +16,11 @@ import { connection, ledger, ledgerState } from "../../service/session.ts";
 import { DensityStrip } from "./density_strip.tsx";
 import { ExportDialog } from "./export_dialog.tsx";
 import { FilterBar } from "./filter_bar.tsx";
-import { parseFilter } from "./filter_query.ts";
+import { parseFilter } from "../../ledger/filter_query.ts";
 import { parseJump } from "./jump.ts";
 import { refusedAt } from "./refusal.ts";
 import { ReadingBar } from "./reading_bar.tsx";
-import { useRows } from "./use_rows.ts";
+import { useRows } from "../../parts/use_rows.ts";
 import "./ledger.css";
 
 /** A position goes into the address this long after the last move: browsers refuse too many changes. */

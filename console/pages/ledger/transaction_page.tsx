@@ -22,7 +22,7 @@ import { KeyView } from "../../parts/value_view.tsx";
 import { Verdict } from "../../parts/verdict.tsx";
 import { linkTo, type PageProps } from "../../routes.ts";
 import { connection, ledgerState } from "../../service/session.ts";
-import { keyFilterText } from "./filter_query.ts";
+import { keyFilterText } from "../../ledger/filter_query.ts";
 import { parseJump } from "./jump.ts";
 import { refusedAt } from "./refusal.ts";
 import { ReceiptSection } from "./receipt_section.tsx";

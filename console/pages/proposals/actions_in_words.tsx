@@ -3,7 +3,7 @@
 import { wordsOf } from "../../governance/lanes.ts";
 import { ShowAll } from "../../parts/show_all.tsx";
 import { Verdict } from "../../parts/verdict.tsx";
-import { actionForm } from "../compose/action_forms.ts";
+import { actionForm } from "../../governance/action_forms.ts";
 
 export function ActionsInWords({ text }: { readonly text: Uint8Array }) {
   const words = wordsOf(text);

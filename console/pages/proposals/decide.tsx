@@ -15,7 +15,7 @@ import { api } from "../../service/session.ts";
 import { Drafts } from "../../sign/outbox.ts";
 import { type SignAsk, SignDialog } from "../../sign/sign_dialog.tsx";
 import { ActionsInWords } from "./actions_in_words.tsx";
-import type { Voters } from "./use_proposals.ts";
+import type { Voters } from "../../proposals/use_proposals.ts";
 
 const BALLOT_START = `export function vote(proposal, proposerId) {
   // Run anew at each count: true is a vote for, false one against.

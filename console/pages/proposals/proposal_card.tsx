@@ -5,7 +5,7 @@ import { type ProposalRecord, recordCheck } from "../../governance/proposals.ts"
 import { CheckVerdict } from "../../parts/check_verdict.tsx";
 import { agoText } from "../../parts/time.tsx";
 import { linkTo } from "../../routes.ts";
-import { actionForm } from "../compose/action_forms.ts";
+import { actionForm } from "../../governance/action_forms.ts";
 
 /** More are counted. */
 const MAX_ACTIONS = 4;

@@ -19,14 +19,14 @@ import { linkTo, type PageProps, replaceQuery } from "../../routes.ts";
 import { ledgerState } from "../../service/session.ts";
 import { ActionsInWords } from "./actions_in_words.tsx";
 import { Decide } from "./decide.tsx";
-import { DifferencesView } from "./differences_view.tsx";
-import { DryRunSection } from "./dry_run_section.tsx";
-import { MeSelect } from "./me_select.tsx";
+import { DifferencesView } from "../../proposals/differences_view.tsx";
+import { DryRunSection } from "../../proposals/dry_run_section.tsx";
+import { MeSelect } from "../../proposals/me_select.tsx";
 import { NodeText } from "./node_text.tsx";
 import { NodeWordNotice } from "./node_word_notice.tsx";
 import { titleOf } from "./proposal_card.tsx";
 import { Ballots, closedAt, History } from "./votes_and_history.tsx";
-import { useComparison, useProposal, useVoters, type Voters } from "./use_proposals.ts";
+import { useComparison, useProposal, useVoters, type Voters } from "../../proposals/use_proposals.ts";
 
 export default function ProposalPage({ route }: PageProps) {
   const id = route.id ?? "";

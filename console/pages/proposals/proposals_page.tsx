@@ -11,11 +11,11 @@ import { useNames } from "../../parts/party.tsx";
 import { Empty, Region } from "../../parts/states.tsx";
 import { linkTo, type PageProps, replaceQuery } from "../../routes.ts";
 import { ledgerState } from "../../service/session.ts";
-import { TEMPLATES } from "../compose/draft.ts";
-import { MeSelect } from "./me_select.tsx";
+import { TEMPLATES } from "../../governance/draft.ts";
+import { MeSelect } from "../../proposals/me_select.tsx";
 import { NodeWordNotice } from "./node_word_notice.tsx";
 import { ProposalCard } from "./proposal_card.tsx";
-import { useComparison, useProposals, useVoters, type Voters } from "./use_proposals.ts";
+import { useComparison, useProposals, useVoters, type Voters } from "../../proposals/use_proposals.ts";
 
 export default function ProposalsPage({ route }: PageProps) {
   const proposals = useProposals();

@@ -11,7 +11,7 @@ import { Time } from "../../parts/time.tsx";
 import { keyText } from "../../parts/value_forms.ts";
 import { KeyView, ValueView } from "../../parts/value_view.tsx";
 import { linkTo, replaceQuery } from "../../routes.ts";
-import { keyFilterText } from "../ledger/filter_query.ts";
+import { keyFilterText } from "../../ledger/filter_query.ts";
 
 const PAGE_VERSIONS = 30;
 

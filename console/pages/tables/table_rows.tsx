@@ -10,7 +10,7 @@ import { keyText, valueLine } from "../../parts/value_forms.ts";
 import { KeyView, ValueView } from "../../parts/value_view.tsx";
 import { VirtualList } from "../../parts/virtual_list.tsx";
 import { ledger } from "../../service/session.ts";
-import { useRows } from "../ledger/use_rows.ts";
+import { useRows } from "../../parts/use_rows.ts";
 import { keyLink } from "./table_links.ts";
 
 export function TableRows({ table, at }: { readonly table: string; readonly at: number }) {

@@ -1,31 +1,25 @@
 /** How these screens ask: proposals from the ledger, and the node's list beside it. */
 
-import { foldedTable, foldedValue } from "../../folded.ts";
-import {
-  comparableAt,
-  compareTold,
-  type Comparison,
-  parseTold,
-  type ToldProposals,
-} from "../../governance/node_word.ts";
+import { foldedTable, foldedValue } from "../folded.ts";
+import { comparableAt, compareTold, type Comparison, parseTold, type ToldProposals } from "../governance/node_word.ts";
 import {
   type EntryCache,
   liveProposals,
   type ProposalList,
   readProposal,
   readProposals,
-} from "../../governance/read_proposals.ts";
-import type { ProposalRecord } from "../../governance/proposals.ts";
-import { useLedger, useNode } from "../../hooks.ts";
-import type { Loaded } from "../../problem.ts";
-import { ProblemError } from "../../problem.ts";
-import { jsonOf, type NodeApi, refusalOf } from "../../service/node_api.ts";
-import { connection, ledgerState } from "../../service/session.ts";
-import { FormatError } from "../../../shared/assert.ts";
-import { GOVERNANCE_API_VERSION } from "../../../shared/governance/member_request.ts";
-import { CONSTITUTION, MEMBERS_INFO } from "../../../shared/governance/tables.ts";
-import type { Seqno } from "../../../shared/tx_id.ts";
-import { formatTxId } from "../../../shared/tx_id.ts";
+} from "../governance/read_proposals.ts";
+import type { ProposalRecord } from "../governance/proposals.ts";
+import { useLedger, useNode } from "../hooks.ts";
+import type { Loaded } from "../problem.ts";
+import { ProblemError } from "../problem.ts";
+import { jsonOf, type NodeApi, refusalOf } from "../service/node_api.ts";
+import { connection, ledgerState } from "../service/session.ts";
+import { FormatError } from "../../shared/assert.ts";
+import { GOVERNANCE_API_VERSION } from "../../shared/governance/member_request.ts";
+import { CONSTITUTION, MEMBERS_INFO } from "../../shared/governance/tables.ts";
+import type { Seqno } from "../../shared/tx_id.ts";
+import { formatTxId } from "../../shared/tx_id.ts";
 
 /** Entries that were read, for as long as one ledger is open. */
 const caches = new WeakMap<object, EntryCache>();

@@ -4,10 +4,10 @@
  * In: text, and what a form changes. Out: actions, the changed text. What a form does not know stays as it is.
  */
 
-import { FormatError } from "../../../shared/assert.ts";
-import { toUtf8 } from "../../../shared/bytes.ts";
-import { parseJsonText } from "../../../shared/json.ts";
-import { DEFAULT_MAX_BODY_BYTES } from "../../../shared/limits.ts";
+import { FormatError } from "../../shared/assert.ts";
+import { toUtf8 } from "../../shared/bytes.ts";
+import { parseJsonText } from "../../shared/json.ts";
+import { DEFAULT_MAX_BODY_BYTES } from "../../shared/limits.ts";
 import { actionForm, emptyAction } from "./action_forms.ts";
 import { type ArgumentProblem, argumentProblems } from "./argument_checks.ts";
 

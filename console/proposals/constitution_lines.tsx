@@ -1,11 +1,11 @@
 /** The lines of the constitution that an error names, with their source as it is folded. */
 
-import { CONSTITUTION } from "../../../shared/governance/tables.ts";
-import { foldedValue } from "../../folded.ts";
-import { constitutionLines } from "../../governance/stack_lines.ts";
-import { useLedger } from "../../hooks.ts";
-import { ForeignText } from "../../parts/foreign_text.tsx";
-import { linkTo } from "../../routes.ts";
+import { CONSTITUTION } from "../../shared/governance/tables.ts";
+import { foldedValue } from "../folded.ts";
+import { constitutionLines } from "../governance/stack_lines.ts";
+import { useLedger } from "../hooks.ts";
+import { ForeignText } from "../parts/foreign_text.tsx";
+import { linkTo } from "../routes.ts";
 
 export function ConstitutionLines({ error }: { readonly error: string }) {
   const constitution = useLedger((ledger) => foldedValue(ledger, CONSTITUTION), []);

@@ -1,6 +1,6 @@
 import { strict as assert } from "node:assert";
-import { DEFAULT_CASES } from "../../../getting_started/constitution_tests/suite.ts";
-import { INTEL_CASES, VIRTUAL_CASES } from "../../../getting_started/constitution_tests/trusted_code_cases.ts";
+import { DEFAULT_CASES } from "../../getting_started/constitution_tests/suite.ts";
+import { INTEL_CASES, VIRTUAL_CASES } from "../../getting_started/constitution_tests/trusted_code_cases.ts";
 import { ACTION_FORMS, actionForm, emptyAction } from "./action_forms.ts";
 import { argumentProblems } from "./argument_checks.ts";
 import {
@@ -19,7 +19,7 @@ import {
 const CASES = { ...DEFAULT_CASES, ...INTEL_CASES, ...VIRTUAL_CASES };
 
 function actionsIn(folder: string): { readonly name: string; readonly drops: boolean }[] {
-  const url = new URL(`../../../getting_started/${folder}/`, import.meta.url);
+  const url = new URL(`../../getting_started/${folder}/`, import.meta.url);
   const files = [...Deno.readDirSync(url)].filter(({ name }) => name.endsWith(".js"));
   return files.flatMap(({ name }) => {
     const source = Deno.readTextFileSync(new URL(name, url));

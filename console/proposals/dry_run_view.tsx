@@ -4,14 +4,14 @@
  * All of it is the node's word, and is labelled so.
  */
 
-import { valueWords } from "../../../shared/governance/proposal_words.ts";
-import { type DryRunAnswer, simulationRows } from "../../governance/dry_run.ts";
-import { CodeView } from "../../parts/code_view.tsx";
-import { Facts } from "../../parts/page.tsx";
-import { ShowAll } from "../../parts/show_all.tsx";
-import { Empty } from "../../parts/states.tsx";
-import { Verdict } from "../../parts/verdict.tsx";
-import { linkTo } from "../../routes.ts";
+import { valueWords } from "../../shared/governance/proposal_words.ts";
+import { type DryRunAnswer, simulationRows } from "../governance/dry_run.ts";
+import { CodeView } from "../parts/code_view.tsx";
+import { Facts } from "../parts/page.tsx";
+import { ShowAll } from "../parts/show_all.tsx";
+import { Empty } from "../parts/states.tsx";
+import { Verdict } from "../parts/verdict.tsx";
+import { linkTo } from "../routes.ts";
 import { ConstitutionLines } from "./constitution_lines.tsx";
 
 /** Longer values are shown as code. */

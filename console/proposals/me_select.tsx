@@ -1,7 +1,7 @@
 /** "Who am I": which member the lists are sorted for. */
 
 import { useId } from "preact/hooks";
-import { chooseMe, me } from "../../governance/me.ts";
+import { chooseMe, me } from "../governance/me.ts";
 
 export function MeSelect({ members, names }: {
   readonly members: readonly string[];

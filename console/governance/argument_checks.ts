@@ -6,10 +6,10 @@
  */
 
 import { sha256 } from "@noble/hashes/sha2.js";
-import { FormatError } from "../../../shared/assert.ts";
-import { toHex, toUtf8 } from "../../../shared/bytes.ts";
-import { parsePem } from "../../../shared/crypto/pem.ts";
-import { parseCertificateBundle } from "../../../shared/crypto/x509.ts";
+import { FormatError } from "../../shared/assert.ts";
+import { toHex, toUtf8 } from "../../shared/bytes.ts";
+import { parsePem } from "../../shared/crypto/pem.ts";
+import { parseCertificateBundle } from "../../shared/crypto/x509.ts";
 import type { ActionForm, Field } from "./action_forms.ts";
 
 export interface ArgumentProblem {

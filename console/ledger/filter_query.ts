@@ -8,9 +8,9 @@
  * Words are joined by "and". A value with spaces stands in quotes; in quotes `\"` is a quote and `\\` a backslash.
  */
 
-import { fromHex, toHex, toUtf8 } from "../../../shared/bytes.ts";
-import { FormatError } from "../../../shared/assert.ts";
-import type { EntryFilter, EntryKind } from "../../ledger/protocol.ts";
+import { fromHex, toHex, toUtf8 } from "../../shared/bytes.ts";
+import { FormatError } from "../../shared/assert.ts";
+import type { EntryFilter, EntryKind } from "./protocol.ts";
 
 export interface FilterWord {
   readonly name: string;

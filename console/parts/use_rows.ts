@@ -6,7 +6,7 @@
  */
 
 import { useCallback, useEffect, useRef, useState } from "preact/hooks";
-import { type Problem, problemOf } from "../../problem.ts";
+import { type Problem, problemOf } from "../problem.ts";
 
 const BLOCK_ROWS = 100;
 /** Blocks that are kept: those that were seen last. */

@@ -1,12 +1,12 @@
 /** What a proposal's actions would change, against the folded tables. */
 
-import { fromUtf8Lenient } from "../../../shared/bytes.ts";
-import { differencesOf } from "../../governance/differences.ts";
-import { useLedger } from "../../hooks.ts";
-import { DiffView } from "../../parts/diff_view.tsx";
-import { ShowAll } from "../../parts/show_all.tsx";
-import { Empty, Region } from "../../parts/states.tsx";
-import { readDraft } from "../compose/draft.ts";
+import { fromUtf8Lenient } from "../../shared/bytes.ts";
+import { differencesOf } from "../governance/differences.ts";
+import { useLedger } from "../hooks.ts";
+import { DiffView } from "../parts/diff_view.tsx";
+import { ShowAll } from "../parts/show_all.tsx";
+import { Empty, Region } from "../parts/states.tsx";
+import { readDraft } from "../governance/draft.ts";
 
 export function DifferencesView({ text, at }: {
   readonly text: Uint8Array | string;

@@ -2,14 +2,14 @@
 
 import { sha256 } from "@noble/hashes/sha2.js";
 import { useMemo, useState } from "preact/hooks";
-import { FormatError } from "../../../shared/assert.ts";
-import { toHex } from "../../../shared/bytes.ts";
-import { type DryRunAnswer, parseDryRun, staleBecause } from "../../governance/dry_run.ts";
-import { useNames } from "../../parts/party.tsx";
-import { Empty, ProblemNote, Unknown } from "../../parts/states.tsx";
-import type { Problem } from "../../problem.ts";
-import { api } from "../../service/session.ts";
-import { type SignAsk, SignDialog } from "../../sign/sign_dialog.tsx";
+import { FormatError } from "../../shared/assert.ts";
+import { toHex } from "../../shared/bytes.ts";
+import { type DryRunAnswer, parseDryRun, staleBecause } from "../governance/dry_run.ts";
+import { useNames } from "../parts/party.tsx";
+import { Empty, ProblemNote, Unknown } from "../parts/states.tsx";
+import type { Problem } from "../problem.ts";
+import { api } from "../service/session.ts";
+import { type SignAsk, SignDialog } from "../sign/sign_dialog.tsx";
 import { DryRunView } from "./dry_run_view.tsx";
 import type { Voters } from "./use_proposals.ts";
 

@@ -10,10 +10,11 @@ import { concat, toByteString, toUtf8 } from "../../shared/bytes.ts";
 import { noblePrimitives } from "../../shared/crypto/primitives.ts";
 import { CONSTITUTION } from "../../shared/governance/tables.ts";
 import { stableJsonBytes } from "../../shared/json.ts";
+import { RunningRelay } from "../e2e/relay.ts";
 import { one } from "../ledger_forge.ts";
 import { TABLES, TrustForge } from "../trust_forge.ts";
 import { LyingNode, otherLedger } from "./lying_node.ts";
-import { connectByRelay, goTo, look, overflowOf, RunningRelay, settled, stageTest, violationsOf } from "./stage.ts";
+import { connectByRelay, goTo, look, overflowOf, settled, stageTest, violationsOf } from "./stage.ts";
 
 const RUN = "globalThis.harmed = true";
 const MARKUP = `"><img src=x onerror="${RUN}"><script>${RUN}</script></script><svg/onload=${RUN}>`;

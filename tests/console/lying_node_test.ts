@@ -7,6 +7,7 @@ import { strict as assert } from "node:assert";
 import type { Page } from "playwright-core";
 import { noblePrimitives } from "../../shared/crypto/primitives.ts";
 import { stableJsonBytes } from "../../shared/json.ts";
+import { RunningRelay } from "../e2e/relay.ts";
 import { TrustForge } from "../trust_forge.ts";
 import {
   at,
@@ -19,7 +20,7 @@ import {
   silence,
   withoutEntry,
 } from "./lying_node.ts";
-import { connectByRelay, goTo, isFollowing, look, RunningRelay, type Stage, stageTest } from "./stage.ts";
+import { connectByRelay, goTo, isFollowing, look, type Stage, stageTest } from "./stage.ts";
 
 /** Stands in the open proposal; another name of the same length is put in. */
 const NAME = "Ursula";

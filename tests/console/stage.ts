@@ -13,7 +13,8 @@ import { pathToFileURL } from "node:url";
 import axe from "axe-core";
 import { type Browser, type BrowserContext, type BrowserContextOptions, chromium, type Page } from "playwright-core";
 import { chromiumVersion } from "../chromium.ts";
-import { run, RunningSandbox, startTask } from "../e2e/sandbox.ts";
+import { RunningRelay } from "../e2e/relay.ts";
+import { run, RunningSandbox } from "../e2e/sandbox.ts";
 import { ROOT } from "../readme.ts";
 
 /** Longer than anything takes on a machine that is busy with other tests. */
@@ -21,46 +22,6 @@ const PATIENCE_MS = 60_000;
 
 const CHROMIUM = Deno.env.get("QUORATE_CHROMIUM") ?? "/usr/bin/chromium";
 const PICTURES = Deno.env.get("QUORATE_SCREENSHOTS") ?? join(ROOT, "dist/screenshots");
-
-/** A relay in a process of its own, which builds the page where it is not built. */
-export class RunningRelay implements AsyncDisposable {
-  readonly #process: Deno.ChildProcess;
-
-  private constructor(process: Deno.ChildProcess, readonly url: string) {
-    this.#process = process;
-  }
-
-  static async start(...options: string[]): Promise<RunningRelay> {
-    const process = startTask("console", "--port", "0", "--json", ...options);
-    const reader = process.stdout.pipeThrough(new TextDecoderStream()).getReader();
-    let text = "";
-    while (!text.includes("\n")) {
-      const { value, done } = await reader.read();
-      if (done) {
-        await process.status;
-        throw new Error(`The relay did not start: ${await new Response(process.stderr).text()}`);
-      }
-      text += value;
-    }
-    await reader.cancel();
-    return new RunningRelay(process, (JSON.parse(text.split("\n")[0]!) as { url: string }).url);
-  }
-
-  /** Without the token. */
-  get origin(): string {
-    return new URL(this.url).origin;
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    try {
-      this.#process.kill("SIGTERM");
-    } catch {
-      // It has ended by itself.
-    }
-    await this.#process.stderr.cancel();
-    await this.#process.status;
-  }
-}
 
 export interface PageOptions extends BrowserContextOptions {
   /** Done before anything is loaded, e.g. to put a lying node in between. */

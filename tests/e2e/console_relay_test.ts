@@ -3,8 +3,8 @@ import { join } from "node:path";
 import { toHex } from "../../shared/bytes.ts";
 import { nodeIdOf } from "../../shared/crypto/identifiers.ts";
 import { parseCertificatePem } from "../../shared/crypto/x509.ts";
+import { RunningRelay } from "./relay.ts";
 import { outputOf, run, RunningSandbox, startTask } from "./sandbox.ts";
-import { RunningRelay } from "../console/stage.ts";
 import { makeTlsService } from "../tls_service.ts";
 
 /** A request as the page makes it, but for what is changed. */

@@ -7,6 +7,7 @@
 
 import { FormatError } from "../../shared/assert.ts";
 import { fromUtf8Lenient } from "../../shared/bytes.ts";
+import { safeText } from "../../shared/governance/proposal_words.ts";
 import { MAX_API_ANSWER_BYTES } from "../../shared/limits.ts";
 import { type Problem, ProblemError } from "../problem.ts";
 
@@ -14,6 +15,8 @@ export interface NodeAnswer {
   readonly status: number;
   readonly headers: Headers;
   readonly body: Uint8Array;
+  /** The relay answered by itself: a node had no part in it, or nobody knows whether it had. */
+  readonly byRelay?: true;
 }
 
 export interface AskOptions {
@@ -23,6 +26,9 @@ export interface AskOptions {
   readonly timeoutMs?: number;
   readonly signal?: AbortSignal;
 }
+
+/** With each request to the relay. */
+const RELAY_TOKEN = "x-quorate-relay-token";
 
 /** A node answers within this, or it is said to be silent. */
 const DEFAULT_TIMEOUT_MS = 15_000;
@@ -45,7 +51,10 @@ export class NodeApi {
         credentials: "omit",
         redirect: "follow",
       });
-      return { status: response.status, headers: response.headers, body: await readBody(response, this.name, path) };
+      const { status, headers } = response;
+      // What the relay passes on it says so of, and lets no node say it.
+      const byRelay = RELAY_TOKEN in this.headers && !headers.has("x-quorate-relay-peer");
+      return { status, headers, body: await readBody(response, this.name, path), ...(byRelay && { byRelay }) };
     } catch (error) {
       if (error instanceof ProblemError) throw error;
       if (timeout.aborted) {
@@ -129,8 +138,11 @@ export function jsonOf({ body, status }: NodeAnswer, name: string, path: string)
   }
 }
 
-/** What a node, or the relay, said instead of doing what it was asked. */
-export function refusalOf({ status, body }: NodeAnswer, name: string, path: string): Problem {
+/**
+ * What a node, or the relay, said instead of doing what it was asked. Only the relay's words are put in the page's own place:
+ * of a node it is the reason, which could say anything, and never what to do.
+ */
+export function refusalOf({ status, body, byRelay }: NodeAnswer, name: string, path: string): Problem {
   const text = fromUtf8Lenient(body.subarray(0, 4000));
   let told: { code?: unknown; message?: unknown; what?: unknown; why?: unknown; todo?: unknown } = {};
   try {
@@ -139,12 +151,14 @@ export function refusalOf({ status, body }: NodeAnswer, name: string, path: stri
   } catch {
     // Not JSON: shown as it is, below.
   }
-  const line = (value: unknown) => typeof value === "string" && value !== "" ? value : undefined;
+  const line = (value: unknown) => typeof value === "string" && value !== "" ? safeText(value) : undefined;
+  const relays = byRelay ? told : {};
+  const message = line(told.message);
   return {
     code: line(told.code) ?? `Http${status}`,
-    what: line(told.what) ?? `${name} refused ${path}`,
-    why: line(told.why) ?? line(told.message) ?? `It answered with HTTP status ${status}`,
-    todo: line(told.todo) ?? TODO_BY_STATUS[status] ??
+    what: line(relays.what) ?? `${name} refused ${path}`,
+    why: line(relays.why) ?? (message === undefined ? `It answered with HTTP status ${status}` : `It says: ${message}`),
+    todo: line(relays.todo) ?? TODO_BY_STATUS[status] ??
       "Read the reason; if it names nothing to change, try another node",
     details: `HTTP ${status}: ${text}`,
   };

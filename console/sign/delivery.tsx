@@ -70,8 +70,13 @@ export function SendAndFollow({ envelope, what, browserKeyId, onAccepted, onSett
     setOutcome(undefined);
     const delivery = deliveryNow();
     if (delivery === undefined) {
-      setOutcome({ kind: "lost", problem: NO_NODE });
-      return;
+      const service = ledgerState.peek().service?.identities[0]?.identity;
+      const lost = (notKept?: Problem) =>
+        !isOver && setOutcome({ kind: "lost", problem: NO_NODE, ...(notKept && { notKept }) });
+      new Outbox().keep(envelope, service).then(() => lost(), (error) => lost(problemOf(error)));
+      return () => {
+        isOver = true;
+      };
     }
     void (async () => {
       let came: Outcome;

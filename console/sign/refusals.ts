@@ -85,7 +85,8 @@ const BY_CODE: Readonly<Record<string, Advice>> = {
 /** @param nowMs of the page's clock */
 export function refusedRequest(answer: NodeAnswer, envelope: SignedEnvelope, nowMs: number): RefusedRequest {
   const { status, body, headers } = answer;
-  const told = toldBy(body);
+  // The relay words its failures as nodes do, and knows no more of what became of the request.
+  const told = answer.byRelay ? undefined : toldBy(body);
   if (told === undefined) {
     return {
       fromNode: false,

@@ -260,6 +260,8 @@ Deno.test("what is lost on the way is kept, and sent again as the same bytes", a
     unreachable(),
     new DOMException("The page was left", "AbortError"),
     answer(502, "<html>bad gateway</html>"),
+    // The relay, which words its failures as nodes do: the request may have arrived.
+    { ...answer(502, { error: { code: "ConnectionLost", message: "It broke off" }, what: "w" }), byRelay: true },
     nonsense,
     otherProposal,
     answer(200, { proposalId: id, proposalState: "Open" }, { "x-ms-ccf-transaction-id": "none" }),

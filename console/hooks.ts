@@ -6,7 +6,7 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import type { LedgerClient } from "./ledger/client.ts";
 import type { NodeApi } from "./service/node_api.ts";
 import { api, connection, ledger, ledgerState } from "./service/session.ts";
-import { type Loaded, problemOf } from "./problem.ts";
+import { type Loaded, ProblemError, problemOf } from "./problem.ts";
 
 const NOT_CONNECTED = "Nothing is open: connect to a node, or open ledger files";
 
@@ -15,24 +15,28 @@ const NOT_CONNECTED = "Nothing is open: connect to a node, or open ledger files"
  * while the next is on its way.
  */
 export function useLedger<T>(ask: (ledger: LedgerClient) => Promise<T>, deps: readonly unknown[]): Loaded<T> {
-  const state = ledgerState.value;
-  const isOpen = connection.value !== undefined;
-  const signed = state.signed?.seqno ?? 0;
-  return useAnswer(
-    isOpen ? signed > 0 || state.status !== "reading" ? () => ask(ledger()) : "loading" : NOT_CONNECTED,
-    [isOpen, signed, state.status === "reading", ...deps],
-  );
+  const signed = ledgerState.value.signed?.seqno ?? 0;
+  return useAnswer(askingLedger(ask), [...standing(), signed, ...deps]);
 }
 
 /** The same, asked once for these `deps`: for what cannot change, as an entry does not. */
 export function useLedgerOnce<T>(ask: (ledger: LedgerClient) => Promise<T>, deps: readonly unknown[]): Loaded<T> {
-  const state = ledgerState.value;
-  const isOpen = connection.value !== undefined;
-  const isSigned = state.signed !== undefined;
-  return useAnswer(
-    isOpen ? isSigned || state.status !== "reading" ? () => ask(ledger()) : "loading" : NOT_CONNECTED,
-    [isOpen, isSigned, ...deps],
-  );
+  return useAnswer(askingLedger(ask), [...standing(), ...deps]);
+}
+
+/** Whom to ask, or why nobody can be asked yet: also a node that has not answered anything so far. */
+function askingLedger<T>(ask: (ledger: LedgerClient) => Promise<T>): Asking<T> {
+  const { status, signed, problem } = ledgerState.value;
+  if (connection.value === undefined) return NOT_CONNECTED;
+  if (signed !== undefined || status !== "reading") return () => ask(ledger());
+  return problem === undefined ? "loading" : () => Promise.reject(new ProblemError(problem));
+}
+
+/** What changes whom `askingLedger` says to ask. */
+function standing(): readonly unknown[] {
+  const { status, signed, problem } = ledgerState.value;
+  const canAsk = signed !== undefined || status !== "reading";
+  return [connection.value, canAsk, canAsk ? undefined : problem?.code];
 }
 
 /** What the node says, asked again when `deps` change and every `everyMs`. Its word: show it as such. */
@@ -56,8 +60,10 @@ export function useNode<T>(
   );
 }
 
-/** @param ask a sentence: why nobody can be asked; "loading": not yet */
-function useAnswer<T>(ask: ((signal: AbortSignal) => Promise<T>) | string, deps: readonly unknown[]): Loaded<T> {
+/** Text is a sentence: why nobody can be asked; "loading": not yet. */
+type Asking<T> = ((signal: AbortSignal) => Promise<T>) | string;
+
+function useAnswer<T>(ask: Asking<T>, deps: readonly unknown[]): Loaded<T> {
   const [answer, setAnswer] = useState<Loaded<T>>({ kind: "loading" });
   const latest = useRef(0);
   useEffect(() => {

@@ -93,6 +93,10 @@ function Standing() {
   if (status === "stopped") return <Verdict kind="failed">Stopped: {problem?.code ?? "unknown reason"}</Verdict>;
   if (status === "idle") return <Verdict kind="unchecked">Nothing is open</Verdict>;
   if (status === "reading") {
+    if (problem !== undefined) {
+      const read = readSeqno === 0 ? "Nothing is read" : `Read up to entry ${readSeqno}`;
+      return <Verdict kind="cannot">{read}: {problem.code}</Verdict>;
+    }
     const of = sourceSeqno > 0 ? ` of ${sourceSeqno}` : "";
     return <Verdict kind="unchecked">Reading, entry {readSeqno}{of}</Verdict>;
   }

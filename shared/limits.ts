@@ -490,6 +490,8 @@ export const MAX_PAGE_QUESTIONS_AT_ONCE = 16;
 export const MAX_SIMULATION_ROWS = 64;
 /** Receipts of signed requests that one browser keeps. */
 export const MAX_KEPT_RECEIPTS = 500;
+/** Of a file with claims, whose SHA-256 the page takes. */
+export const MAX_CLAIMS_FILE_BYTES = 64 * MIB;
 /** Changes of the app that one screen lists. */
 export const MAX_APP_VERSIONS = 100;
 /** Bytes of ledger entries that the page's worker keeps at hand; it reads others again. */

@@ -3,6 +3,7 @@
  * and how far the node says it is ahead of that.
  */
 
+import { object, type Of, text } from "../../shared/json_shape.ts";
 import { useNode } from "../hooks.ts";
 import { Hash } from "../parts/hash.tsx";
 import { Icon } from "../parts/icon.tsx";
@@ -17,9 +18,7 @@ import { isRailOpen } from "./rail.tsx";
 const POLL_MS = 3000;
 
 /** What a node says of its last committed transaction. */
-interface CommitAnswer {
-  readonly transaction_id: string;
-}
+const commitAnswer = object({ transaction_id: text });
 
 export function TrustBar() {
   const state = ledgerState.value;
@@ -121,7 +120,11 @@ function Standing() {
 
 /** The distance between what the node says is committed and what is proved here. */
 function Lag() {
-  const commit = useNode((node, signal) => node.get<CommitAnswer>("/node/commit", { signal }), [], POLL_MS);
+  const commit = useNode(
+    (node, signal) => node.getAs("/node/commit", (answer) => commitAnswer(answer, ""), { signal }),
+    [],
+    POLL_MS,
+  );
   const signed = ledgerState.value.signed?.seqno ?? 0;
   return (
     <Item name="Commit lag">
@@ -134,7 +137,7 @@ function Lag() {
   );
 }
 
-function lagText({ transaction_id: id }: CommitAnswer, signed: number): string {
+function lagText({ transaction_id: id }: Of<typeof commitAnswer>, signed: number): string {
   const seqno = Number(String(id).split(".")[1]);
   if (!Number.isSafeInteger(seqno)) return "the node does not say";
   return seqno <= signed ? "none" : `${seqno - signed} transactions not proved here yet`;

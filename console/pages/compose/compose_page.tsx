@@ -2,6 +2,7 @@
 
 import "./compose.css";
 import { useEffect, useState } from "preact/hooks";
+import { FormatError } from "../../../shared/assert.ts";
 import { fromUtf8, toUtf8 } from "../../../shared/bytes.ts";
 import { DEFAULT_MAX_BODY_BYTES, MAX_MEMBER_INPUT_BYTES } from "../../../shared/limits.ts";
 import { MEMBERS_INFO, NODES_INFO, USERS_CERTS } from "../../../shared/governance/tables.ts";
@@ -253,18 +254,24 @@ function ComposeDryRun({ text }: { readonly text: string }) {
 }
 
 function Start({ onText }: { readonly onText: (text: string) => void }) {
-  const [problem, setProblem] = useState<string | undefined>();
+  const [problem, setProblem] = useState<Problem | undefined>();
   const take = async ([file]: readonly File[]) => {
     if (file === undefined) return;
+    const refuse = (why: string) =>
+      setProblem({
+        code: "ProposalFileUnreadable",
+        what: `${file.name} cannot be taken as a proposal`,
+        why,
+        todo: "Choose a JSON file with a list of actions, as `deno task run member propose` takes it",
+      });
     if (file.size > MAX_MEMBER_INPUT_BYTES) {
-      return setProblem(
-        `${file.name} has ${file.size.toLocaleString()} bytes; a proposal has at most ${MAX_MEMBER_INPUT_BYTES.toLocaleString()}.`,
-      );
+      const most = MAX_MEMBER_INPUT_BYTES.toLocaleString();
+      return refuse(`It has ${file.size.toLocaleString()} bytes, and a proposal has at most ${most}`);
     }
     try {
       onText(fromUtf8(new Uint8Array(await file.arrayBuffer())));
-    } catch {
-      setProblem(`${file.name} is no text in UTF-8.`);
+    } catch (error) {
+      refuse(error instanceof FormatError ? "It is no text in UTF-8" : `The browser could not read it: ${error}`);
     }
   };
   return (
@@ -292,8 +299,8 @@ function Start({ onText }: { readonly onText: (text: string) => void }) {
           A file as <code>deno task run member propose</code>{" "}
           takes it. Its bytes stay as they are until a form changes them.
         </p>
-        {problem !== undefined && <p class="field-problem foreign">{problem}</p>}
       </FileDrop>
+      {problem !== undefined && <ProblemNote problem={problem} />}
     </Section>
   );
 }

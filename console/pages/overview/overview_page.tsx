@@ -2,6 +2,7 @@
 
 import type { ComponentChildren } from "preact";
 import { useMemo } from "preact/hooks";
+import { object, text, unsigned } from "../../../shared/json_shape.ts";
 import { useLedger, useNode } from "../../hooks.ts";
 import type { GrowthPoint } from "../../ledger/protocol.ts";
 import { Chart, type ChartPoint } from "../../parts/chart.tsx";
@@ -205,17 +206,17 @@ function Growth({ points }: { readonly points: readonly GrowthPoint[] }) {
   );
 }
 
-interface ConsensusAnswer {
-  readonly details: {
-    readonly primary_id?: string | null;
-    readonly current_view?: number;
-    readonly leadership_state?: string;
-  };
-}
+const consensusAnswer = object({
+  details: object({}, { primary_id: text, current_view: unsigned, leadership_state: text }),
+});
 
 /** What only the node knows. */
 function NodeSays() {
-  const consensus = useNode((node, signal) => node.get<ConsensusAnswer>("/node/consensus", { signal }), [], POLL_MS);
+  const consensus = useNode(
+    (node, signal) => node.getAs("/node/consensus", (answer) => consensusAnswer(answer, ""), { signal }),
+    [],
+    POLL_MS,
+  );
   const latency = useNode(
     async (node, signal) => {
       const start = performance.now();
@@ -231,18 +232,18 @@ function NodeSays() {
     <Section title="What the node says of this moment">
       <p class="soft small">Its word: nothing in the ledger proves it.</p>
       <Region of={consensus} loading="consensus">
-        {({ details }) => (
+        {({ details: { primary_id: primaryId, current_view: view, leadership_state: role } }) => (
           <dl class="facts">
             <dt>Primary</dt>
             <dd>
-              {typeof details.primary_id === "string"
-                ? <Party id={details.primary_id} kind="node" names={names} />
+              {primaryId !== undefined
+                ? <Party id={primaryId} kind="node" names={names} />
                 : "no primary: the nodes are electing one"}
             </dd>
             <dt>View</dt>
-            <dd>{details.current_view ?? "not said"}</dd>
+            <dd>{view ?? "not said"}</dd>
             <dt>This node is</dt>
-            <dd class="foreign">{details.leadership_state ?? "not said"}</dd>
+            <dd class="foreign">{role ?? "not said"}</dd>
             <dt>It answers within</dt>
             <dd>{latency.kind === "ready" ? `${Math.round(latency.value)} ms, measured here` : "…"}</dd>
           </dl>

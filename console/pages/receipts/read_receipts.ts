@@ -39,6 +39,7 @@ export function receiptsInBytes(name: string, bytes: Uint8Array): readonly ReadR
 /** Every receipt in a text. */
 export function receiptsInText(name: string, text: string): readonly ReadReceipt[] {
   const pieces = piecesOf(text);
+  if (pieces.length === 0) return [unreadable(name, new Uint8Array(), "ReceiptEmpty", "There is nothing in it")];
   const read = pieces.slice(0, MAX_RECEIPTS_AT_ONCE).map((piece, i) =>
     readOne(pieces.length === 1 ? name : `${name}, receipt ${i + 1}`, bytesOf(piece))
   );

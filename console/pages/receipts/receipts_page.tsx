@@ -5,7 +5,12 @@ import { FormatError } from "../../../shared/assert.ts";
 import { fromHex, fromUtf8Lenient, toHex } from "../../../shared/bytes.ts";
 import { noblePrimitives } from "../../../shared/crypto/primitives.ts";
 import { parseCertificatePem } from "../../../shared/crypto/x509.ts";
-import { MAX_RECEIPT_BYTES, MAX_RECEIPTS_AT_ONCE, PAGE_TURN_MS } from "../../../shared/limits.ts";
+import {
+  MAX_CLAIMS_FILE_BYTES,
+  MAX_RECEIPT_BYTES,
+  MAX_RECEIPTS_AT_ONCE,
+  PAGE_TURN_MS,
+} from "../../../shared/limits.ts";
 import type { Expected } from "../../../shared/receipt/expected.ts";
 import { parseTxId } from "../../../shared/tx_id.ts";
 import { FileDrop } from "../../parts/file_drop.tsx";
@@ -225,6 +230,15 @@ function Beside({ claims, txId, problems, servicePem, onServicePem }: {
 }) {
   const [problem, setProblem] = useState<Problem | undefined>();
   const takeClaims = async ([file]: readonly File[]) => {
+    if (file!.size > MAX_CLAIMS_FILE_BYTES) {
+      return setProblem({
+        code: "ClaimsTooLarge",
+        what: `The claims in ${file!.name} are not read`,
+        why: `The file has ${file!.size.toLocaleString()} bytes, of ${MAX_CLAIMS_FILE_BYTES.toLocaleString()} at most`,
+        todo: "Take its SHA-256 with a tool such as sha256sum, and give that",
+      });
+    }
+    setProblem(undefined);
     const digest = noblePrimitives.sha256(new Uint8Array(await file!.arrayBuffer()));
     replaceQuery({ claims: toHex(digest) });
   };

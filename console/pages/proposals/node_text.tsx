@@ -1,4 +1,4 @@
-/** Whether the node shows others the same text and ballots as the ledger has: a lie is told here at once. */
+/** Whether the node tells this page the same text and ballots as the ledger has: a lie is told here at once. */
 
 import { equalBytes, fromUtf8Lenient } from "../../../shared/bytes.ts";
 import { GOVERNANCE_API_VERSION } from "../../../shared/governance/member_request.ts";
@@ -40,7 +40,7 @@ export function NodeText({ id, text, ballots }: {
   if (told.value.length === 0) {
     return (
       <p class="small">
-        <Verdict kind="verified">The node shows others the same text and ballots</Verdict>
+        <Verdict kind="verified">What the node tells this page has the same text and ballots</Verdict>
       </p>
     );
   }

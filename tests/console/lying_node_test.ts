@@ -94,7 +94,7 @@ stageTest("the page catches a node that lies about its ledger", ["--nodes", "3"]
   await step("told the truth, the proposal is there, and the node's word is the ledger's", async () => {
     await goTo(page, `#/proposal/${open}`);
     await page.getByText(NAME).first().waitFor();
-    await page.getByText("The node shows others the same text and ballots").waitFor();
+    await page.getByText("What the node tells this page has the same text and ballots").waitFor();
   });
 
   await step("the API shows another text of a proposal", async () => {

@@ -1,8 +1,8 @@
 /**
  * `deno task bench`: what a node does in a second, measured on this machine; README.md says what the figures mean.
  *
- * In: which groups to run: replay, enclave, governance, attestation, tls, size, start are the default; network takes
- * twenty minutes, and may be taken in parts. Out: a table, and `--json FILE` with the same figures, their ratio to the
+ * In: which groups to run: replay, enclave, governance, attestation, tls, size, start are the default; console takes five
+ * minutes, network twenty, which may be taken in parts. Out: a table, and `--json FILE` with the same figures, their ratio to the
  * target, the machine and the versions. It uses only addresses of this machine, and stops by itself.
  */
 
@@ -10,6 +10,7 @@ import { cpus } from "node:os";
 import { parseArgs } from "node:util";
 import { benchAttestation } from "./attestation.ts";
 import { benchAttestationBrowser } from "./attestation_browser.ts";
+import { benchConsole } from "./console.ts";
 import { benchEnclave } from "./enclave.ts";
 import type { Figure } from "./figure.ts";
 import { benchGovernance } from "./governance.ts";
@@ -38,7 +39,7 @@ const NETWORK: Readonly<Record<string, Bench>> = {
   "network-waits": benchNetworkWaits,
   "network-state": benchNetworkState,
 };
-const ALL = { ...GROUPS, ...NETWORK };
+const ALL: Readonly<Record<string, Bench>> = { ...GROUPS, console: benchConsole, ...NETWORK };
 
 const { values, positionals } = parseArgs({
   args: Deno.args,
@@ -47,7 +48,9 @@ const { values, positionals } = parseArgs({
 });
 
 if (values.help === true) {
-  console.log(`deno task bench [${[...Object.keys(GROUPS), "network"].join("|")}]… [--seconds N] [--json FILE]`);
+  console.log(
+    `deno task bench [${[...Object.keys(GROUPS), "console", "network"].join("|")}]… [--seconds N] [--json FILE]`,
+  );
   Deno.exit(0);
 }
 
@@ -68,7 +71,9 @@ console.log(`\n${machine()}\n`);
 for (const { group, what, value, unit, target, note } of figures) {
   const ratio = target === undefined
     ? ""
-    : `${(unit.startsWith("ms") || unit === "s" ? target / value : value / target).toFixed(2)} of target ${target}`;
+    : `${
+      (unit.startsWith("ms") || unit === "s" || unit === "kB" ? target / value : value / target).toFixed(2)
+    } of target ${target}`;
   console.log(
     `${group.padEnd(9)}${what.padEnd(58)}${format(value).padStart(10)} ${unit.padEnd(12)}${ratio.padEnd(24)}${
       note ?? ""

@@ -284,7 +284,9 @@ export function Elsewhere({ prepared: { envelope, said, source }, onSigned, onPr
         <FileDrop
           label="Choose the signature file"
           onFiles={([file]) => void file?.arrayBuffer().then((buffer) => offer(new Uint8Array(buffer)))}
-        />
+        >
+          <p class="soft small">A signature that verifies is sent at once.</p>
+        </FileDrop>
         <div class="field">
           <label htmlFor={id}>Or paste the signature</label>
           <textarea

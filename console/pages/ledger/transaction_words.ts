@@ -11,7 +11,7 @@ import { parseCoseSign1 } from "../../../shared/crypto/cose.ts";
 import { readMemberRequest, type ReadRequest } from "../../../shared/governance/member_request.ts";
 import { proposalWords } from "../../../shared/governance/proposal_words.ts";
 import { plainVote, shortId } from "../../../shared/governance/request_words.ts";
-import { NODES_INFO, PROPOSALS, SERVICE_INFO, SIGNATURES } from "../../../shared/governance/tables.ts";
+import { NODES_INFO, PROPOSALS, PROPOSALS_INFO, SERVICE_INFO, SIGNATURES } from "../../../shared/governance/tables.ts";
 import type { TransactionDetail } from "../../ledger/protocol.ts";
 
 export type NameOf = (id: string) => string;
@@ -41,7 +41,7 @@ export function summaryOf(
   request: ReadRequest | undefined,
   nameOf: NameOf,
 ): string {
-  if (request !== undefined) return requestSummary(request, nameOf);
+  if (request !== undefined) return requestSummary(request, nameOf) + outcomeOf(transaction);
   switch (transaction.kind) {
     case "signature":
       return signatureSummary(transaction, nameOf);
@@ -50,6 +50,21 @@ export function summaryOf(
     default:
       return nodeSummary(transaction, nameOf) ?? serviceSummary(transaction) ?? writesSummary(transaction);
   }
+}
+
+/** What the same transaction decided. */
+function outcomeOf({ writes }: TransactionDetail): string {
+  const states = writes.flatMap(({ table, after }) => {
+    if (table !== PROPOSALS_INFO.name || after === undefined) return [];
+    try {
+      return [PROPOSALS_INFO.value.decode(after).state];
+    } catch (error) {
+      if (error instanceof FormatError) return [];
+      throw error;
+    }
+  });
+  if (states.includes("Accepted")) return ", which accepted the proposal and carried it out";
+  return states.includes("Rejected") ? ", which rejected the proposal" : "";
 }
 
 function signatureSummary({ writes, proofSteps }: TransactionDetail, nameOf: NameOf): string {

@@ -47,7 +47,7 @@ export interface MemberFacts extends Person {
   readonly recoveryRole: "Participant" | "Owner" | "NonParticipant";
   readonly holdsShare: boolean;
   readonly hasEncryptionKey: boolean;
-  /** Its last request to govern, by seqno. */
+  /** Its last signed request, an acknowledgement or to govern, by seqno. */
   readonly lastRequestAt: Seqno | undefined;
   readonly acknowledgedAt: Seqno | undefined;
 }
@@ -89,7 +89,7 @@ export async function peopleFacts(ledger: LedgerApi): Promise<PeopleFacts> {
       recoveryRole: row?.recovery_role ?? (hasEncryptionKey ? "Participant" : "NonParticipant"),
       holdsShare: Object.hasOwn(holders, key),
       hasEncryptionKey,
-      lastRequestAt: asked.get(key)?.writtenAt,
+      lastRequestAt: later(asked.get(key)?.writtenAt, acknowledged.get(key)?.writtenAt),
       acknowledgedAt: acknowledged.get(key)?.writtenAt,
     };
   });
@@ -104,6 +104,10 @@ export async function peopleFacts(ledger: LedgerApi): Promise<PeopleFacts> {
     threshold: config?.value.recovery_threshold,
     odd: [...info.odd, ...certs.odd, ...keys.odd, ...acks.odd, ...requests.odd, ...userCerts.odd, ...userInfo.odd],
   };
+}
+
+function later(a: Seqno | undefined, b: Seqno | undefined): Seqno | undefined {
+  return a === undefined || b === undefined ? a ?? b : Math.max(a, b);
 }
 
 function byKey<V, R extends { readonly key: string; readonly value: V }>(rows: readonly R[]): ReadonlyMap<string, R> {

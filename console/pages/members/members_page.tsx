@@ -201,7 +201,7 @@ function One({ people, id }: { readonly people: PeopleFacts; readonly id: string
             ...(member === undefined ? [] : [
               ["Standing", standingOf(member)],
               ["Recovery", recoveryText(member)],
-              ["Last request to govern", <SeqnoLink seqno={member.lastRequestAt} none="none in the ledger" />],
+              ["Last signed request", <SeqnoLink seqno={member.lastRequestAt} none="none in the ledger" />],
               ["Last acknowledgement", <SeqnoLink seqno={member.acknowledgedAt} none="none" />],
             ] as const),
             ["Data that members wrote of it", <pre>{JSON.stringify(person.data ?? null, null, 2)}</pre>],

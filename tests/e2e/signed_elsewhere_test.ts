@@ -1,5 +1,6 @@
 import { strict as assert } from "node:assert";
 import { join } from "node:path";
+import { shellQuoted } from "../../console/pages/apps/app_facts.ts";
 import { reviewBytes } from "../../console/sign/said_and_signed.ts";
 import { equalBytes, fromUtf8, toUtf8 } from "../../shared/bytes.ts";
 import { generateEcPrivateKey } from "../../shared/crypto/ecdsa.ts";
@@ -75,4 +76,11 @@ Deno.test("another machine makes the same digests, from the words alone, by the 
     }
   }));
   assert.deepEqual(prepared.filter((kind) => kind !== undefined), ["proposal_dry_run", "recovery_share"]);
+});
+
+Deno.test("shellQuoted() makes one argument of a path, which a shell does not look into", async () => {
+  for (const path of ["/app/log?id=42", "/app/$(touch x)`id`\"'; echo $HOME #", "/app/ü\n"]) {
+    const { stdout } = await new Deno.Command("sh", { args: ["-c", `printf %s ${shellQuoted(path)}`] }).output();
+    assert.equal(new TextDecoder().decode(stdout), path);
+  }
 });

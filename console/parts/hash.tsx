@@ -10,7 +10,7 @@ export function Hash({ value, of, whole = false }: {
 }) {
   const isShort = !whole && value.length > 20;
   return (
-    <span class="hash">
+    <span class={isShort ? "hash hash-short" : "hash"}>
       <code title={`${of}: ${value}`}>{isShort ? `${value.slice(0, 8)}…${value.slice(-6)}` : value}</code>
       {isShort && <span class="sr-only">{of}</span>}
       <CopyButton text={value} what={of} bare />

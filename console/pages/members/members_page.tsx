@@ -88,6 +88,8 @@ function Everybody({ people }: { readonly people: PeopleFacts }) {
         <p class="soft">
           {threshold === undefined
             ? "No recovery threshold is set."
+            : threshold === 1
+            ? "A recovery needs the share of one member."
             : `A recovery needs the shares of ${threshold} members.`} <a href={linkTo("recovery")}>Shares by member</a>
         </p>
       </Section>

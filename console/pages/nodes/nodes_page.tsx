@@ -174,7 +174,8 @@ function Word({ nodes, said, consensus }: {
             {" "}
             {view}, that{" "}
             {primaryId === undefined ? "there is no primary" : <>{nameOf(nodes, primaryId)} leads</>}, and that{" "}
-            {members.length} nodes decide together. None of this is in the ledger: it is the node's word.
+            {members.length === 1 ? "One node decides alone." : `${members.length} nodes decide together.`}{" "}
+            None of this is in the ledger: it is the node's word.
           </p>
         )}
       </Region>

@@ -2,6 +2,7 @@
  * How screens ask: the ledger worker, or the node, with all four states of an answer.
  */
 
+import { effect, signal } from "@preact/signals";
 import { useEffect, useRef, useState } from "preact/hooks";
 import type { LedgerClient } from "./ledger/client.ts";
 import type { NodeApi } from "./service/node_api.ts";
@@ -10,13 +11,26 @@ import { type Loaded, ProblemError, problemOf } from "./problem.ts";
 
 const NOT_CONNECTED = "Nothing is open: connect to a node, or open ledger files";
 
+/** While a ledger is read more of it is signed all the time: screens ask again this often then. */
+const ASK_EVERY_MS = 1000;
+
+/** The last signed seqno, as screens go by it. */
+const signedNow = signal(0);
+let askedAtMs = 0;
+effect(() => {
+  const { status, signed } = ledgerState.value;
+  const nowMs = Date.now();
+  if (status === "reading" && nowMs - askedAtMs < ASK_EVERY_MS) return;
+  askedAtMs = nowMs;
+  signedNow.value = signed?.seqno ?? 0;
+});
+
 /**
  * What the folded ledger answers, asked again whenever more of it is signed, and when `deps` change. The last answer stays
  * while the next is on its way.
  */
 export function useLedger<T>(ask: (ledger: LedgerClient) => Promise<T>, deps: readonly unknown[]): Loaded<T> {
-  const signed = ledgerState.value.signed?.seqno ?? 0;
-  return useAnswer(askingLedger(ask), [...standing(), signed, ...deps]);
+  return useAnswer(askingLedger(ask), [...standing(), signedNow.value, ...deps]);
 }
 
 /** The same, asked once for these `deps`: for what cannot change, as an entry does not. */

@@ -95,26 +95,28 @@ function Shares({ facts }: { readonly facts: RecoveryFacts }) {
           </Empty>
         )
         : (
-          <table>
-            <thead>
-              <tr>
-                <th scope="col">Member</th>
-                <th scope="col">Part</th>
-                <th scope="col">Share</th>
-              </tr>
-            </thead>
-            <tbody>
-              {facts.holders.map(({ memberId, role, encryptedShare }) => (
-                <tr key={memberId}>
-                  <td>
-                    <Party id={memberId} kind="member" names={names} />
-                  </td>
-                  <td>{role === "Owner" ? "Owner: alone is enough" : "Participant"}</td>
-                  <td>{encryptedShare === undefined ? "none yet" : "holds one"}</td>
+          <div class="scroll" tabIndex={0} role="region" aria-label="Table of shares">
+            <table>
+              <thead>
+                <tr>
+                  <th scope="col">Member</th>
+                  <th scope="col">Part</th>
+                  <th scope="col">Share</th>
                 </tr>
-              ))}
-            </tbody>
-          </table>
+              </thead>
+              <tbody>
+                {facts.holders.map(({ memberId, role, encryptedShare }) => (
+                  <tr key={memberId}>
+                    <td>
+                      <Party id={memberId} kind="member" names={names} />
+                    </td>
+                    <td>{role === "Owner" ? "Owner: alone is enough" : "Participant"}</td>
+                    <td>{encryptedShare === undefined ? "none yet" : "holds one"}</td>
+                  </tr>
+                ))}
+              </tbody>
+            </table>
+          </div>
         )}
       {facts.sharesWrittenAt !== undefined && (
         <p class="soft">

@@ -92,6 +92,8 @@ stageTest("a client sees what a receipt proves, and which step a false one fails
       const tampered = join(sandbox.workspace, `receipt_${what.replaceAll(" ", "_")}.json`);
       Deno.writeTextFileSync(tampered, JSON.stringify(receipt));
       await keys.chooseFiles("Choose receipts", tampered);
+      // The one before was refused too: this one is shown when its step is.
+      await page.locator(`[data-step="${failing}"][data-result=failed]`).first().waitFor();
       await verdict("refused").waitFor();
       assert.equal(await page.locator("[data-result=failed]").first().getAttribute("data-step"), failing);
       assert.equal(await page.locator("[data-result=failed] ~ [data-result=verified]").count(), 0, "later steps");

@@ -5,6 +5,10 @@ import { navigate, PAGE_LIST } from "../routes.ts";
 import { isPaletteOpen } from "./palette.tsx";
 import { areShortcutsOpen } from "./shortcuts.tsx";
 
+const PAGE_OF_LETTER = new Map(
+  PAGE_LIST.flatMap(([name, { letter }]) => letter === undefined ? [] : [[letter as string, name] as const]),
+);
+
 function isTyping(event: KeyboardEvent): boolean {
   const { target } = event;
   return target instanceof HTMLElement &&
@@ -41,10 +45,9 @@ export function listenForKeys(): () => void {
     "Shift+?": unlessTyping(() => areShortcutsOpen.value = true),
     j: unlessTyping(() => moveInList(1)),
     k: unlessTyping(() => moveInList(-1)),
-    ...Object.fromEntries(
-      PAGE_LIST.flatMap(([name, { letter }]) =>
-        letter === undefined ? [] : [[`g ${letter}`, unlessTyping(() => navigate(name))]]
-      ),
-    ),
+    // One sequence for all pages: of several that begin alike, tinykeys 4.0.0 leaves the others half pressed when one fires,
+    // so that the next one is not heard.
+    [`g ([${[...PAGE_OF_LETTER.keys()].join("")}])`]: (event) =>
+      unlessTyping(() => navigate(PAGE_OF_LETTER.get(event.key.toLowerCase())!))(event),
   });
 }

@@ -224,8 +224,9 @@ async function lookAtFailure({ browser, problems }: Stage, name: string): Promis
 /** Keeps a picture of the page, whole, for people to look at. */
 export async function look(page: Page, name: string): Promise<void> {
   await Deno.mkdir(PICTURES, { recursive: true });
-  // What stays at the window's edge would stand in the middle of the picture else.
+  // What stays at the window's edge would stand in the middle of the picture else, and what the mouse is over look chosen.
   await page.evaluate(() => scrollTo(0, 0));
+  await page.mouse.move(0, 0);
   await page.screenshot({ path: join(PICTURES, `${name}.png`), fullPage: true, animations: "disabled" });
 }
 

@@ -6,29 +6,17 @@ import { parseCertificatePem } from "../shared/crypto/x509.ts";
 import { serialiseBundle } from "../shared/trust/bundle.ts";
 import { TrustFold } from "../shared/trust/trust_fold.ts";
 import { ForgedNode } from "../tests/forged_node.ts";
+import { quoteRequest } from "../tests/quote_request.ts";
 import { RecordedOutput } from "../tests/recorded_output.ts";
 import { type LedgerDirectory, ledgerDirectory, readEntries } from "../tests/services.ts";
 import { teamTest } from "../tests/team_data.ts";
-import { allowing, ANCHORS, MOMENT, TrustForge } from "../tests/trust_forge.ts";
+import { allowing, TrustForge } from "../tests/trust_forge.ts";
 import { UsageError } from "./commands/exit.ts";
 import { type QuoteRequest, verifyQuote } from "./quote_verify.ts";
 
 async function run(target: string, more: Partial<QuoteRequest>) {
   const output = new RecordedOutput();
-  const code = await verifyQuote({
-    primitives,
-    engine: undefined,
-    target,
-    upTo: "network",
-    at: MOMENT,
-    nowMs: MOMENT,
-    mode: "strict",
-    allowVirtual: false,
-    expected: {},
-    json: true,
-    anchors: ANCHORS,
-    ...more,
-  }, output);
+  const code = await verifyQuote(quoteRequest(target, more), output);
   const json = JSON.parse(output.text);
   const pin = json.rungs[2].steps.find(({ name }: { name: string }) => name === "pin");
   return { code, reason: json.reason as string | null, pin, notes: output.notes };

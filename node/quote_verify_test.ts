@@ -5,6 +5,7 @@ import { stableJsonBytes } from "../shared/json.ts";
 import { serialiseChunk } from "../shared/ledger/chunk.ts";
 import { loadScriptEngine } from "../enclave/js/runtime.ts";
 import { ForgedNode, type Otherwise } from "../tests/forged_node.ts";
+import { quoteRequest } from "../tests/quote_request.ts";
 import { RecordedOutput } from "../tests/recorded_output.ts";
 import { ledgerDirectory, readEntries } from "../tests/services.ts";
 import { snpChain, snpReport } from "../tests/snp_pki.ts";
@@ -12,7 +13,6 @@ import { teamTest } from "../tests/team_data.ts";
 import {
   allowing,
   amdRevocationList,
-  ANCHORS,
   MEASUREMENT,
   MOMENT,
   snpEvidenceFor,
@@ -32,29 +32,12 @@ type Json = any;
 
 const forge = new TrustForge(primitives).start();
 
-function request(target: string, more: Partial<QuoteRequest> = {}): QuoteRequest {
-  return {
-    primitives,
-    engine: undefined,
-    target,
-    upTo: "network",
-    at: MOMENT,
-    nowMs: MOMENT,
-    mode: "strict",
-    allowVirtual: false,
-    expected: {},
-    json: true,
-    anchors: ANCHORS,
-    ...more,
-  };
-}
-
 async function run(
   target: string,
   more: Partial<QuoteRequest> = {},
 ): Promise<{ code: number; json: Json; text: string }> {
   const output = new RecordedOutput();
-  const code = await verifyQuote(request(target, more), output);
+  const code = await verifyQuote(quoteRequest(target, more), output);
   return { code, json: more.json === false ? undefined : JSON.parse(output.text), text: output.text };
 }
 
@@ -241,7 +224,7 @@ Deno.test("a node without the first entries, as one that began with a snapshot, 
     return path === "/node/ledger/entries" && query.get("from") === "1" ? { status: 404, body: "" } : undefined;
   }, node);
   const output = new RecordedOutput();
-  const code = await verifyQuote(request(late.url), output);
+  const code = await verifyQuote(quoteRequest(late.url), output);
   assert.equal(code, 0, output.text);
   assert.deepEqual(output.notes.map((note) => note.endsWith(`it was read from ${primary.url}`)), [true]);
   assert.ok(primary.asked.includes("/node/ledger/entries"));

@@ -10,7 +10,7 @@
 
 import { fromHex, toHex, toUtf8 } from "../../shared/bytes.ts";
 import { FormatError } from "../../shared/assert.ts";
-import type { EntryFilter, EntryKind } from "./protocol.ts";
+import { ENTRY_KINDS, type EntryFilter, type EntryKind } from "./protocol.ts";
 
 export interface FilterWord {
   readonly name: string;
@@ -25,15 +25,6 @@ export interface ParsedFilter {
   /** What is no word of the grammar: sentences. Nothing is filtered by it. */
   readonly problems: readonly string[];
 }
-
-export const KINDS: readonly EntryKind[] = [
-  "user",
-  "governance",
-  "signature",
-  "reconfiguration",
-  "snapshot evidence",
-  "internal",
-];
 
 /** The grammar for people: name, example, what it means. */
 export const FILTER_HELP = [
@@ -122,9 +113,9 @@ function take(filter: Mutable, name: string, value: string): string | undefined 
   switch (name) {
     case "kind": {
       const kinds = value.toLowerCase().split(",").map((word) =>
-        KINDS.find((kind) => kind === word || kindWord(kind) === word)
+        ENTRY_KINDS.find((kind) => kind === word || kindWord(kind) === word)
       );
-      if (kinds.includes(undefined)) return `"${value}" is no kind: there are ${KINDS.map(kindWord).join(", ")}`;
+      if (kinds.includes(undefined)) return `"${value}" is no kind: there are ${ENTRY_KINDS.map(kindWord).join(", ")}`;
       filter.kinds = [...filter.kinds ?? [], ...kinds as EntryKind[]];
       return;
     }

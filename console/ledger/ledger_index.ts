@@ -12,16 +12,7 @@ import type { LedgerEntry } from "../../shared/ledger/entry.ts";
 import { NODES_INFO, SIGNATURES, SNAPSHOT_EVIDENCE } from "../../shared/ledger/table_names.ts";
 import { MerkleTree } from "../../shared/merkle/tree.ts";
 import type { Seqno } from "../../shared/tx_id.ts";
-import type { EntryFilter, EntryKind, EntryRow, SignedAt } from "./protocol.ts";
-
-export const KINDS: readonly EntryKind[] = [
-  "user",
-  "governance",
-  "signature",
-  "reconfiguration",
-  "snapshot evidence",
-  "internal",
-];
+import { ENTRY_KINDS, type EntryFilter, type EntryKind, type EntryRow, type SignedAt } from "./protocol.ts";
 
 const HAS_PRIVATE = 1;
 const HAS_CLAIMS = 2;
@@ -83,7 +74,7 @@ export class LedgerIndex {
     const at = this.#count++;
     if (at === this.#views.length) this.#grow();
     this.#views[at] = entry.view;
-    this.#kinds[at] = KINDS.indexOf(kindOf(tables, entry.hasPrivateTables));
+    this.#kinds[at] = ENTRY_KINDS.indexOf(kindOf(tables, entry.hasPrivateTables));
     const hasClaims = entry.claimsDigest !== undefined && entry.claimsDigest.some((byte) => byte !== 0);
     this.#flags[at] = (entry.hasPrivateTables ? HAS_PRIVATE : 0) | (hasClaims ? HAS_CLAIMS : 0);
     this.#sizes[at] = entry.bytes.length;
@@ -157,7 +148,7 @@ export class LedgerIndex {
     return {
       seqno,
       txId: this.txId(seqno),
-      kind: KINDS[this.#kinds[at]!]!,
+      kind: ENTRY_KINDS[this.#kinds[at]!]!,
       sizeBytes: this.#sizes[at]!,
       tables: this.#sets[this.#tableSets[at]!]!,
       hasPrivate: (this.#flags[at]! & HAS_PRIVATE) !== 0,
@@ -191,7 +182,7 @@ export class LedgerIndex {
     const { table, keyHex, kinds, view, hasPrivate, hasClaims } = filter;
     const from = Math.max(this.first, filter.fromSeqno ?? 0, this.#startOf(filter.fromMs));
     const to = Math.min(this.last, filter.toSeqno ?? Infinity, this.#endOf(filter.toMs));
-    const kindMask = kinds && KINDS.map((kind) => kinds.includes(kind));
+    const kindMask = kinds && ENTRY_KINDS.map((kind) => kinds.includes(kind));
     const setMask = table === undefined ? undefined : this.#sets.map((names) => names.includes(table));
     const wanted = keyHex === undefined || table === undefined ? undefined : this.#writesOf(table, keyHex);
     const matches = (seqno: Seqno): boolean => {
@@ -237,10 +228,10 @@ export class LedgerIndex {
   }
 
   density(buckets: number): Partial<Record<EntryKind, number>>[] {
-    const counts = Array.from({ length: buckets }, () => new Uint32Array(KINDS.length));
+    const counts = Array.from({ length: buckets }, () => new Uint32Array(ENTRY_KINDS.length));
     for (let at = 0; at < this.#count; at++) counts[Math.floor((at * buckets) / this.#count)]![this.#kinds[at]!]!++;
     return counts.map((count) =>
-      Object.fromEntries(KINDS.flatMap((kind, i) => count[i]! > 0 ? [[kind, count[i]!]] : []))
+      Object.fromEntries(ENTRY_KINDS.flatMap((kind, i) => count[i]! > 0 ? [[kind, count[i]!]] : []))
     );
   }
 

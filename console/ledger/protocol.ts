@@ -108,6 +108,16 @@ export interface ServiceFacts {
 /** user: writes tables of apps only. governance: writes `public:ccf.gov.*`. */
 export type EntryKind = "user" | "governance" | "signature" | "reconfiguration" | "snapshot evidence" | "internal";
 
+/** All of them, in the order in which they are offered. */
+export const ENTRY_KINDS: readonly EntryKind[] = [
+  "user",
+  "governance",
+  "signature",
+  "reconfiguration",
+  "snapshot evidence",
+  "internal",
+];
+
 /** verified: a signature covers it. unsigned: none does yet. unproved: its proof failed, or it was before a snapshot. */
 export type ProofState = "verified" | "unsigned" | "unproved";
 

@@ -95,7 +95,7 @@ const WHAT: Readonly<Record<PinBreach["code"], string>> = {
   PinNotCovered: "What was verified here before cannot be compared with this ledger",
 };
 
-const TODO: Readonly<Record<PinBreach["code"], string>> = {
+const WHAT_TO_DO: Readonly<Record<PinBreach["code"], string>> = {
   LedgerOlderThanPinned:
     "The node may be behind, or replay an old state: connect to another node, or choose newer files, and do not act on what is shown",
   LedgerForked:
@@ -105,5 +105,5 @@ const TODO: Readonly<Record<PinBreach["code"], string>> = {
 };
 
 function problemOfBreach({ code, reason }: PinBreach): Problem {
-  return { code, what: WHAT[code], why: reason, todo: TODO[code] };
+  return { code, what: WHAT[code], why: reason, todo: WHAT_TO_DO[code] };
 }

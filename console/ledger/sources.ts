@@ -19,6 +19,7 @@ import {
 import { splitLedger } from "../../shared/trust/bundle.ts";
 import type { Seqno } from "../../shared/tx_id.ts";
 import { ProblemError } from "../problem.ts";
+import { responseBody } from "../response_body.ts";
 import type { LedgerState } from "./protocol.ts";
 
 export interface EntrySource {
@@ -120,7 +121,7 @@ export class NodeEntries implements EntrySource {
         cache: "no-store",
         credentials: "omit",
       });
-      if (response.ok) return await bodyOf(response, maxBytes);
+      if (response.ok) return await responseBody(response, maxBytes, TOO_LARGE);
     } catch (error) {
       if (error instanceof ProblemError) throw error;
       throw new ProblemError(
@@ -141,7 +142,7 @@ export class NodeEntries implements EntrySource {
           },
       );
     }
-    const text = new TextDecoder().decode(await bodyOf(response, MAX_LEDGER_ANSWER_BYTES));
+    const text = new TextDecoder().decode(await responseBody(response, MAX_LEDGER_ANSWER_BYTES, TOO_LARGE));
     throw new ProblemError({
       code: response.status >= 500 ? "NodeUnreachable" : "LedgerNotHandedOut",
       what: "The node does not hand out its ledger",
@@ -152,29 +153,10 @@ export class NodeEntries implements EntrySource {
   }
 }
 
-async function bodyOf(response: Response, maxBytes: number): Promise<Uint8Array> {
-  const parts: Uint8Array[] = [];
-  let size = 0;
-  for await (const part of response.body ?? []) {
-    size += part.length;
-    if (size > maxBytes) {
-      throw new ProblemError({
-        code: "AnswerTooLarge",
-        what: "The node answers with more than the page reads",
-        why: `It is above ${maxBytes} bytes`,
-        todo: "Connect to another node of the service",
-      });
-    }
-    parts.push(part);
-  }
-  const body = new Uint8Array(size);
-  let at = 0;
-  for (const part of parts) {
-    body.set(part, at);
-    at += part.length;
-  }
-  return body;
-}
+const TOO_LARGE = {
+  what: "The node answers with more than the page reads",
+  todo: "Connect to another node of the service",
+};
 
 /** What a node, or the relay, says about why not. */
 function messageIn(text: string): string | undefined {

@@ -1,6 +1,7 @@
 /** A line over time, and the same numbers as a table: a canvas says nothing to many readers. */
 
-import { useEffect, useRef } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
+import { settings } from "../service/settings.ts";
 import { Time } from "./time.tsx";
 
 export interface ChartPoint {
@@ -22,6 +23,7 @@ export function Chart({ title, unit, points }: {
   readonly points: readonly ChartPoint[];
 }) {
   const place = useRef<HTMLDivElement>(null);
+  const colours = useColours();
   useEffect(() => {
     const element = place.current;
     if (element === null || points.length < 2) return;
@@ -64,7 +66,7 @@ export function Chart({ title, unit, points }: {
       isOver = true;
       stop();
     };
-  }, [points]);
+  }, [points, colours]);
   const step = Math.max(1, Math.ceil(points.length / MAX_TABLE_ROWS));
   return (
     <figure class="chart stack-tight">
@@ -114,6 +116,19 @@ function clock(seconds: number, splits: readonly number[]): string {
     ? { day: "numeric", month: "short" }
     : { hour: "2-digit", minute: "2-digit", ...(step < 60 && { second: "2-digit" }) };
   return new Intl.DateTimeFormat(undefined, { ...options, hourCycle: "h23" }).format(seconds * 1000);
+}
+
+/** Changes when the page's colours do: a canvas keeps those that it was drawn with. */
+function useColours(): string {
+  const [isDark, setIsDark] = useState(false);
+  useEffect(() => {
+    const query = matchMedia("(prefers-color-scheme: dark)");
+    const follow = () => setIsDark(query.matches);
+    follow();
+    query.addEventListener("change", follow);
+    return () => query.removeEventListener("change", follow);
+  }, []);
+  return `${settings.value.theme} ${isDark}`;
 }
 
 /** A token's colour as the canvas takes it: `light-dark()` is only known to styles. */

@@ -4,6 +4,7 @@
  * All of it is the node's word, and is labelled so.
  */
 
+import { DataTable } from "../parts/data_table.tsx";
 import { valueWords } from "../../shared/governance/proposal_words.ts";
 import { type DryRunAnswer, simulationRows } from "../governance/dry_run.ts";
 import { CodeView } from "../parts/code_view.tsx";
@@ -111,29 +112,21 @@ function Simulation({ answer, names }: {
       {rows.length === 0
         ? <Empty>No vote is missing, or there was no time to try how they may fall.</Empty>
         : (
-          <div class="scroll" tabIndex={0} role="region" aria-label="Table of votes and what becomes of it">
-            <table>
-              <thead>
-                <tr>
-                  <th scope="col">If these vote for it</th>
-                  <th scope="col">and these do not</th>
-                  <th scope="col">it is</th>
-                </tr>
-              </thead>
-              <tbody>
-                {rows.map(({ yes, no, state, why }) => (
-                  <tr key={yes.join()}>
-                    <td class="foreign">{yes.map(nameOf).join(" and ") || "nobody"}</td>
-                    <td class="foreign">{no.map(nameOf).join(" and ") || "nobody"}</td>
-                    <td>
-                      <strong>→ {state}</strong>
-                      {why !== undefined && <span class="foreign small">{why}</span>}
-                    </td>
-                  </tr>
-                ))}
-              </tbody>
-            </table>
-          </div>
+          <DataTable
+            label="Table of votes and what becomes of it"
+            columns={["If these vote for it", "and these do not", "it is"]}
+          >
+            {rows.map(({ yes, no, state, why }) => (
+              <tr key={yes.join()}>
+                <td class="foreign">{yes.map(nameOf).join(" and ") || "nobody"}</td>
+                <td class="foreign">{no.map(nameOf).join(" and ") || "nobody"}</td>
+                <td>
+                  <strong>→ {state}</strong>
+                  {why !== undefined && <span class="foreign small">{why}</span>}
+                </td>
+              </tr>
+            ))}
+          </DataTable>
         )}
       {combinationsLeftOut > 0 && (
         <p class="soft">{combinationsLeftOut.toLocaleString()} more combinations were not tried.</p>
@@ -156,18 +149,9 @@ function Changes({ answer: { changes, changesLeftOut, apply } }: { readonly answ
         of={changes}
         what="changes"
         wrap={(rows) => (
-          <div class="scroll" tabIndex={0} role="region" aria-label="Table of changes">
-            <table class="change-table">
-              <thead>
-                <tr>
-                  <th scope="col">Table and key</th>
-                  <th scope="col">Before</th>
-                  <th scope="col">After</th>
-                </tr>
-              </thead>
-              <tbody>{rows}</tbody>
-            </table>
-          </div>
+          <DataTable label="Table of changes" columns={["Table and key", "Before", "After"]} class="change-table">
+            {rows}
+          </DataTable>
         )}
       >
         {({ table, key, before, after }) => (

@@ -10,6 +10,7 @@ import { fromUtf8Lenient } from "../../shared/bytes.ts";
 import { safeText } from "../../shared/governance/proposal_words.ts";
 import { MAX_API_ANSWER_BYTES } from "../../shared/limits.ts";
 import { type Problem, ProblemError } from "../problem.ts";
+import { responseBody } from "../response_body.ts";
 
 export interface NodeAnswer {
   readonly status: number;
@@ -54,7 +55,15 @@ export class NodeApi {
       const { status, headers } = response;
       // What the relay passes on it says so of, and lets no node say it.
       const byRelay = RELAY_TOKEN in this.headers && !headers.has("x-quorate-relay-peer");
-      return { status, headers, body: await readBody(response, this.name, path), ...(byRelay && { byRelay }) };
+      return {
+        status,
+        headers,
+        body: await responseBody(response, MAX_API_ANSWER_BYTES, {
+          what: `${this.name} answered ${path} with more than the page reads`,
+          todo: "Ask for less at once, or use the command line",
+        }),
+        ...(byRelay && { byRelay }),
+      };
     } catch (error) {
       if (error instanceof ProblemError) throw error;
       if (timeout.aborted) {
@@ -99,30 +108,6 @@ export function shaped<T>(json: unknown, name: string, path: string, parse: (ans
   }
 }
 
-async function readBody(response: Response, name: string, path: string): Promise<Uint8Array> {
-  const parts: Uint8Array[] = [];
-  let size = 0;
-  for await (const part of response.body ?? []) {
-    size += part.length;
-    if (size > MAX_API_ANSWER_BYTES) {
-      throw new ProblemError({
-        code: "AnswerTooLarge",
-        what: `${name} answered ${path} with more than the page reads`,
-        why: `It is above ${MAX_API_ANSWER_BYTES} bytes`,
-        todo: "Ask for less at once, or use the command line",
-      });
-    }
-    parts.push(part);
-  }
-  const body = new Uint8Array(size);
-  let at = 0;
-  for (const part of parts) {
-    body.set(part, at);
-    at += part.length;
-  }
-  return body;
-}
-
 /** The body as JSON. @throws ProblemError */
 export function jsonOf({ body, status }: NodeAnswer, name: string, path: string): unknown {
   try {
@@ -158,13 +143,13 @@ export function refusalOf({ status, body, byRelay }: NodeAnswer, name: string, p
     code: line(told.code) ?? `Http${status}`,
     what: line(relays.what) ?? `${name} refused ${path}`,
     why: line(relays.why) ?? (message === undefined ? `It answered with HTTP status ${status}` : `It says: ${message}`),
-    todo: line(relays.todo) ?? TODO_BY_STATUS[status] ??
+    todo: line(relays.todo) ?? WHAT_TO_DO_BY_STATUS[status] ??
       "Read the reason; if it names nothing to change, try another node",
     details: `HTTP ${status}: ${text}`,
   };
 }
 
-const TODO_BY_STATUS: Readonly<Record<number, string>> = {
+const WHAT_TO_DO_BY_STATUS: Readonly<Record<number, string>> = {
   401: "Sign with a key of an active member or user",
   403: "Ask a member for what is missing; the reason names it",
   404: "Check what was asked for; it may belong to another service or be gone",

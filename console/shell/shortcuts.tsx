@@ -1,6 +1,7 @@
 /** The sheet of keys, opened with `?`. */
 
 import { signal } from "@preact/signals";
+import { DataTable } from "../parts/data_table.tsx";
 import { Dialog } from "../parts/dialog.tsx";
 import { PAGE_LIST } from "../routes.ts";
 
@@ -22,29 +23,21 @@ export function Shortcuts() {
   ];
   return (
     <Dialog title="Keys" onClose={() => areShortcutsOpen.value = false}>
-      <table>
-        <thead>
-          <tr>
-            <th scope="col">Keys</th>
-            <th scope="col">What they do</th>
+      <DataTable label="Table of keys" columns={["Keys", "What they do"]}>
+        {rows.map(([keys, what]) => (
+          <tr key={keys}>
+            <td>
+              {keys.split(" ").map((key, i) => (
+                <>
+                  {i > 0 && " "}
+                  <kbd>{key}</kbd>
+                </>
+              ))}
+            </td>
+            <td>{what}</td>
           </tr>
-        </thead>
-        <tbody>
-          {rows.map(([keys, what]) => (
-            <tr key={keys}>
-              <td>
-                {keys.split(" ").map((key, i) => (
-                  <>
-                    {i > 0 && " "}
-                    <kbd>{key}</kbd>
-                  </>
-                ))}
-              </td>
-              <td>{what}</td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
+        ))}
+      </DataTable>
     </Dialog>
   );
 }

@@ -10,23 +10,11 @@ import {
 } from "../../shared/governance/member_request.ts";
 import { mutated } from "../../tests/mutations.ts";
 import { type Review, reviewBytes, type Said, type Signed } from "./said_and_signed.ts";
+import { MEMBER_REQUESTS, PROPOSAL } from "../../tests/member_requests.ts";
 
 const MEMBER = "ab".repeat(32);
-const PROPOSAL = "cd".repeat(32);
 const TIME = 1_800_000_000;
 const signer = { memberId: MEMBER, curve: "P-384" } as const;
-
-const text = JSON.stringify({ actions: [{ name: "set_user", args: { cert: "x", user_data: { group: "bank" } } }] });
-const REQUESTS: readonly MemberRequest[] = [
-  { kind: "proposal", proposal: toUtf8(text) },
-  { kind: "proposal_dry_run", proposal: toUtf8(text) },
-  { kind: "ballot", proposalId: PROPOSAL, ballot: PLAIN_BALLOTS.yes },
-  { kind: "ballot", proposalId: PROPOSAL, ballot: "export function vote(p, id) {\n  return id === 'x';\n}\n" },
-  { kind: "withdrawal", proposalId: PROPOSAL },
-  { kind: "state_digest" },
-  { kind: "ack", stateDigest: "12".repeat(32) },
-  { kind: "recovery_share", share: new Uint8Array(44).fill(7) },
-];
 
 const bytesOf = (request: MemberRequest, at = TIME) => requestToBeSigned(prepareMemberRequest(request, signer, at));
 const saidOf = (request: MemberRequest): Said => ({ request, ...signer, createdAtSeconds: TIME });
@@ -37,26 +25,26 @@ const words = ({ title, fields, actions, text }: Signed) => JSON.stringify([titl
 const fieldsOf = ({ mismatches }: Review) => mismatches.map(({ field }) => field);
 
 Deno.test("reviewBytes() says of each kind of request what its bytes say, and finds no difference", () => {
-  for (const request of REQUESTS) {
+  for (const request of MEMBER_REQUESTS) {
     const { signed, mismatches } = reviewBytes(bytesOf(request), saidOf(request));
     assert.deepEqual(mismatches, []);
     assert(signed!.fields.some(({ label, value }) => label === "Member" && value === MEMBER));
     assert(signed!.fields.some(({ header, value }) => header?.endsWith("created_at") && value.includes("2027-01-15")));
     for (const { hex, groups } of signed!.digests) assert.equal(groups.replaceAll(" ", ""), hex);
   }
-  const ballot = reviewBytes(bytesOf(REQUESTS[2]!), saidOf(REQUESTS[2]!)).signed!;
+  const ballot = reviewBytes(bytesOf(MEMBER_REQUESTS[2]!), saidOf(MEMBER_REQUESTS[2]!)).signed!;
   assert.deepEqual(ballot.fields.find(({ label }) => label === "Vote")!.value, "yes");
-  const proposal = reviewBytes(bytesOf(REQUESTS[0]!), saidOf(REQUESTS[0]!)).signed!;
+  const proposal = reviewBytes(bytesOf(MEMBER_REQUESTS[0]!), saidOf(MEMBER_REQUESTS[0]!)).signed!;
   assert.deepEqual(proposal.actions, [{
     name: "set_user",
     args: [["cert", '"x"'], ["user_data", '{"group":"bank"}']],
   }]);
-  const share = reviewBytes(bytesOf(REQUESTS[7]!), saidOf(REQUESTS[7]!)).signed!;
+  const share = reviewBytes(bytesOf(MEMBER_REQUESTS[7]!), saidOf(MEMBER_REQUESTS[7]!)).signed!;
   assert(!words(share).includes("BwcH"), "a share is a secret, also here");
 });
 
 Deno.test("reviewBytes() names each difference between form and bytes", () => {
-  const ballot = REQUESTS[2] as MemberRequest & { kind: "ballot" };
+  const ballot = MEMBER_REQUESTS[2] as MemberRequest & { kind: "ballot" };
   const review = (change: Partial<Said>, of: MemberRequest = ballot) =>
     reviewBytes(bytesOf(of), { ...saidOf(of), ...change });
   assert.deepEqual(fieldsOf(review({ memberId: "00".repeat(32) })), ["member"]);
@@ -64,10 +52,10 @@ Deno.test("reviewBytes() names each difference between form and bytes", () => {
   assert.deepEqual(fieldsOf(review({ createdAtSeconds: TIME + 1 })), ["created_at"]);
   assert.deepEqual(fieldsOf(review({ request: { ...ballot, proposalId: "00".repeat(32) } })), ["proposal_id"]);
   assert.deepEqual(fieldsOf(review({ request: { ...ballot, ballot: PLAIN_BALLOTS.no } })), ["payload"]);
-  assert.deepEqual(fieldsOf(review({ request: REQUESTS[4]! })), ["kind"]);
-  assert.deepEqual(fieldsOf(review({ request: REQUESTS[0]! }, REQUESTS[1])), ["kind"]);
+  assert.deepEqual(fieldsOf(review({ request: MEMBER_REQUESTS[4]! })), ["kind"]);
+  assert.deepEqual(fieldsOf(review({ request: MEMBER_REQUESTS[0]! }, MEMBER_REQUESTS[1])), ["kind"]);
   const share = { kind: "recovery_share", share: new Uint8Array(44).fill(8) } as const;
-  const other = review({ request: share }, REQUESTS[7]);
+  const other = review({ request: share }, MEMBER_REQUESTS[7]);
   assert.deepEqual(fieldsOf(other), ["payload"]);
   assert(!JSON.stringify(other.mismatches).includes("CAgI"));
   const [payload] = review({ request: { ...ballot, ballot: PLAIN_BALLOTS.no } }).mismatches;
@@ -78,7 +66,7 @@ Deno.test("reviewBytes() names each difference between form and bytes", () => {
 });
 
 Deno.test("reviewBytes() compares the actions of a form with those of the text, one by one", () => {
-  const [request] = REQUESTS;
+  const [request] = MEMBER_REQUESTS;
   const review = (actions: Said["actions"]) =>
     reviewBytes(bytesOf(request!), { ...saidOf(request!), actions: actions! });
   const action = { name: "set_user", args: { user_data: { group: "bank" }, cert: "x" } };
@@ -89,13 +77,15 @@ Deno.test("reviewBytes() compares the actions of a form with those of the text, 
 });
 
 Deno.test("two long texts that differ at their end are told apart by their digests", () => {
-  const [left, right] = ["a", "b"].map((end) => ({ ...REQUESTS[2]!, ballot: "/".repeat(500) + end }) as MemberRequest);
+  const [left, right] = ["a", "b"].map((end) =>
+    ({ ...MEMBER_REQUESTS[2]!, ballot: "/".repeat(500) + end }) as MemberRequest
+  );
   const [mismatch] = reviewBytes(bytesOf(left!), saidOf(right!)).mismatches;
   assert.notEqual(mismatch!.said, mismatch!.signed);
 });
 
 Deno.test("any change of any byte is a difference, or changes the words", () => {
-  for (const request of REQUESTS) {
+  for (const request of MEMBER_REQUESTS) {
     const bytes = bytesOf(request);
     const original = reviewBytes(bytes, saidOf(request)).signed!;
     const check = (changed: Uint8Array) => {
@@ -113,7 +103,7 @@ Deno.test("any change of any byte is a difference, or changes the words", () => 
 });
 
 Deno.test("what is signed but would not be seen cannot be signed", () => {
-  const [ballot] = [REQUESTS[2]!];
+  const [ballot] = [MEMBER_REQUESTS[2]!];
   const header = (entries: readonly (readonly [number | string, CborValue])[]) => encodeCbor(new Map(entries));
   const usual: [number | string, CborValue][] = [
     [1, -35],

@@ -8,16 +8,15 @@
 
 import { Command } from "commander";
 import { resolve } from "node:path";
-import { FormatError } from "../../shared/assert.ts";
 import { toHex } from "../../shared/bytes.ts";
-import { parseCertificateBundle } from "../../shared/crypto/x509.ts";
 import { buildConsole } from "../console_build.ts";
 import { CONSOLE_FOLDER, ConsoleFiles } from "../console_files.ts";
 import { ConsoleRelay } from "../console_relay.ts";
 import { parseNodeUrl } from "../quote_source.ts";
 import { StopSignals } from "../stop_signals.ts";
 import { stdoutColours } from "./colours.ts";
-import { keepPermissions, readTextFile, UsageError } from "./exit.ts";
+import { keepPermissions, UsageError } from "./exit.ts";
+import { readServiceCertificate } from "./node_client.ts";
 import { readSandbox } from "./sandbox_description.ts";
 
 interface Options {
@@ -113,18 +112,6 @@ function readSandboxOr(workspace: string, index: number): ReturnType<typeof read
       `${error.message}. Start a sandbox with \`deno task run node\`, or name a node with --node URL --service-cert FILE`,
     );
   }
-}
-
-/** PEM. @throws UsageError */
-function readServiceCertificate(path: string): string {
-  const pem = readTextFile(path, "the service certificate");
-  try {
-    if (parseCertificateBundle(pem).length === 0) throw new FormatError("there is no certificate (PEM) in it");
-  } catch (error) {
-    if (!(error instanceof FormatError)) throw error;
-    throw new UsageError(`Cannot use the service certificate ${path}: ${error.message}`);
-  }
-  return pem;
 }
 
 async function runRelay({ nodeUrl, servicePem, port }: Inputs, files: ConsoleFiles, isJson: boolean): Promise<number> {

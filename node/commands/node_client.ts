@@ -35,8 +35,8 @@ export function makeClient({ serviceCert, own }: TlsFiles): Deno.HttpClient {
   }
 }
 
-/** Here, since the runtime takes a text without any certificate, and trusts nobody then. */
-function readServiceCertificate(path: string): string {
+/** PEM. Checked, since the runtime takes a text without any certificate, and trusts nobody then. @throws UsageError */
+export function readServiceCertificate(path: string): string {
   const pem = readTextFile(path, "the service certificate");
   try {
     if (parseCertificateBundle(pem).length === 0) throw new FormatError("there is no certificate (PEM) in it");

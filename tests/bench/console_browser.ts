@@ -124,7 +124,7 @@ async function receipts(stage: Stage): Promise<void> {
 
 /** Reads it on screens that ask for much, with keys pressed all the time. */
 async function openLongLedger(stage: Stage, page: Page, files: readonly string[]): Promise<void> {
-  await page.getByLabel("Ledger files", { exact: true }).setInputFiles([...files]);
+  await page.getByLabel("Choose ledger files", { exact: true }).setInputFiles([...files]);
   await page.waitForFunction(() => (quorateProbe.state?.signed?.seqno ?? 0) > 0);
   const begin = performance.now();
   let longestTask = 0;

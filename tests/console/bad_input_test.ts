@@ -109,7 +109,7 @@ stageTest("files that are not what they should be are explained on every screen"
       ];
       for (const [path, code] of bad) {
         await goTo(page, "#/connect");
-        const codes = await given(page, "Ledger files", path, "connect");
+        const codes = await given(page, "Choose ledger files", path, "connect");
         assert.ok(codes.some((each) => code.test(each)), `${path}: ${codes}`);
         await isUsable(page, path);
         await goTo(page, "#/ledger");

@@ -2,34 +2,17 @@ import { strict as assert } from "node:assert";
 import { join } from "node:path";
 import { shellQuoted } from "../../console/pages/apps/app_facts.ts";
 import { reviewBytes } from "../../console/sign/said_and_signed.ts";
-import { equalBytes, fromUtf8, toUtf8 } from "../../shared/bytes.ts";
+import { equalBytes, fromUtf8 } from "../../shared/bytes.ts";
 import { generateEcPrivateKey } from "../../shared/crypto/ecdsa.ts";
 import { memberIdOf } from "../../shared/crypto/identifiers.ts";
 import { serialiseCertificatePem } from "../../shared/crypto/x509.ts";
 import { memberCertificate, randomSerial, signCertificate, validityOfDays } from "../../shared/crypto/x509_build.ts";
 import { nameFromText } from "../../shared/crypto/x509_name.ts";
-import {
-  type MemberRequest,
-  PLAIN_BALLOTS,
-  prepareMemberRequest,
-  requestToBeSigned,
-} from "../../shared/governance/member_request.ts";
+import { prepareMemberRequest, requestToBeSigned } from "../../shared/governance/member_request.ts";
 import { fromFileUrl } from "../paths.ts";
+import { MEMBER_REQUESTS } from "../member_requests.ts";
 
-const PROPOSAL = "cd".repeat(32);
 const TIME = 1_800_000_000;
-
-const text = JSON.stringify({ actions: [{ name: "set_user", args: { cert: "x", user_data: { group: "bank" } } }] });
-const REQUESTS: readonly MemberRequest[] = [
-  { kind: "proposal", proposal: toUtf8(text) },
-  { kind: "proposal_dry_run", proposal: toUtf8(text) },
-  { kind: "ballot", proposalId: PROPOSAL, ballot: PLAIN_BALLOTS.yes },
-  { kind: "ballot", proposalId: PROPOSAL, ballot: "export function vote(p, id) {\n  return id === 'x';\n}\n" },
-  { kind: "withdrawal", proposalId: PROPOSAL },
-  { kind: "state_digest" },
-  { kind: "ack", stateDigest: "12".repeat(32) },
-  { kind: "recovery_share", share: new Uint8Array(44).fill(7) },
-];
 
 /** What people would type: the command that is shown, in a folder with the files that it names. */
 async function run(folder: string, command: string): Promise<string> {
@@ -52,7 +35,7 @@ Deno.test("another machine makes the same digests, from the words alone, by the 
     key,
   );
   const member = { memberId: memberIdOf(certificate), curve: "P-384" } as const;
-  const prepared = await Promise.all(REQUESTS.map(async (request) => {
+  const prepared = await Promise.all(MEMBER_REQUESTS.map(async (request) => {
     const folder = await Deno.makeTempDir({ prefix: "quorate_digest_" });
     try {
       const bytes = requestToBeSigned(prepareMemberRequest(request, member, TIME));

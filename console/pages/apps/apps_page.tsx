@@ -1,6 +1,7 @@
 /** The app: what it offers and to whom, its source, how it changed, and a way to try it. */
 
 import { useId, useState } from "preact/hooks";
+import { DataTable } from "../../parts/data_table.tsx";
 import { fromUtf8Lenient } from "../../../shared/bytes.ts";
 import { useLedger } from "../../hooks.ts";
 import { CodeView } from "../../parts/code_view.tsx";
@@ -84,41 +85,29 @@ function Endpoints({ facts, query }: { readonly facts: AppFacts; readonly query:
   const options = Object.entries(facts.options ?? {});
   return (
     <div class="stack">
-      <div class="scroll" tabIndex={0} role="region" aria-label="Table of endpoints">
-        <table>
-          <thead>
-            <tr>
-              <th scope="col">Endpoint</th>
-              <th scope="col">Who may call</th>
-              <th scope="col">Mode</th>
-              <th scope="col">Runs</th>
-            </tr>
-          </thead>
-          <tbody>
-            {facts.endpoints.map((endpoint) => (
-              <tr key={keyOf(endpoint)}>
-                <th scope="row">
-                  <a
-                    data-item
-                    class="foreign"
-                    href={linkTo("apps", undefined, { endpoint: keyOf(endpoint) })}
-                    {...(endpoint === chosen && { "aria-current": "true" as const })}
-                  >
-                    {keyOf(endpoint)}
-                  </a>
-                </th>
-                <td>{policiesText(endpoint.properties)}</td>
-                <td>{endpoint.properties.mode ?? "readwrite"}</td>
-                <td class="foreign">
-                  <a href={linkTo("apps", undefined, { tab: "modules", module: moduleName(endpoint) })}>
-                    {endpoint.properties.js_module}
-                  </a>: {endpoint.properties.js_function}
-                </td>
-              </tr>
-            ))}
-          </tbody>
-        </table>
-      </div>
+      <DataTable label="Table of endpoints" columns={["Endpoint", "Who may call", "Mode", "Runs"]}>
+        {facts.endpoints.map((endpoint) => (
+          <tr key={keyOf(endpoint)}>
+            <th scope="row">
+              <a
+                data-item
+                class="foreign"
+                href={linkTo("apps", undefined, { endpoint: keyOf(endpoint) })}
+                {...(endpoint === chosen && { "aria-current": "true" as const })}
+              >
+                {keyOf(endpoint)}
+              </a>
+            </th>
+            <td>{policiesText(endpoint.properties)}</td>
+            <td>{endpoint.properties.mode ?? "readwrite"}</td>
+            <td class="foreign">
+              <a href={linkTo("apps", undefined, { tab: "modules", module: moduleName(endpoint) })}>
+                {endpoint.properties.js_module}
+              </a>: {endpoint.properties.js_function}
+            </td>
+          </tr>
+        ))}
+      </DataTable>
       {options.length > 0 && (
         <p class="soft">Limits of a call: {options.map(([name, value]) => `${name} ${value}`).join(", ")}</p>
       )}
@@ -274,16 +263,10 @@ function Changes() {
   return (
     <Region of={changes} loading="the app's history">
       {(value) =>
-        value.length === 0 ? <Empty>No transaction that is known here changed the app.</Empty> : (
-          <table>
-            <thead>
-              <tr>
-                <th scope="col">Transaction</th>
-                <th scope="col">Decided by</th>
-                <th scope="col">What it wrote</th>
-              </tr>
-            </thead>
-            <tbody>
+        value.length === 0
+          ? <Empty>No transaction that is known here changed the app.</Empty>
+          : (
+            <DataTable label="Table of changes of the app" columns={["Transaction", "Decided by", "What it wrote"]}>
               {value.map(({ seqno, timeMs, touched, decidedBy }) => (
                 <tr key={seqno}>
                   <td>
@@ -309,9 +292,8 @@ function Changes() {
                   </td>
                 </tr>
               ))}
-            </tbody>
-          </table>
-        )}
+            </DataTable>
+          )}
     </Region>
   );
 }

@@ -2,6 +2,7 @@
 
 import { signal } from "@preact/signals";
 import { useId, useState } from "preact/hooks";
+import { DataTable } from "../../parts/data_table.tsx";
 import { auditMarkdown } from "../../ledger/audit_report.ts";
 import type { AuditFinding, AuditReport } from "../../ledger/protocol.ts";
 import { Facts, Page, Section } from "../../parts/page.tsx";
@@ -169,15 +170,10 @@ function Report({ report }: { readonly report: AuditReport }) {
         />
       </Section>
       <Section title={`Findings (${report.findings.length})`}>
-        {report.findings.length === 0 ? <Empty>There are none.</Empty> : (
-          <table>
-            <thead>
-              <tr>
-                <th scope="col">Transaction</th>
-                <th scope="col">Finding</th>
-              </tr>
-            </thead>
-            <tbody>
+        {report.findings.length === 0
+          ? <Empty>There are none.</Empty>
+          : (
+            <DataTable label="Table of findings" columns={["Transaction", "Finding"]}>
               {report.findings.map((finding, i) => (
                 <tr key={i}>
                   <td>
@@ -190,9 +186,8 @@ function Report({ report }: { readonly report: AuditReport }) {
                   </td>
                 </tr>
               ))}
-            </tbody>
-          </table>
-        )}
+            </DataTable>
+          )}
       </Section>
     </>
   );

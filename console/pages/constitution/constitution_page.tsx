@@ -1,5 +1,6 @@
 /** The constitution in force, its history, and what changed from one to the next. */
 
+import { DataTable } from "../../parts/data_table.tsx";
 import { useLedger } from "../../hooks.ts";
 import { CodeView } from "../../parts/code_view.tsx";
 import { CopyButton } from "../../parts/copy.tsx";
@@ -43,53 +44,42 @@ function Versions({ facts, query }: { readonly facts: ConstitutionFacts; readonl
   return (
     <>
       <Section title="History">
-        <div class="scroll" tabIndex={0} role="region" aria-label="Table of constitutions">
-          <table>
-            <thead>
-              <tr>
-                <th scope="col">Since</th>
-                <th scope="col">Decided by</th>
-                <th scope="col">Compare</th>
-              </tr>
-            </thead>
-            <tbody>
-              {versions.map((version, i) => (
-                <tr key={version.seqno}>
-                  <td>
-                    <a
-                      data-item
-                      href={linkTo("constitution", undefined, { at: version.seqno })}
-                      {...(version === shown && { "aria-current": "true" as const })}
-                    >
-                      seqno {version.seqno}
-                    </a>
-                    {i === 0 && " (in force)"}
-                    {version.timeMs !== undefined && (
-                      <>
-                        , <Time ms={version.timeMs} utc />
-                      </>
-                    )}
-                  </td>
-                  <td>
-                    <Decider version={version} />
-                  </td>
-                  <td>
-                    {versions[i + 1] === undefined ? "the first" : (
-                      <a
-                        href={linkTo("constitution", undefined, {
-                          at: version.seqno,
-                          against: versions[i + 1]!.seqno,
-                        })}
-                      >
-                        with the one before
-                      </a>
-                    )}
-                  </td>
-                </tr>
-              ))}
-            </tbody>
-          </table>
-        </div>
+        <DataTable label="Table of constitutions" columns={["Since", "Decided by", "Compare"]}>
+          {versions.map((version, i) => (
+            <tr key={version.seqno}>
+              <td>
+                <a
+                  data-item
+                  href={linkTo("constitution", undefined, { at: version.seqno })}
+                  {...(version === shown && { "aria-current": "true" as const })}
+                >
+                  seqno {version.seqno}
+                </a>
+                {i === 0 && " (in force)"}
+                {version.timeMs !== undefined && (
+                  <>
+                    , <Time ms={version.timeMs} utc />
+                  </>
+                )}
+              </td>
+              <td>
+                <Decider version={version} />
+              </td>
+              <td>
+                {versions[i + 1] === undefined ? "the first" : (
+                  <a
+                    href={linkTo("constitution", undefined, {
+                      at: version.seqno,
+                      against: versions[i + 1]!.seqno,
+                    })}
+                  >
+                    with the one before
+                  </a>
+                )}
+              </td>
+            </tr>
+          ))}
+        </DataTable>
         {isCut && <p class="soft">Older ones are in the time machine.</p>}
         {ledgerState.value.fromSnapshot !== undefined && (
           <p class="soft">What was before the snapshot that the ledger begins with is not known here.</p>

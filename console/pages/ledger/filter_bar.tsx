@@ -4,7 +4,8 @@ import { useEffect, useId, useState } from "preact/hooks";
 import { announce } from "../../parts/announce.tsx";
 import { ForeignText } from "../../parts/foreign_text.tsx";
 import { Icon } from "../../parts/icon.tsx";
-import { FILTER_HELP, KINDS, kindWord, type ParsedFilter, withoutWord, withWord } from "../../ledger/filter_query.ts";
+import { FILTER_HELP, kindWord, type ParsedFilter, withoutWord, withWord } from "../../ledger/filter_query.ts";
+import { ENTRY_KINDS } from "../../ledger/protocol.ts";
 import { removeView, savedViews, saveView } from "./saved_views.ts";
 
 export function FilterBar({ text, parsed, onChange }: {
@@ -56,7 +57,7 @@ export function FilterBar({ text, parsed, onChange }: {
         ))}
       </div>
       <div class="row" role="group" aria-label="Kinds">
-        {KINDS.map((kind) => {
+        {ENTRY_KINDS.map((kind) => {
           const isOn = kinds.includes(kind);
           const next = isOn ? kinds.filter((other) => other !== kind) : [...kinds, kind];
           return (

@@ -6,6 +6,7 @@ import { announce } from "../../parts/announce.tsx";
 import { ForeignText } from "../../parts/foreign_text.tsx";
 import { Icon } from "../../parts/icon.tsx";
 import { sizeText } from "../../parts/invisible.ts";
+import { NothingOpen } from "../../parts/nothing_open.tsx";
 import { Page } from "../../parts/page.tsx";
 import { Empty, Loading, ProblemNote } from "../../parts/states.tsx";
 import { Time } from "../../parts/time.tsx";
@@ -39,17 +40,7 @@ const COLUMNS = [
 ];
 
 export default function LedgerPage({ route }: PageProps) {
-  if (connection.value === undefined) {
-    return (
-      <Page title="Ledger">
-        <Empty>
-          <p>
-            Nothing is open. <a href={linkTo("connect")}>Connect to a node, or open ledger files</a>.
-          </p>
-        </Empty>
-      </Page>
-    );
-  }
+  if (connection.value === undefined) return <NothingOpen title="Ledger" />;
   return <Entries query={route.query} />;
 }
 

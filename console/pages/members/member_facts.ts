@@ -20,14 +20,13 @@ import {
   USERS_INFO,
 } from "../../../shared/governance/tables.ts";
 import type { Seqno } from "../../../shared/tx_id.ts";
+import type { CertificateLife } from "../../certificate_life.ts";
 import { foldedTable, foldedValue, nameIn, type OddRow } from "../../folded.ts";
 import type { LedgerApi } from "../../ledger/protocol.ts";
 
-export interface CertificateFacts {
+export interface CertificateFacts extends CertificateLife {
   readonly pem: string;
   readonly subject: string;
-  readonly notBeforeMs: number;
-  readonly notAfterMs: number;
   /** Of the key: "P-384". */
   readonly key: string;
 }
@@ -139,15 +138,4 @@ export function standingOf({ status, acknowledgedAt }: MemberFacts): string {
       : "Accepted, and has acknowledged";
   }
   return "It has a certificate and no state: it cannot act";
-}
-
-export type Expiry = "ended" | "soon" | "later" | "early";
-
-const SOON_MS = 30 * 86_400_000;
-
-/** Members' certificates are not refused once they have ended, as in CCF; people should renew them all the same. */
-export function expiryOf({ notBeforeMs, notAfterMs }: CertificateFacts, nowMs: number): Expiry {
-  if (nowMs < notBeforeMs) return "early";
-  if (nowMs > notAfterMs) return "ended";
-  return nowMs > notAfterMs - SOON_MS ? "soon" : "later";
 }

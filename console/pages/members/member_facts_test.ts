@@ -4,7 +4,7 @@ import { filesOf, readLedger } from "../../../tests/console_ledger.ts";
 import { ledgerDirectory } from "../../../tests/services.ts";
 import { teamTest } from "../../../tests/team_data.ts";
 import { foldedTable, nameIn } from "../../folded.ts";
-import { certificateFacts, expiryOf, type MemberFacts, peopleFacts, standingOf } from "./member_facts.ts";
+import { certificateFacts, type MemberFacts, peopleFacts, standingOf } from "./member_facts.ts";
 
 /** Of different versions; with recoveries, changes of members and of the constitution. */
 const SERVICES = ["eol_service", "recorded_governance", "recorded_recovery"];
@@ -37,18 +37,14 @@ teamTest("the members of every real ledger are listed with what the ledger says 
   assert.ok(seen > 8);
 });
 
-teamTest("a certificate is told with its dates and its key, and expiry by the clock that is given", async () => {
+teamTest("a certificate is told with its dates and its key", async () => {
   const reading = await readLedger({ kind: "files", files: filesOf(ledgerDirectory("recorded_governance")) }, LENIENT);
   const { members } = await peopleFacts(reading);
   await reading.close();
   const { certificate } = members[0]!;
   assert.ok(typeof certificate === "object");
   assert.match(certificate.key, /^P-(256|384|521)$/);
-  const { notBeforeMs, notAfterMs } = certificate;
-  assert.equal(expiryOf(certificate, notBeforeMs - 1), "early");
-  assert.equal(expiryOf(certificate, notAfterMs - 1000), "soon");
-  assert.equal(expiryOf(certificate, notAfterMs + 1), "ended");
-  assert.equal(expiryOf({ ...certificate, notAfterMs: notAfterMs + 365 * 86_400_000 }, notAfterMs), "later");
+  assert.ok(certificate.notBeforeMs < certificate.notAfterMs);
 });
 
 Deno.test("what is no certificate is said to be none, and takes nobody along", () => {

@@ -1,5 +1,7 @@
 /** Members and users: who may do what, by which certificate, and what to propose about them. */
 
+import { DataTable } from "../../parts/data_table.tsx";
+import { lifeState } from "../../certificate_life.ts";
 import { useLedger } from "../../hooks.ts";
 import { CopyButton } from "../../parts/copy.tsx";
 import { Hash } from "../../parts/hash.tsx";
@@ -8,14 +10,7 @@ import { Empty, Region } from "../../parts/states.tsx";
 import { agoText, Time } from "../../parts/time.tsx";
 import { Verdict } from "../../parts/verdict.tsx";
 import { linkTo, type PageProps } from "../../routes.ts";
-import {
-  type CertificateFacts,
-  expiryOf,
-  type MemberFacts,
-  type PeopleFacts,
-  peopleFacts,
-  standingOf,
-} from "./member_facts.ts";
+import { type CertificateFacts, type MemberFacts, type PeopleFacts, peopleFacts, standingOf } from "./member_facts.ts";
 
 export default function MembersPage({ route }: PageProps) {
   const people = useLedger(peopleFacts, []);
@@ -48,43 +43,31 @@ function Everybody({ people }: { readonly people: PeopleFacts }) {
   return (
     <>
       <Section title={`Members (${members.length})`}>
-        {members.length === 0
-          ? <Empty>The ledger has no member as of here.</Empty>
-          : (
-            <div class="scroll" tabIndex={0} role="region" aria-label="Table of members">
-              <table>
-                <thead>
-                  <tr>
-                    <th scope="col">Member</th>
-                    <th scope="col">Status</th>
-                    <th scope="col">Recovery</th>
-                    <th scope="col">Certificate</th>
-                    <th scope="col">Last request</th>
-                  </tr>
-                </thead>
-                <tbody>
-                  {members.map((member) => (
-                    <tr key={member.id}>
-                      <th scope="row">
-                        <a data-item class="foreign" href={linkTo("members", member.id)}>
-                          {member.name ?? `${member.id.slice(0, 12)}…`}
-                        </a>{" "}
-                        <Hash value={member.id} of={`ID of the member ${member.name ?? ""}`} />
-                      </th>
-                      <td>{standingOf(member)}</td>
-                      <td>{recoveryText(member)}</td>
-                      <td>
-                        <CertificateEnd certificate={member.certificate} nowMs={nowMs} />
-                      </td>
-                      <td>
-                        <SeqnoLink seqno={member.lastRequestAt} none="none in the ledger" />
-                      </td>
-                    </tr>
-                  ))}
-                </tbody>
-              </table>
-            </div>
-          )}
+        {members.length === 0 ? <Empty>The ledger has no member as of here.</Empty> : (
+          <DataTable
+            label="Table of members"
+            columns={["Member", "Status", "Recovery", "Certificate", "Last request"]}
+          >
+            {members.map((member) => (
+              <tr key={member.id}>
+                <th scope="row">
+                  <a data-item class="foreign" href={linkTo("members", member.id)}>
+                    {member.name ?? `${member.id.slice(0, 12)}…`}
+                  </a>{" "}
+                  <Hash value={member.id} of={`ID of the member ${member.name ?? ""}`} />
+                </th>
+                <td>{standingOf(member)}</td>
+                <td>{recoveryText(member)}</td>
+                <td>
+                  <CertificateEnd certificate={member.certificate} nowMs={nowMs} />
+                </td>
+                <td>
+                  <SeqnoLink seqno={member.lastRequestAt} none="none in the ledger" />
+                </td>
+              </tr>
+            ))}
+          </DataTable>
+        )}
         <p class="soft">
           {threshold === undefined
             ? "No recovery threshold is set."
@@ -97,39 +80,27 @@ function Everybody({ people }: { readonly people: PeopleFacts }) {
         {users.length === 0
           ? <Empty>No user has been added. An app may still let callers in by other ways, such as tokens.</Empty>
           : (
-            <div class="scroll" tabIndex={0} role="region" aria-label="Table of users">
-              <table>
-                <thead>
-                  <tr>
-                    <th scope="col">User</th>
-                    <th scope="col">Certificate</th>
-                    <th scope="col">Since</th>
-                    <th scope="col">Propose</th>
-                  </tr>
-                </thead>
-                <tbody>
-                  {users.map((user) => (
-                    <tr key={user.id}>
-                      <th scope="row">
-                        <a data-item class="foreign" href={linkTo("members", user.id)}>
-                          {user.name ?? `${user.id.slice(0, 12)}…`}
-                        </a>{" "}
-                        <Hash value={user.id} of={`ID of the user ${user.name ?? ""}`} />
-                      </th>
-                      <td>
-                        <CertificateEnd certificate={user.certificate} nowMs={nowMs} />
-                      </td>
-                      <td>
-                        <SeqnoLink seqno={user.since} none="" />
-                      </td>
-                      <td>
-                        <a href={propose("remove_user", { user_id: user.id })}>Removal</a>
-                      </td>
-                    </tr>
-                  ))}
-                </tbody>
-              </table>
-            </div>
+            <DataTable label="Table of users" columns={["User", "Certificate", "Since", "Propose"]}>
+              {users.map((user) => (
+                <tr key={user.id}>
+                  <th scope="row">
+                    <a data-item class="foreign" href={linkTo("members", user.id)}>
+                      {user.name ?? `${user.id.slice(0, 12)}…`}
+                    </a>{" "}
+                    <Hash value={user.id} of={`ID of the user ${user.name ?? ""}`} />
+                  </th>
+                  <td>
+                    <CertificateEnd certificate={user.certificate} nowMs={nowMs} />
+                  </td>
+                  <td>
+                    <SeqnoLink seqno={user.since} none="" />
+                  </td>
+                  <td>
+                    <a href={propose("remove_user", { user_id: user.id })}>Removal</a>
+                  </td>
+                </tr>
+              ))}
+            </DataTable>
           )}
       </Section>
       {odd.length > 0 && (
@@ -160,17 +131,16 @@ function CertificateEnd({ certificate, nowMs }: {
 }) {
   if (certificate === undefined) return <>none</>;
   if (typeof certificate === "string") return <Verdict kind="cannot">Unreadable</Verdict>;
-  const expiry = expiryOf(certificate, nowMs);
-  const ago = agoText(certificate.notAfterMs, nowMs);
-  switch (expiry) {
+  const { notBeforeMs, notAfterMs } = certificate;
+  switch (lifeState(certificate, nowMs)) {
     case "ended":
-      return <Verdict kind="failed">Ended {ago}</Verdict>;
-    case "soon":
-      return <Verdict kind="cannot">Ends {ago}</Verdict>;
-    case "early":
-      return <Verdict kind="cannot">Begins {agoText(certificate.notBeforeMs, nowMs)}</Verdict>;
-    case "later":
-      return <>until {new Date(certificate.notAfterMs).toISOString().slice(0, 10)}</>;
+      return <Verdict kind="failed">Ended {agoText(notAfterMs, nowMs)}</Verdict>;
+    case "ends soon":
+      return <Verdict kind="cannot">Ends {agoText(notAfterMs, nowMs)}</Verdict>;
+    case "not yet":
+      return <Verdict kind="cannot">Begins {agoText(notBeforeMs, nowMs)}</Verdict>;
+    case "valid":
+      return <>until {new Date(notAfterMs).toISOString().slice(0, 10)}</>;
   }
 }
 

@@ -1,6 +1,7 @@
 /** Attestation of one node: the rungs up to the votes that allowed its code, the evidence field by field, a bundle to keep. */
 
 import { useState } from "preact/hooks";
+import { DataTable } from "../../parts/data_table.tsx";
 import { NODES_INFO } from "../../../shared/governance/tables.ts";
 import { toUtf8 } from "../../../shared/bytes.ts";
 import { useLedger } from "../../hooks.ts";
@@ -208,26 +209,16 @@ function Evidence({ nodeId, evidence, climbed }: {
         <CopyButton text={command} what="the command that checks the bundle" />
       </div>
       {dates.length > 0 && (
-        <div class="scroll" tabIndex={0} role="region" aria-label="Dates of the collateral">
-          <table>
-            <thead>
-              <tr>
-                <th scope="col">What vouches for it</th>
-                <th scope="col">Dates</th>
-              </tr>
-            </thead>
-            <tbody>
-              {dates.map(({ what, dates }, i) => (
-                <tr key={i}>
-                  <td class="foreign">{what}</td>
-                  <td>
-                    <Dates of={typeof dates === "string" ? dates : datesOf(dates, Date.now())} />
-                  </td>
-                </tr>
-              ))}
-            </tbody>
-          </table>
-        </div>
+        <DataTable label="Dates of the collateral" columns={["What vouches for it", "Dates"]}>
+          {dates.map(({ what, dates }, i) => (
+            <tr key={i}>
+              <td class="foreign">{what}</td>
+              <td>
+                <Dates of={typeof dates === "string" ? dates : datesOf(dates, Date.now())} />
+              </td>
+            </tr>
+          ))}
+        </DataTable>
       )}
       <FieldTable format={evidence.format} raw={raw} />
     </Section>

@@ -1,5 +1,6 @@
 /** Which code was allowed when, and by whom: every change of the tables that say what may join. */
 
+import { DataTable } from "../../parts/data_table.tsx";
 import { formatTxId } from "../../../shared/tx_id.ts";
 import { useLedger } from "../../hooks.ts";
 import { CauseText } from "../../parts/cause.tsx";
@@ -23,46 +24,33 @@ export function CodeTimeline() {
             : trust.policyChanges.length === 0
             ? <Empty>No code has been allowed up to here.</Empty>
             : (
-              <div class="scroll" tabIndex={0} role="region" aria-label="Table of what was allowed">
-                <table>
-                  <thead>
-                    <tr>
-                      <th scope="col">Transaction</th>
-                      <th scope="col">What</th>
-                      <th scope="col">Change</th>
-                      <th scope="col">By</th>
-                      <th scope="col">Until</th>
-                    </tr>
-                  </thead>
-                  <tbody>
-                    {timelineOf(trust.policyChanges).map(({ change, until }) => (
-                      <tr key={`${formatTxId(change.txId)} ${change.table} ${change.key}`}>
-                        <td>
-                          <a href={linkTo("transaction", formatTxId(change.txId))}>{formatTxId(change.txId)}</a>
-                        </td>
-                        <td>
-                          {POLICY_WORDS.get(change.table) ?? change.table}
-                          <br />
-                          <code class="anywhere small">
-                            <ForeignText text={change.key} maxCharacters={120} what="what was allowed" />
-                          </code>
-                        </td>
-                        <td>{change.isRemoval ? "taken back" : "allowed"}</td>
-                        <td>
-                          <CauseText cause={change.cause} names={names} />
-                        </td>
-                        <td>
-                          {change.isRemoval
-                            ? ""
-                            : until === undefined
-                            ? <Verdict kind="unchecked">still allowed</Verdict>
-                            : <a href={linkTo("transaction", formatTxId(until))}>{formatTxId(until)}</a>}
-                        </td>
-                      </tr>
-                    ))}
-                  </tbody>
-                </table>
-              </div>
+              <DataTable label="Table of what was allowed" columns={["Transaction", "What", "Change", "By", "Until"]}>
+                {timelineOf(trust.policyChanges).map(({ change, until }) => (
+                  <tr key={`${formatTxId(change.txId)} ${change.table} ${change.key}`}>
+                    <td>
+                      <a href={linkTo("transaction", formatTxId(change.txId))}>{formatTxId(change.txId)}</a>
+                    </td>
+                    <td>
+                      {POLICY_WORDS.get(change.table) ?? change.table}
+                      <br />
+                      <code class="anywhere small">
+                        <ForeignText text={change.key} maxCharacters={120} what="what was allowed" />
+                      </code>
+                    </td>
+                    <td>{change.isRemoval ? "taken back" : "allowed"}</td>
+                    <td>
+                      <CauseText cause={change.cause} names={names} />
+                    </td>
+                    <td>
+                      {change.isRemoval
+                        ? ""
+                        : until === undefined
+                        ? <Verdict kind="unchecked">still allowed</Verdict>
+                        : <a href={linkTo("transaction", formatTxId(until))}>{formatTxId(until)}</a>}
+                    </td>
+                  </tr>
+                ))}
+              </DataTable>
             )}
       </Region>
     </Section>

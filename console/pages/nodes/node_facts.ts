@@ -13,13 +13,12 @@ import { type NodeInfo, NODES_ENDORSED_CERTIFICATES, NODES_INFO } from "../../..
 import { anything, boolean, listOf, object, orNull, recordOf, text, unsigned } from "../../../shared/json_shape.ts";
 import type { Cause } from "../../../shared/trust/decisions.ts";
 import { formatTxId, type Seqno } from "../../../shared/tx_id.ts";
+import { type CertificateLife, type LifeState, lifeState } from "../../certificate_life.ts";
 import { type FoldedLedger, foldedTable, nameIn } from "../../folded.ts";
 import type { KeyVersion, LedgerApi, TrustHistory } from "../../ledger/protocol.ts";
 
-export interface CertificateDates {
-  readonly notBeforeMs: number;
-  readonly notAfterMs: number;
-  readonly state: "valid" | "ends soon" | "ended" | "not yet";
+export interface CertificateDates extends CertificateLife {
+  readonly state: LifeState;
 }
 
 export interface NodeFacts {
@@ -37,21 +36,8 @@ export interface NodeFacts {
   readonly certificate: CertificateDates | string | undefined;
 }
 
-/** "Soon" for a certificate that ends. */
-const SOON_MS = 30 * 24 * 3600 * 1000;
-
-export function datesOf(
-  { notBeforeMs, notAfterMs }: { readonly notBeforeMs: number; readonly notAfterMs: number },
-  nowMs: number,
-): CertificateDates {
-  const state = notAfterMs < nowMs
-    ? "ended"
-    : notBeforeMs > nowMs
-    ? "not yet"
-    : notAfterMs < nowMs + SOON_MS
-    ? "ends soon"
-    : "valid";
-  return { notBeforeMs, notAfterMs, state };
+export function datesOf({ notBeforeMs, notAfterMs }: CertificateLife, nowMs: number): CertificateDates {
+  return { notBeforeMs, notAfterMs, state: lifeState({ notBeforeMs, notAfterMs }, nowMs) };
 }
 
 export interface FoldedNodes {

@@ -1,6 +1,7 @@
 /** Nodes: as the ledger proves them, and what the connected node says beside it. */
 
 import { useMemo } from "preact/hooks";
+import { DataTable } from "../../parts/data_table.tsx";
 import { parseCertificatePem } from "../../../shared/crypto/x509.ts";
 import { FormatError } from "../../../shared/assert.ts";
 import { useLedger, useNode } from "../../hooks.ts";
@@ -83,58 +84,55 @@ function NodeTable({ nodes, consensus }: {
     [nodes],
   );
   return (
-    <div class="scroll" tabIndex={0} role="region" aria-label="Table of nodes">
-      <table class="nodes-table">
-        <thead>
-          <tr>
-            <th scope="col">Node</th>
-            <th scope="col">Status</th>
-            <th scope="col">Role (it says)</th>
-            <th scope="col">Acknowledged (it says)</th>
-            <th scope="col">Platform</th>
-            <th scope="col">Certificate</th>
-            <th scope="col">Attestation</th>
-            <th scope="col">Addresses</th>
-          </tr>
-        </thead>
-        <tbody>
-          {nodes.map((node) => (
-            <tr key={node.id}>
-              <td>
-                <Party id={node.id} kind="node" names={names} />
-              </td>
-              <td>
-                {node.status}
-                {node.isRetiredCommitted && ", may be switched off"}
-                <br />
-                <span class="small soft">
-                  since <a href={linkTo("ledger", undefined, { from: node.writtenAt })}>seqno {node.writtenAt}</a>
-                </span>
-              </td>
-              <td>{roleText(consensus, node)}</td>
-              <td>{ackText(consensus, node)}</td>
-              <td>
-                {node.format === "Insecure_Virtual"
-                  ? <Verdict kind="virtual" />
-                  : <span class="foreign">{platformWords(node.format)}</span>}
-              </td>
-              <td>
-                <Dates of={node.certificate} />
-              </td>
-              <td>
-                <a href={linkTo("attestation", node.id)} aria-label={`Attestation of ${node.name ?? node.id}`}>
-                  Attestation
-                </a>
-              </td>
-              <td class="foreign">
-                {node.nodeAddress !== undefined && <div>nodes: {node.nodeAddress}</div>}
-                {node.interfaces.map(({ name, address }) => <div key={name}>{name}: {address}</div>)}
-              </td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
-    </div>
+    <DataTable
+      label="Table of nodes"
+      columns={[
+        "Node",
+        "Status",
+        "Role (it says)",
+        "Acknowledged (it says)",
+        "Platform",
+        "Certificate",
+        "Attestation",
+        "Addresses",
+      ]}
+      class="nodes-table"
+    >
+      {nodes.map((node) => (
+        <tr key={node.id}>
+          <td>
+            <Party id={node.id} kind="node" names={names} />
+          </td>
+          <td>
+            {node.status}
+            {node.isRetiredCommitted && ", may be switched off"}
+            <br />
+            <span class="small soft">
+              since <a href={linkTo("ledger", undefined, { from: node.writtenAt })}>seqno {node.writtenAt}</a>
+            </span>
+          </td>
+          <td>{roleText(consensus, node)}</td>
+          <td>{ackText(consensus, node)}</td>
+          <td>
+            {node.format === "Insecure_Virtual"
+              ? <Verdict kind="virtual" />
+              : <span class="foreign">{platformWords(node.format)}</span>}
+          </td>
+          <td>
+            <Dates of={node.certificate} />
+          </td>
+          <td>
+            <a href={linkTo("attestation", node.id)} aria-label={`Attestation of ${node.name ?? node.id}`}>
+              Attestation
+            </a>
+          </td>
+          <td class="foreign">
+            {node.nodeAddress !== undefined && <div>nodes: {node.nodeAddress}</div>}
+            {node.interfaces.map(({ name, address }) => <div key={name}>{name}: {address}</div>)}
+          </td>
+        </tr>
+      ))}
+    </DataTable>
   );
 }
 
@@ -259,34 +257,24 @@ function History() {
                 <Verdict kind="failed">{names.get(nodeId) ?? nodeId.slice(0, 12)}: {problem}</Verdict>
               </p>
             ))}
-            <div class="scroll" tabIndex={0} role="region" aria-label="Table of what happened to nodes">
-              <table>
-                <thead>
-                  <tr>
-                    <th scope="col">Transaction</th>
-                    <th scope="col">Signed</th>
-                    <th scope="col">Node</th>
-                    <th scope="col">What</th>
-                    <th scope="col">By</th>
-                  </tr>
-                </thead>
-                <tbody>
-                  {events.map(({ txId, nodeId, what, by, timeMs }) => (
-                    <tr key={`${txId} ${nodeId}`}>
-                      <td>
-                        <a href={linkTo("transaction", txId)}>{txId}</a>
-                      </td>
-                      <td>{timeMs === undefined ? "no time" : <Time ms={timeMs} utc />}</td>
-                      <td>
-                        <Party id={nodeId} kind="node" names={names} />
-                      </td>
-                      <td>{what}</td>
-                      <td>{by === undefined ? "" : <CauseText cause={by} names={names} />}</td>
-                    </tr>
-                  ))}
-                </tbody>
-              </table>
-            </div>
+            <DataTable
+              label="Table of what happened to nodes"
+              columns={["Transaction", "Signed", "Node", "What", "By"]}
+            >
+              {events.map(({ txId, nodeId, what, by, timeMs }) => (
+                <tr key={`${txId} ${nodeId}`}>
+                  <td>
+                    <a href={linkTo("transaction", txId)}>{txId}</a>
+                  </td>
+                  <td>{timeMs === undefined ? "no time" : <Time ms={timeMs} utc />}</td>
+                  <td>
+                    <Party id={nodeId} kind="node" names={names} />
+                  </td>
+                  <td>{what}</td>
+                  <td>{by === undefined ? "" : <CauseText cause={by} names={names} />}</td>
+                </tr>
+              ))}
+            </DataTable>
           </>
         )}
       </Region>

@@ -23,13 +23,13 @@ import {
 } from "../../../shared/governance/tables.ts";
 import { SINGLETON_KEY } from "../../../shared/kv/codecs.ts";
 import type { Seqno } from "../../../shared/tx_id.ts";
+import type { CertificateLife } from "../../certificate_life.ts";
 import { foldedTable, foldedValue } from "../../folded.ts";
 import type { LedgerApi } from "../../ledger/protocol.ts";
 
-export interface ExpiringCertificate {
+export interface ExpiringCertificate extends CertificateLife {
   readonly kind: "service" | "member" | "node" | "user";
   readonly id: string;
-  readonly notAfterMs: number;
 }
 
 export interface OverviewFacts {
@@ -136,7 +136,8 @@ function statusIn(value: Uint8Array): string {
 function endOf(kind: ExpiringCertificate["kind"], id: string, pem: string | undefined): ExpiringCertificate[] {
   if (pem === undefined) return [];
   try {
-    return [{ kind, id, notAfterMs: parseCertificatePem(pem).notAfterMs }];
+    const { notBeforeMs, notAfterMs } = parseCertificatePem(pem);
+    return [{ kind, id, notBeforeMs, notAfterMs }];
   } catch (error) {
     if (error instanceof FormatError) return [];
     throw error;

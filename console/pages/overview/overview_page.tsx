@@ -3,12 +3,14 @@
 import type { ComponentChildren } from "preact";
 import { useMemo } from "preact/hooks";
 import { object, text, unsigned } from "../../../shared/json_shape.ts";
+import { type LifeState, lifeState } from "../../certificate_life.ts";
 import { useLedger, useNode } from "../../hooks.ts";
 import type { GrowthPoint } from "../../ledger/protocol.ts";
 import { Chart, type ChartPoint } from "../../parts/chart.tsx";
+import { NothingOpen } from "../../parts/nothing_open.tsx";
 import { Page, Section } from "../../parts/page.tsx";
 import { Party, useNames } from "../../parts/party.tsx";
-import { Empty, Region } from "../../parts/states.tsx";
+import { Region } from "../../parts/states.tsx";
 import { agoText, Time } from "../../parts/time.tsx";
 import { Verdict } from "../../parts/verdict.tsx";
 import { linkTo } from "../../routes.ts";
@@ -17,23 +19,13 @@ import { type OverviewFacts, overviewFacts, STATUS_WORDS, toleranceText } from "
 
 const GROWTH_POINTS = 120;
 const POLL_MS = 3000;
-const SOON_MS = 30 * 86_400_000;
 const MAX_EXPIRING = 6;
+const ENDING: ReadonlySet<LifeState> = new Set(["ended", "ends soon"]);
 
 export default function OverviewPage() {
   const facts = useLedger(overviewFacts, []);
   const growth = useLedger((ledger) => ledger.growth(GROWTH_POINTS), []);
-  if (connection.value === undefined) {
-    return (
-      <Page title="Overview">
-        <Empty>
-          <p>
-            Nothing is open. <a href={linkTo("connect")}>Connect to a node, or open ledger files</a>.
-          </p>
-        </Empty>
-      </Page>
-    );
-  }
+  if (connection.value === undefined) return <NothingOpen title="Overview" />;
   const signed = ledgerState.value.signed;
   return (
     <Page
@@ -74,7 +66,7 @@ function Cards({ facts }: { readonly facts: OverviewFacts }) {
   const names = useNames();
   const nowMs = Date.now();
   const { statusSince: since, recovery } = facts;
-  const ending = facts.certificates.filter(({ notAfterMs }) => notAfterMs < nowMs + SOON_MS);
+  const ending = facts.certificates.filter((certificate) => ENDING.has(lifeState(certificate, nowMs)));
   const signed = ledgerState.value.signed;
   return (
     <div class="tiles">

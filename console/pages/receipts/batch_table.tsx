@@ -1,5 +1,6 @@
 /** Many receipts at once: one row each, the chosen one is shown below. */
 
+import { DataTable } from "../../parts/data_table.tsx";
 import { formatTxId } from "../../../shared/tx_id.ts";
 import { Section } from "../../parts/page.tsx";
 import { Verdict } from "../../parts/verdict.tsx";
@@ -16,45 +17,36 @@ export function BatchTable({ checked, shown, onShow }: {
       <p role="status">
         {checked.length} receipts: {countWords(checked.map(({ judged }) => judged?.verdict))}
       </p>
-      <div class="scroll receipt-batch" tabIndex={0} role="region" aria-label="Table of receipts">
-        <table>
-          <thead>
-            <tr>
-              <th scope="col">Receipt</th>
-              <th scope="col">Kind</th>
-              <th scope="col">Transaction</th>
-              <th scope="col">Verdict</th>
-              <th scope="col">Why</th>
+      <DataTable
+        label="Table of receipts"
+        columns={["Receipt", "Kind", "Transaction", "Verdict", "Why"]}
+        class="receipt-batch"
+      >
+        {checked.map(({ read, judged }, i) => {
+          const look = judged && VERDICT_LOOK[judged.verdict];
+          return (
+            <tr key={i} {...(i === shown && { "aria-current": "true" as const })}>
+              <td>
+                <button type="button" class="button foreign" aria-pressed={i === shown} onClick={() => onShow(i)}>
+                  {read.name}
+                </button>
+              </td>
+              <td>{read.kind}</td>
+              <td>
+                {judged?.paths.map(({ txId }) => txId === undefined ? "none named" : formatTxId(txId)).join(", ")}
+              </td>
+              <td>
+                <Verdict kind={look?.kind ?? "failed"}>{look?.words ?? "Cannot be read"}</Verdict>
+              </td>
+              <td class="foreign">
+                {judged?.verdict === "verified"
+                  ? ""
+                  : judged?.reason ?? (read.kind === "unreadable" ? read.problem.why : "")}
+              </td>
             </tr>
-          </thead>
-          <tbody>
-            {checked.map(({ read, judged }, i) => {
-              const look = judged && VERDICT_LOOK[judged.verdict];
-              return (
-                <tr key={i} {...(i === shown && { "aria-current": "true" as const })}>
-                  <td>
-                    <button type="button" class="button foreign" aria-pressed={i === shown} onClick={() => onShow(i)}>
-                      {read.name}
-                    </button>
-                  </td>
-                  <td>{read.kind}</td>
-                  <td>
-                    {judged?.paths.map(({ txId }) => txId === undefined ? "none named" : formatTxId(txId)).join(", ")}
-                  </td>
-                  <td>
-                    <Verdict kind={look?.kind ?? "failed"}>{look?.words ?? "Cannot be read"}</Verdict>
-                  </td>
-                  <td class="foreign">
-                    {judged?.verdict === "verified"
-                      ? ""
-                      : judged?.reason ?? (read.kind === "unreadable" ? read.problem.why : "")}
-                  </td>
-                </tr>
-              );
-            })}
-          </tbody>
-        </table>
-      </div>
+          );
+        })}
+      </DataTable>
     </Section>
   );
 }

@@ -89,6 +89,14 @@ function piecesOf(text: string): readonly string[] {
 
 /** Objects that follow each other, with or without anything but commas in between. */
 function objectsOf(text: string): readonly string[] {
+  const { objects, isOpen } = structureOf(text);
+  // Something that does not end, or has anything else beside it, is one thing that cannot be read.
+  const rest = objects.reduce((left, object) => left.replace(object, () => ""), text);
+  return !isOpen && /^[\s,]*$/.test(rest) ? objects : [text];
+}
+
+/** The objects of JSON text that lie in nothing else, and whether braces, brackets or quotes are still open at the end. */
+function structureOf(text: string): { readonly objects: readonly string[]; readonly isOpen: boolean } {
   const objects: string[] = [];
   let start = 0;
   let depth = 0;
@@ -99,13 +107,11 @@ function objectsOf(text: string): readonly string[] {
       if (char === "\\") i++;
       else if (char === '"') isInString = false;
     } else if (char === '"') isInString = true;
-    else if (char === "{") {
+    else if (char === "{" || char === "[") {
       if (depth++ === 0) start = i;
-    } else if (char === "}" && --depth === 0) objects.push(text.slice(start, i + 1));
+    } else if ((char === "}" || char === "]") && --depth === 0 && char === "}") objects.push(text.slice(start, i + 1));
   }
-  // Something that does not end, or has anything else beside it, is one thing that cannot be read.
-  const rest = objects.reduce((left, object) => left.replace(object, () => ""), text);
-  return depth === 0 && !isInString && /^[\s,]*$/.test(rest) ? objects : [text];
+  return { objects, isOpen: depth > 0 || isInString };
 }
 
 /** Text that may be JSON, hex, base64 or base64url. */
@@ -140,7 +146,7 @@ function readOne(name: string, bytes: Uint8Array): ReadReceipt {
         "It begins neither as JSON nor as a COSE_Sign1 message, and is not the hex or base64 of either",
       );
     }
-    if (isCutShort(text)) {
+    if (structureOf(text).isOpen) {
       return unreadable(name, bytes, "ReceiptCutShort", "The JSON ends in the middle: a part of the text is missing");
     }
     return { kind: "JSON", name, bytes, receipt: parseReceipt(text) };
@@ -150,33 +156,18 @@ function readOne(name: string, bytes: Uint8Array): ReadReceipt {
   }
 }
 
-/** Whether braces or quotes are still open at the end. */
-function isCutShort(text: string): boolean {
-  let depth = 0;
-  let isInString = false;
-  for (let i = 0; i < text.length; i++) {
-    const char = text[i];
-    if (isInString) {
-      if (char === "\\") i++;
-      else if (char === '"') isInString = false;
-    } else if (char === '"') isInString = true;
-    else if (char === "{" || char === "[") depth++;
-    else if (char === "}" || char === "]") depth--;
-  }
-  return depth > 0 || isInString;
-}
-
 function unreadable(name: string, bytes: Uint8Array, code: string, why: string): ReadReceipt {
   const problem: Problem = {
     code,
     what: `${name} is not a receipt that can be read`,
     why,
-    todo: TODO_BY_CODE[code] ?? "Fetch it again, with GET /app/receipt?transaction_id=… of a node, and drop the file",
+    todo: WHAT_TO_DO_BY_CODE[code] ??
+      "Fetch it again, with GET /app/receipt?transaction_id=… of a node, and drop the file",
   };
   return { kind: "unreadable", name, bytes, problem };
 }
 
-const TODO_BY_CODE: Readonly<Record<string, string>> = {
+const WHAT_TO_DO_BY_CODE: Readonly<Record<string, string>> = {
   ReceiptLinkDamaged: "Ask for the link again, or for the receipt as a file",
   ReceiptsTooMany: "Check them in parts, or with `deno task run receipt verify`",
 };

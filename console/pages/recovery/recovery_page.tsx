@@ -1,6 +1,7 @@
 /** Recovery: where the service stands, who holds which share, and one's own share opened here. */
 
 import { useEffect, useState } from "preact/hooks";
+import { DataTable } from "../../parts/data_table.tsx";
 import { toHex } from "../../../shared/bytes.ts";
 import { useLedger } from "../../hooks.ts";
 import { CopyButton } from "../../parts/copy.tsx";
@@ -95,28 +96,17 @@ function Shares({ facts }: { readonly facts: RecoveryFacts }) {
           </Empty>
         )
         : (
-          <div class="scroll" tabIndex={0} role="region" aria-label="Table of shares">
-            <table>
-              <thead>
-                <tr>
-                  <th scope="col">Member</th>
-                  <th scope="col">Part</th>
-                  <th scope="col">Share</th>
-                </tr>
-              </thead>
-              <tbody>
-                {facts.holders.map(({ memberId, role, encryptedShare }) => (
-                  <tr key={memberId}>
-                    <td>
-                      <Party id={memberId} kind="member" names={names} />
-                    </td>
-                    <td>{role === "Owner" ? "Owner: alone is enough" : "Participant"}</td>
-                    <td>{encryptedShare === undefined ? "none yet" : "holds one"}</td>
-                  </tr>
-                ))}
-              </tbody>
-            </table>
-          </div>
+          <DataTable label="Table of shares" columns={["Member", "Part", "Share"]}>
+            {facts.holders.map(({ memberId, role, encryptedShare }) => (
+              <tr key={memberId}>
+                <td>
+                  <Party id={memberId} kind="member" names={names} />
+                </td>
+                <td>{role === "Owner" ? "Owner: alone is enough" : "Participant"}</td>
+                <td>{encryptedShare === undefined ? "none yet" : "holds one"}</td>
+              </tr>
+            ))}
+          </DataTable>
         )}
       {facts.sharesWrittenAt !== undefined && (
         <p class="soft">

@@ -11,6 +11,7 @@ import type { ProofState, TableSummary } from "../../ledger/protocol.ts";
 import { CopyButton } from "../../parts/copy.tsx";
 import { ForeignText } from "../../parts/foreign_text.tsx";
 import { Icon } from "../../parts/icon.tsx";
+import { NothingOpen } from "../../parts/nothing_open.tsx";
 import { Page, Section } from "../../parts/page.tsx";
 import { Empty, Loading, Region, Unknown } from "../../parts/states.tsx";
 import { Tabs } from "../../parts/tabs.tsx";
@@ -27,17 +28,7 @@ import "./tables.css";
 
 export default function TablesPage({ route }: PageProps) {
   const { signed, firstSeqno, status, fromSnapshot } = ledgerState.value;
-  if (connection.value === undefined) {
-    return (
-      <Page title="Time machine">
-        <Empty>
-          <p>
-            Nothing is open. <a href={linkTo("connect")}>Connect to a node, or open ledger files</a>.
-          </p>
-        </Empty>
-      </Page>
-    );
-  }
+  if (connection.value === undefined) return <NothingOpen title="Time machine" />;
   if (signed === undefined) {
     return (
       <Page title="Time machine">

@@ -4,7 +4,7 @@
  * In: a drop. Out: files, at most as many as the worker reads. Browsers give folders only entry by entry.
  */
 
-import { MAX_PAGE_FILES } from "../../../shared/limits.ts";
+import { MAX_PAGE_FILES } from "../../shared/limits.ts";
 
 export async function droppedFiles(transfer: DataTransfer | null): Promise<readonly File[]> {
   if (transfer === null) return [];
